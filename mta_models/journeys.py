@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
@@ -362,7 +362,17 @@ class Journeys:
                 f"{self.channels[self.codes[unknown[0]]]!r}. Fit on journeys that have it, "
                 "or drop its touchpoints"
             )
-        return self._without_timeline(channels=channels, codes=read_only(codes))
+        timeline = self.timeline
+        if timeline is not None:
+            # A lookback may have cut every touchpoint of a channel that the timeline still has.
+            lost = np.flatnonzero(new_code[timeline.codes] < 0)
+            if len(lost):
+                raise UnknownChannelError(
+                    f"every channel must be one the model was fitted on; the timeline has "
+                    f"{self.channels[timeline.codes[lost[0]]]!r}. Fit on journeys that have it"
+                )
+            timeline = replace(timeline, codes=read_only(new_code[timeline.codes]))
+        return self._with(channels=channels, codes=read_only(codes), timeline=timeline)
 
     def reweighted(
         self, conversions: Numbers, nulls: Numbers, value: Floats | None = None

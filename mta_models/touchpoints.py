@@ -185,7 +185,8 @@ def _fitted(models: Models, journeys: Journeys) -> dict[str, AttributionModel]:
 def _credited(model: AttributionModel, journeys: Journeys, of: str) -> tuple[Ints, Ints, Floats]:
     """Touchpoint (-1 for a baseline), journey and credit of each row of one model."""
     credit, outcome = model.touchpoint_credit(journeys, of=of), journeys.outcome(of)
-    converts = journeys.conversions > 0
+    # A model of moments may credit a touchpoint for a later journey's conversion.
+    converts = (journeys.conversions > 0) | (segment_sum(np.abs(credit), journeys.offsets) > 0)
     touched = np.flatnonzero(spread(converts, journeys.offsets))
     left = outcome - segment_sum(credit, journeys.offsets)
     scale = np.maximum(np.abs(outcome), segment_sum(np.abs(credit), journeys.offsets))

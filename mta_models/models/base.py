@@ -84,7 +84,7 @@ class AttributionModel(ABC):
         """
         journeys = self._ready(journeys)
         total = float(journeys.outcome(of).sum())
-        credit, baseline = self._credit(journeys, of), self._baseline(journeys, of)
+        credit, baseline = self._account(journeys, of)
         draws, baseline_draws = self._draws(journeys, of) or (None, None)
         return Attribution(
             channels=self.channels_,
@@ -132,6 +132,10 @@ class AttributionModel(ABC):
         """What no channel is credited with; by default the outcomes of untouched journeys."""
         return float(journeys.outcome(of)[journeys.lengths == 0].sum())
 
+    def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:
+        """Credit and baseline together, for a model that has both from one sum."""
+        return self._credit(journeys, of), self._baseline(journeys, of)
+
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
         """Draws of credit and baseline, where the model itself has them."""
         return None
@@ -174,7 +178,7 @@ class AttributionModel(ABC):
 
         def refit(weighted: Journeys) -> tuple[Floats, float]:
             fitted = clone(self).fit(weighted)
-            return fitted._credit(weighted, of), fitted._baseline(weighted, of)
+            return fitted._account(weighted, of)
 
         return refit
 
