@@ -64,7 +64,7 @@ def count_transitions(journeys: Journeys, order: int) -> Counts:
     """
     if (journeys.n_channels + 1) ** order * journeys.n_channels <= _TABLE:
         return _count_tabled(journeys, order)
-    return _seen(Steps(journeys, order).count(journeys))
+    return seen(Steps(journeys, order).count(journeys))
 
 
 def _count_tabled(journeys: Journeys, order: int) -> Counts:
@@ -153,7 +153,7 @@ def _recent(context: Ints, met: Ints, codes: Ints, offsets: Ints, order: int) ->
     return recent
 
 
-def _seen(counts: Counts) -> Counts:
+def seen(counts: Counts) -> Counts:
     """Without the transitions that nobody made and the contexts that nobody was in."""
     made = counts.users > 0
     source, target = counts.source[made], counts.target[made]
@@ -201,23 +201,12 @@ class Chain:
         is c it equals N[s, T] N[T, T]⁻¹ B[T] / B[s], which at order 1 is N[s, c] / N[c, c] · B[c] /
         B[s]: all channels from one inverse.
         """
-        effects = np.zeros(n_channels)
         if len(self.newest) <= _DENSE:
-            visits = np.linalg.inv(np.eye(len(self.newest)) - self.q.toarray())
-            expected = visits @ self.reward
-            if len(np.unique(self.newest)) == len(self.newest):
-                lost = expected[1:] / np.diag(visits)[1:]
-                effects[self.newest[1:]] = visits[0, 1:] * lost
-                return effects / expected[0] if expected[0] else effects
-            for channel in np.unique(self.newest[1:]):
-                states = np.flatnonzero(self.newest == channel)
-                lost = np.linalg.solve(visits[np.ix_(states, states)], expected[states])
-                effects[channel] = visits[0, states] @ lost
-        else:
-            expected = self.expected()
-            for channel in np.unique(self.newest[1:]):
-                stays = self.newest != channel
-                effects[channel] = expected[0] - self._solve(stays, expected)[0]
+            return dense_effects(self.q.toarray(), self.reward, self.newest, n_channels)
+        effects, expected = np.zeros(n_channels), self.expected()
+        for channel in np.unique(self.newest[1:]):
+            stays = self.newest != channel
+            effects[channel] = expected[0] - self._solve(stays, expected)[0]
         return effects / expected[0] if expected[0] else effects
 
     def coalition_values(self, kept: Mask) -> Floats:
@@ -265,6 +254,34 @@ class Chain:
         if failed:
             _warn_not_settled(float(np.abs(system @ solution - right).max()))
         return np.asarray(solution)
+
+
+def dense_effects(q: Floats, reward: Floats, newest: Ints, n_channels: int) -> Floats:
+    """`Chain.removal_effects` from dense matrices, of one chain or of many over the same states.
+
+    Args:
+        q: shape `(..., n_states, n_states)`.
+        reward: shape `(..., n_states)`.
+        newest: shape `(n_states,)`, as in `Chain`.
+        n_channels: channels, met or not.
+
+    Returns:
+        Shape `(..., n_channels)`.
+    """
+    visits = np.linalg.inv(np.eye(len(newest)) - q)
+    expected = (visits @ reward[..., None])[..., 0]
+    effects = np.zeros((*reward.shape[:-1], n_channels))
+    if len(np.unique(newest)) == len(newest):
+        returns = np.diagonal(visits, axis1=-2, axis2=-1)[..., 1:]
+        effects[..., newest[1:]] = visits[..., 0, 1:] * expected[..., 1:] / returns
+    else:
+        for channel in np.unique(newest[1:]):
+            states = np.flatnonzero(newest == channel)
+            within = visits[..., states[:, None], states]
+            lost = np.linalg.solve(within, expected[..., states, None])[..., 0]
+            effects[..., channel] = (visits[..., 0, states] * lost).sum(axis=-1)
+    whole = expected[..., :1]
+    return np.divide(effects, whole, out=effects, where=whole != 0)
 
 
 def make_chain(counts: Counts, *, of: str = "conversions", smoothing: float = 0.0) -> Chain:

@@ -152,7 +152,7 @@ class Markov(AttributionModel):
         steps = Steps(journeys, self.order)
 
         def recount(weighted: Journeys) -> tuple[Floats, float]:
-            chain = make_chain(steps.count(weighted), of=of)
+            chain = self._chain_from(steps.count(weighted), of)
             effects = chain.removal_effects(journeys.n_channels)
             return self._shared(effects, weighted, of), self._baseline(weighted, of)
 
@@ -254,7 +254,10 @@ class Markov(AttributionModel):
         return graph
 
     def _chain(self, of: str) -> Chain:
-        return make_chain(self.counts_, of=of, smoothing=self.smoothing)
+        return self._chain_from(self.counts_, of)
+
+    def _chain_from(self, counts: Counts, of: str) -> Chain:
+        return make_chain(counts, of=of, smoothing=self.smoothing)
 
     def _effects_of(self, of: str) -> Floats:
         if of not in self._effects:
