@@ -41,10 +41,10 @@ CASES |= {
     for model in mta.ALL_MODELS
     if model.__name__ not in CASES  # those that cannot be made without parameters are above
 }
-# Sampled orders are over channels by first appearance; a fixed number of smoothing users weighs
-# less among more; some parameters are names of channels; a model of conversions knows no value.
+# Sampled orders are over channels by first appearance; a fixed number of smoothing or prior users
+# weighs less among more; some parameters are names of channels; a model of conversions knows no value.
 SAMPLED = {"Shapley rate sampled"}
-NOT_SCALE_FREE = {"Markov smoothed"}
+NOT_SCALE_FREE = {"Markov smoothed", "BayesianMarkov"}
 NAMED = {"LastNonDirect", "LastNonDirect Email"}
 NO_VALUE = {"Shapley model"}
 

@@ -203,6 +203,10 @@ class Chain:
         """
         if len(self.newest) <= _DENSE:
             return dense_effects(self.q.toarray(), self.reward, self.newest, n_channels)
+        return self.swept_effects(n_channels)
+
+    def swept_effects(self, n_channels: int) -> Floats:
+        """`removal_effects` by iteration: less work than an inverse where states are many."""
         effects, expected = np.zeros(n_channels), self.expected()
         for channel in np.unique(self.newest[1:]):
             stays = self.newest != channel

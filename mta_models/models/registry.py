@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mta_models.models.base import AttributionModel
+from mta_models.models.bayesian_markov import BayesianMarkov
 from mta_models.models.custom_rule import CustomRule
 from mta_models.models.heuristics import (
     FirstTouch,
@@ -33,6 +34,7 @@ ALL_MODELS: tuple[type[AttributionModel], ...] = (
     MilestoneBased,
     CustomRule,
     Markov,
+    BayesianMarkov,
     Shapley,
     SimpleProbabilistic,
 )
