@@ -42,7 +42,8 @@ CASES |= {
     if model.__name__ not in CASES  # those that cannot be made without parameters are above
 }
 # Sampled orders are over channels by first appearance; a fixed number of smoothing or prior users
-# weighs less among more; some parameters are names of channels; a model of conversions knows no value.
+# weighs less among more; some parameters are names of channels; a model of conversions knows no
+# value.
 SAMPLED = {"Shapley rate sampled"}
 NOT_SCALE_FREE = {"Markov smoothed", "BayesianMarkov"}
 NAMED = {"LastNonDirect", "LastNonDirect Email"}
