@@ -147,8 +147,8 @@ class Histories:
         cell, age = self._carried
         rate = np.broadcast_to(1 / np.asarray(half_life, dtype=np.float64), self.n_channels)
         faded = np.exp2(-age * rate[cell % max(self.n_channels, 1)])
-        size = self.n_events * self.n_channels
-        return np.bincount(cell, faded, size).astype(np.float64).reshape(-1, self.n_channels)
+        shape = (self.n_events, self.n_channels)
+        return np.bincount(cell, faded, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
     def adstock_at(self, user: Ints, time: Floats, half_life: float | Floats) -> Floats:
         """What users carried at moments of their own, shape `(n_moments, n_channels)`.
@@ -169,8 +169,8 @@ class Histories:
             touched = position(cuts) + spread(first[part], cuts)
             code = self.codes[touched]
             faded = np.exp2((self.time[touched] - spread(time[part], cuts)) * rate[code])
-            cell, size = owner(cuts) * self.n_channels + code, found[part].size
-            found[part] = np.bincount(cell, faded, size).reshape(-1, self.n_channels)
+            cell, shape = owner(cuts) * self.n_channels + code, found[part].shape
+            found[part] = np.bincount(cell, faded, shape[0] * shape[1]).reshape(shape)
         return found
 
     def seen_by(self, user: Ints, time: Floats) -> Ints:
@@ -335,17 +335,36 @@ def _from_timeline(journeys: Journeys) -> Histories:
         # Rows are a user's timeline end to end, in the source's order even at equal times.
         stop, place = journeys.offsets[1:][events], None
     else:
-        after = found.seen_by(users.astype(np.int64), end)
-        stop = after[events]
+        there = _found_again(journeys, found)
         place = np.full(len(timeline.time), -1)
-        there = spread(after - journeys.lengths, journeys.offsets) + position(journeys.offsets)
-        if not np.array_equal(timeline.codes[there], journeys.codes):
-            raise InvariantError(
-                "the journeys' touchpoints are not the last of their timeline's. This is a bug: "
-                "please report it"
-            )
         place[there] = np.arange(journeys.n_touchpoints)
+        # A row of which the lookback left nothing had no touchpoint at its very end.
+        stop = found.seen_by(users[events].astype(np.int64), np.nextafter(end[events], -np.inf))
+        filled = journeys.lengths[events] > 0
+        stop[filled] = there[journeys.offsets[1:][events[filled]] - 1] + 1
     return replace(found, event_stop=stop.astype(np.int64), touchpoint=place)
+
+
+def _found_again(journeys: Journeys, found: Histories) -> Ints:
+    """The place in the timeline of each touchpoint that a lookback left, `(n_touchpoints,)`.
+
+    Touchpoints of one user at one instant keep their order, and a lookback cuts the later of them:
+    those that belong to a journey that ended later.
+    """
+    assert journeys.users is not None  # the caller has looked
+    assert journeys.time is not None
+    user = spread(journeys.users, journeys.offsets).astype(np.int64)
+    new = np.ones(len(user), dtype=bool)
+    new[1:] = (user[1:] != user[:-1]) | (journeys.time[1:] != journeys.time[:-1])
+    index = np.arange(len(user))
+    rank = index - np.maximum.accumulate(np.where(new, index, 0))
+    there: Ints = found.seen_by(user, np.nextafter(journeys.time, -np.inf)) + rank
+    if not np.array_equal(found.codes[there], journeys.codes):
+        raise InvariantError(
+            "the journeys' touchpoints are not among their timeline's. This is a bug: please "
+            "report it"
+        )
+    return there
 
 
 def _from_rows(journeys: Journeys) -> Histories:
