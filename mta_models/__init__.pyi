@@ -5,6 +5,7 @@ from . import worlds as worlds
 from .attribution import Attribution as Attribution
 from .comparison import Comparison as Comparison
 from .comparison import compare as compare
+from .cutting import until as until
 from .diagnosis import diagnose as diagnose
 from .errors import ConvergenceWarning as ConvergenceWarning
 from .errors import IdentifiabilityWarning as IdentifiabilityWarning
