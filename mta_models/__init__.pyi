@@ -28,6 +28,7 @@ from .lookbacks import sensitivity as sensitivity
 from .models.base import AttributionModel as AttributionModel
 from .models.bayesian_markov import BayesianMarkov as BayesianMarkov
 from .models.custom_rule import CustomRule as CustomRule
+from .models.hazard import Hazard as Hazard
 from .models.heuristics import FirstTouch as FirstTouch
 from .models.heuristics import InverseJShaped as InverseJShaped
 from .models.heuristics import JShaped as JShaped

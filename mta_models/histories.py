@@ -191,18 +191,22 @@ class Histories:
 
     # How much exposure there was.
 
-    def exposure(self, half_life: float | Floats, stop: Floats | None = None) -> Floats:
+    def exposure(
+        self, half_life: float | Floats, stop: Floats | None = None, begin: Floats | None = None
+    ) -> Floats:
         """Each touchpoint's ∫ 2^(−(t − t_k) / h) dt while its user is observed, in days.
 
         Args:
             half_life: as in `adstock`.
             stop: shape `(n_users,)`, until when; None: `end`.
+            begin: shape `(n_users,)`, since when; None: `start`.
 
         Returns:
             Shape `(n_touchpoints,)`; 0 for a touchpoint after its user's `stop`.
         """
         half = np.broadcast_to(np.asarray(half_life, dtype=np.float64), self.n_channels)
         until = self.end if stop is None else stop
+        since = self.start if begin is None else begin
         found = np.empty(len(self.time))
         for start in range(0, len(self.time), _AT_ONCE):
             part = slice(start, start + _AT_ONCE)
@@ -210,9 +214,9 @@ class Histories:
             rate, h = (1 / half)[code], half[code]
             left = np.maximum(until[user] - time, 0)
             faded = 1 - np.exp2(-left * rate)
-            early = np.flatnonzero(time < self.start[user])
+            early = np.flatnonzero(time < since[user])
             if len(early):  # what had faded before observation began is nobody's risk
-                before = np.minimum(self.start[user[early]] - time[early], left[early])
+                before = np.minimum(since[user[early]] - time[early], left[early])
                 faded[early] -= 1 - np.exp2(-before * rate[early])
             found[part] = faded * h / _LN2
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mta_models.models.base import AttributionModel
 from mta_models.models.bayesian_markov import BayesianMarkov
 from mta_models.models.custom_rule import CustomRule
+from mta_models.models.hazard import Hazard
 from mta_models.models.heuristics import (
     FirstTouch,
     InverseJShaped,
@@ -37,4 +38,5 @@ ALL_MODELS: tuple[type[AttributionModel], ...] = (
     BayesianMarkov,
     Shapley,
     SimpleProbabilistic,
+    Hazard,
 )
