@@ -142,6 +142,31 @@ def test_the_prior_has_the_mean_that_it_says() -> None:
     np.testing.assert_allclose(believed.nulls - [2, 0, 1], [1.5, 1.5, 4 * 3 / 5])
 
 
+def test_the_prior_does_not_make_rare_states_convert() -> None:
+    """A flat prior of as many users a state does: with hundreds of states it invents a quarter."""
+    rng = np.random.default_rng(1)
+    offsets = np.concatenate(([0], np.cumsum(rng.geometric(0.35, 2000) - 1)))
+    converts = (rng.random(2000) < 0.05).astype(np.int8)
+    rows = mta.Journeys.from_arrays(
+        "ABCDEF", rng.integers(0, 6, offsets[-1]), offsets, converts, 1 - converts
+    )
+    model = mta.BayesianMarkov(3, n_draws=1).fit(rows)
+    assert len(model.states_) > 200
+    np.testing.assert_allclose(model.conversion_probability_, converts.mean(), rtol=0.01)
+    flat = mta.Markov(3, smoothing=1 / 8).fit(rows)  # eight ways out of each state
+    assert flat.conversion_probability_ > 1.2 * converts.mean()
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_posterior_mean_chain_is_a_chain(journeys: mta.Journeys, order: int) -> None:
+    model = mta.BayesianMarkov(order, prior=5, n_draws=4000, random_state=0).fit(journeys)
+    np.testing.assert_allclose(model.transition_matrix_.sum(axis=1), 1)
+    onward, _ = draw_rows(with_prior(model.counts_, 5), 4000, np.random.default_rng(1))
+    mean = model.transition_matrix_[model.counts_.source, model.counts_.target]
+    np.testing.assert_allclose(onward.mean(axis=0), mean, atol=0.01)
+    assert model.to_graph().nodes[("A",)]["removal_effect"] == model.removal_effect_[0]
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_without_a_prior_the_point_is_that_of_markov(journeys: mta.Journeys, order: int) -> None:
     plain = mta.Markov(order).fit(journeys)
