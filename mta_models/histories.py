@@ -18,6 +18,7 @@ import numpy as np
 from mta_models.errors import InvariantError, JourneyError
 from mta_models.journeys import Journeys
 from mta_models.ragged import Floats, Ints, Numbers, lengths, owner, position, spread
+from mta_models.timeline import Timeline
 
 # Touchpoints (or pairs of moment and touchpoint) looked at together: 32 MB an array.
 _AT_ONCE = 1 << 22
@@ -50,6 +51,8 @@ class Histories:
         touchpoint: shape `(n_touchpoints,)`, each one's place among the journeys' touchpoints, -1
             for one that a lookback cut off; None: the same order. (Rows without a timeline: a
             touchpoint of converters and others is one of the journeys', met twice here.)
+        timeline: the log they were read from, or None.
+        place: shape `(n_users,)`, each history's user in the timeline; None: all, in its order.
     """
 
     channels: tuple[str, ...]
@@ -66,6 +69,8 @@ class Histories:
     event_stop: Ints
     user_row: Ints
     touchpoint: Ints | None = None
+    timeline: Timeline | None = None
+    place: Ints | None = None
 
     @property
     def n_users(self) -> int:
@@ -86,6 +91,21 @@ class Histories:
     def total(self) -> float:
         """All conversions."""
         return float(self.event_weight.sum())
+
+    @property
+    def user_ids(self) -> Numbers:
+        """The source's own user identifiers, shape `(n_users,)`.
+
+        Raises:
+            JourneyError: the journeys have no timeline to know users by.
+        """
+        if self.timeline is None:
+            raise JourneyError(
+                "users are known by name only where journeys have a timeline; these have none. "
+                "Read an event log with read_events"
+            )
+        ids = self.timeline.user_ids
+        return ids if self.place is None else ids[self.place]
 
     @cached_property
     def owner(self) -> Ints:
@@ -285,6 +305,8 @@ class Histories:
             event_stop=before[self.event_stop[events]],
             user_row=self.user_row[chosen],
             touchpoint=places if self.touchpoint is None else self.touchpoint[touched],
+            timeline=self.timeline,
+            place=np.flatnonzero(chosen) if self.place is None else self.place[chosen],
         )
 
     def _with(self, **changes: Any) -> Histories:
@@ -334,6 +356,7 @@ def _from_timeline(journeys: Journeys) -> Histories:
         event_row=events,
         event_stop=np.zeros(len(events), dtype=np.int64),
         user_row=user_row,
+        timeline=timeline,
     )
     if journeys.n_touchpoints == len(timeline.time):
         # Rows are a user's timeline end to end, in the source's order even at equal times.

@@ -269,6 +269,6 @@ def clone(model: AttributionModel) -> AttributionModel:
 
 
 def _same(value: object, default: object) -> bool:
-    if isinstance(value, np.ndarray) or isinstance(default, np.ndarray):
-        return value is default
+    if default is None or isinstance(value, np.ndarray) or isinstance(default, np.ndarray):
+        return value is default  # what an array or a frame says of `==` is no bool
     return bool(value == default)
