@@ -201,9 +201,10 @@ def _credited(model: AttributionModel, journeys: Journeys, of: str) -> tuple[Int
 def _timestamps(columns: dict[str, _Column], journeys: Journeys) -> Iterator[tuple[str, _Column]]:
     """`time` and `end` as instants, where the timeline knows the log's first."""
     origin = journeys.timeline.origin if journeys.timeline is not None else ""
-    if not origin:
+    try:
+        start = datetime.fromisoformat(origin)
+    except ValueError:  # times that are numbers have no instants, nor have journeys without any
         return
-    start = datetime.fromisoformat(origin)
     utc = start.astimezone(UTC).replace(tzinfo=None) if start.tzinfo else start
     for name, days in (("touched_at", "time"), ("ended_at", "end")):
         if days in columns:
