@@ -22,6 +22,10 @@ from mta_models.timeline import Timeline
 
 # Touchpoints (or pairs of moment and touchpoint) looked at together: 32 MB an array.
 _AT_ONCE = 1 << 22
+# Touchpoints whose few arrays stay in cache, where there is much arithmetic and no order.
+_IN_CACHE = 1 << 16
+# Entries of the table that finds the channels of each user.
+_TABLE = 1 << 22
 _LN2 = log(2)
 
 
@@ -228,8 +232,8 @@ class Histories:
         until = self.end if stop is None else stop
         since = self.start if begin is None else begin
         found = np.empty(len(self.time))
-        for start in range(0, len(self.time), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
+        for start in range(0, len(self.time), _IN_CACHE):
+            part = slice(start, start + _IN_CACHE)
             user, code, time = self.owner[part], self.codes[part], self.time[part]
             rate, h = (1 / half)[code], half[code]
             left = np.maximum(until[user] - time, 0)
@@ -249,11 +253,21 @@ class Histories:
     @cached_property
     def _cells(self) -> tuple[Ints, Ints, Ints]:
         """The user-channel pairs met: their offsets by user, codes, and each touchpoint's pair."""
-        k = max(self.n_channels, 1)
-        pair = self.owner * k + self.codes
-        met, which = np.unique(pair, return_inverse=True)
-        cuts = np.searchsorted(met, np.arange(self.n_users + 1) * k)
-        return cuts, met % k, which.reshape(-1)
+        n, k = self.n_users, max(self.n_channels, 1)
+        step, base = max(1, _TABLE // k), 0
+        which, counts = np.empty(len(self.codes), dtype=np.int64), np.zeros(n, dtype=np.int64)
+        codes = [np.zeros(0, dtype=np.int64)]
+        for start in range(0, n, step):
+            cuts = self.offsets[start : start + step + 1].astype(np.int64)
+            part = slice(int(cuts[0]), int(cuts[-1]))
+            pair = owner(cuts - cuts[0]) * k + self.codes[part].astype(np.int64)
+            met = np.zeros((len(cuts) - 1) * k, dtype=bool)
+            met[pair] = True
+            which[part] = (np.cumsum(met) + (base - 1))[pair]
+            codes.append(np.flatnonzero(met) % k)
+            counts[start : start + step] = met.reshape(-1, k).sum(axis=1)
+            base += len(codes[-1])
+        return np.concatenate(([0], np.cumsum(counts))), np.concatenate(codes), which
 
     @property
     def cells(self) -> tuple[Ints, Ints]:

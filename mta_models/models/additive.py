@@ -5,6 +5,7 @@ The parts are the channels' touchpoints and, last, the baseline.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -13,7 +14,7 @@ import numpy as np
 
 from mta_models.errors import InvariantError
 from mta_models.histories import Histories
-from mta_models.ragged import Floats, Ints, Mask
+from mta_models.ragged import Floats, Ints, Mask, spread
 
 _LN2 = log(2)
 _EM_STEPS = 20
@@ -76,8 +77,10 @@ class RateTable:
         histories: with conversions.
         risk: shape `(n_users,)`, until when each user is at risk.
         grid: days, shape `(n_grid,)`, or `(n_grid, n_channels)` where channels differ.
+        keep: keep each user's exposures, so that `reweighted` need not work them out again.
 
     Attributes:
+        half_life: shape `(n_grid, n_channels)`, days.
         at_event: shape `(n_grid, n_channels, n_rows)`, kernels at the conversions per day.
         exposure: shape `(n_grid, n_channels)`, kernels summed over users and time at risk: the
             conversions if every touchpoint brought one.
@@ -85,20 +88,43 @@ class RateTable:
         days: time at risk of all users together.
     """
 
-    def __init__(self, histories: Histories, risk: Floats, grid: Floats) -> None:
+    def __init__(
+        self, histories: Histories, risk: Floats, grid: Floats, keep: bool = False
+    ) -> None:
         k = histories.n_channels
-        halves = np.broadcast_to(grid.reshape(len(grid), -1), (len(grid), k))
-        group, leader = _alike(histories)
-        self.weight = np.bincount(group, histories.event_weight, len(leader)).astype(np.float64)
-        some = np.flatnonzero(self.weight)
-        self.weight = self.weight[some]
-        self.at_event = np.empty((len(grid), k, len(some)))
+        self.half_life = np.broadcast_to(grid.reshape(len(grid), -1), (len(grid), k))
+        self._risk = risk
+        self._group, leader = _alike(histories)
+        self._rows = np.empty((len(grid), k, len(leader)))
         self.exposure = np.empty((len(grid), k))
-        for place, half_life in enumerate(halves):
+        self._by_user: list[Floats] = []
+        for place, half_life in enumerate(self.half_life):
             density = _LN2 / half_life
-            self.at_event[place] = (histories.adstock(half_life)[leader[some]] * density).T
-            self.exposure[place] = histories.totals(half_life, risk) * density
-        self.days = histories.days(risk)
+            self._rows[place] = (histories.adstock(half_life)[leader] * density).T
+            if keep:
+                each = histories.by_cell(histories.exposure(half_life, risk))
+                self._by_user.append(each * density[histories.cells[1]])
+            else:
+                self.exposure[place] = histories.totals(half_life, risk) * density
+        self._weigh(histories)
+
+    def _weigh(self, histories: Histories) -> None:
+        n_rows = self._rows.shape[2]
+        weight = np.bincount(self._group, histories.event_weight, n_rows).astype(np.float64)
+        some = weight > 0
+        self.weight: Floats = weight[some]
+        self.at_event = self._rows if some.all() else self._rows[:, :, some]
+        self.days = histories.days(self._risk)
+        if self._by_user:
+            offsets, codes = histories.cells
+            users, k = spread(histories.weight, offsets), histories.n_channels
+            self.exposure = np.array([np.bincount(codes, x * users, k) for x in self._by_user])
+
+    def reweighted(self, histories: Histories) -> RateTable:
+        """The table of the same histories with other weights, if this one was made to `keep`."""
+        other = copy(self)
+        other._weigh(histories)
+        return other
 
     def rates(self, choice: Ints) -> Rates:
         """Those at one half-life per channel, as places on the grid, shape `(n_channels,)`."""
@@ -243,15 +269,15 @@ class _Mixture:
 
     def newton(self, phi: Floats, rate: Floats, pull: Floats) -> Floats:
         """The φ >= 0 at which the quadratic model of the likelihood at `phi` is largest."""
-        from scipy import linalg, optimize
+        from scipy import optimize
 
         scaled = self.part * (np.sqrt(self.share) / rate)
         curve = scaled @ scaled.T
         # Enough for a Cholesky factor of parts that cannot be told apart; it only shortens steps.
         curve[np.diag_indices_from(curve)] += 1e-10 * np.trace(curve) / len(curve)
-        root = linalg.cholesky(curve)
-        aim = linalg.solve_triangular(root, pull - 1 + curve @ phi, trans="T")
-        return np.asarray(optimize.nnls(root, aim)[0], dtype=np.float64)
+        root = np.linalg.cholesky(curve)
+        aim = np.linalg.solve(root, pull - 1 + curve @ phi)
+        return np.asarray(optimize.nnls(root.T, aim)[0], dtype=np.float64)
 
     def off(self, phi: Floats) -> float:
         """By how much the conditions of a maximum are missed, in parts of all conversions."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from copy import copy
 from math import log
 
 import numpy as np
@@ -13,7 +15,8 @@ from mta_models.errors import (
     JourneyError,
     ParameterError,
 )
-from mta_models.histories import Histories
+from mta_models.histories import Histories, histories_of
+from mta_models.journeys import Journeys
 from mta_models.models.additive import Rates, RateTable, maximise, standard_errors
 from mta_models.models.half_lives import (
     GRID,
@@ -110,17 +113,13 @@ class Hazard(TimedModel):
                 "twice. Use repeat=True, or None, or read the first conversion only"
             )
         self.repeat_ = histories.repeats if self.repeat is None else self.repeat
-        risk = self._risk(histories)
-        if not histories.days(risk) > 0:
+        table = self._table(histories)
+        if not table.days > 0:
             raise JourneyError(
                 "users must have been observed for some time, and these were at risk for 0 days. "
                 "Check the bounds of observation, or `at_risk`"
             )
-        if self.half_life is None:
-            half_life = self._chosen(histories, risk)
-        else:
-            half_life = given_half_lives(self.half_life, histories.channels)
-        rates, converged = self._maximise(histories, half_life)
+        rates, converged = self._maximise(table)
         self._set_errors(rates, histories)
         if not converged:
             warnings.warn(
@@ -129,32 +128,20 @@ class Hazard(TimedModel):
                 stacklevel=4,
             )
 
-    def _chosen(self, histories: Histories, risk: Floats) -> Floats:
-        """The half-lives of the best profile likelihood."""
-        table = RateTable(histories, risk, GRID)
-        last: list[Floats | None] = [None]
+    def _table(self, histories: Histories, keep: bool = False) -> RateTable:
+        """The data at the half-lives given, or at all those to choose from."""
+        grid = GRID
+        if self.half_life is not None:
+            grid = given_half_lives(self.half_life, histories.channels)[None]
+        risk = histories.end if self.repeat_ else histories.until_first
+        return RateTable(histories, risk, grid, keep)
 
-        def log_likelihood(choice: Ints) -> float:
-            found = maximise(table.rates(choice), last[0], _GAP)
-            last[0] = found.theta
-            return float(found.path[-1])
-
-        exposure = table.exposure[0]
-        order = np.argsort(-exposure, kind="stable")
-        places = profile(log_likelihood, len(exposure), order[exposure[order] > 0])
-        chosen: Floats = GRID[places]
-        return chosen
-
-    def _risk(self, histories: Histories) -> Floats:
-        """Until when each user is at risk, shape `(n_users,)`."""
-        return histories.end if self.repeat_ else histories.until_first
-
-    def _maximise(self, histories: Histories, half_life: Floats) -> tuple[Rates, bool]:
-        """Fit at given half-lives; what was fitted to, and whether it converged."""
-        table = RateTable(histories, self._risk(histories), half_life[None])
-        rates = table.rates(np.zeros(histories.n_channels, dtype=np.int64))
+    def _maximise(self, table: RateTable) -> tuple[Rates, bool]:
+        """Fit; what was fitted to at the half-lives chosen, and whether it converged."""
+        choice = _chosen(table)
+        rates = table.rates(choice)
         found = maximise(rates)
-        self.half_life_ = half_life
+        self.half_life_ = table.half_life[choice, np.arange(len(choice))]
         self.beta_, self.baseline_hazard_ = found.theta[:-1], float(found.theta[-1])
         self.log_likelihood_path_ = found.path
         self.log_likelihood_ = float(found.path[-1])
@@ -164,11 +151,10 @@ class Hazard(TimedModel):
     def _set_errors(self, rates: Rates, histories: Histories) -> None:
         """Standard errors, and warnings of what these histories cannot tell."""
         names = np.array(histories.channels, dtype=object)
-        met = np.bincount(histories.codes, minlength=len(names)) > 0
-        blind = met & (rates.cost[:-1] == 0)
+        blind = rates.cost[:-1] == 0
         if blind.any():
             warnings.warn(
-                f"no user was at risk after a touchpoint of {', '.join(names[blind])}, so that its "
+                f"no user was at risk after a touchpoint of {', '.join(names[blind])}, so its "
                 "effect cannot be learnt and is taken as 0",
                 IdentifiabilityWarning,
                 stacklevel=5,
@@ -185,9 +171,17 @@ class Hazard(TimedModel):
         self.standard_error_, self.baseline_standard_error_ = errors[:-1], float(errors[-1])
 
     def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
+        # Half-lives are chosen anew for each draw: with those of the point fit kept, intervals
+        # were a sixth narrower and held too little.
         assert isinstance(fitted, Hazard)
         self.repeat_ = fitted.repeat_
-        self._maximise(histories, fitted.half_life_)
+        kept: RateTable | None = vars(fitted).get("_kept")
+        self._maximise(self._table(histories) if kept is None else kept.reweighted(histories))
+
+    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
+        prepared = copy(self)
+        vars(prepared)["_kept"] = self._table(histories_of(journeys), keep=True)
+        return TimedModel._reweigher(prepared, journeys, of)
 
     def _parts(self, histories: Histories) -> Floats:
         due = histories.adstock(self.half_life_) * self._per_day()
@@ -218,3 +212,21 @@ class Hazard(TimedModel):
         """β ω: what a fresh touchpoint adds to the hazard, shape `(n_channels,)`."""
         fresh: Floats = self.beta_ * _LN2 / self.half_life_
         return fresh
+
+
+def _chosen(table: RateTable) -> Ints:
+    """The half-lives of the best profile likelihood, as places on the grid, `(n_channels,)`."""
+    n_grid, k = table.exposure.shape
+    if n_grid == 1:
+        return np.zeros(k, dtype=np.int64)
+    last: Floats | None = None
+
+    def log_likelihood(choice: Ints) -> float:
+        nonlocal last
+        found = maximise(table.rates(choice), last, _GAP)
+        last = found.theta
+        return float(found.path[-1])
+
+    exposure = table.exposure[0]
+    order = np.argsort(-exposure, kind="stable")
+    return profile(log_likelihood, k, order[exposure[order] > 0], n_grid)
