@@ -20,6 +20,9 @@ from .errors import UnknownChannelError as UnknownChannelError
 from .example import example_events as example_events
 from .findings import Diagnosis as Diagnosis
 from .findings import Finding as Finding
+from .forward import ForwardScore as ForwardScore
+from .forward import ForwardValidation as ForwardValidation
+from .forward import validate_forward as validate_forward
 from .journeys import Journeys as Journeys
 from .ledger import Ledger as Ledger
 from .lift_test import LiftTest as LiftTest

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from mta_models.forward import ForwardValidation
+
 USUAL_MODELS = (
     "FirstTouch",
     "LastTouch",
@@ -41,6 +43,8 @@ class Comparison:
         attributions: by label, in the order the models were given. The label is the model's repr
             without empty brackets: `"LastTouch"`, `"Markov(order=2)"`.
         refusals: by label, why a model that was asked for has no column; see `compare`.
+        validation: how well its incremental models foretold the last third of the log, if that
+            was asked for; see `validate_forward`.
 
     Example:
         >>> from mta_models import Journeys, compare
@@ -55,6 +59,7 @@ class Comparison:
 
     attributions: Mapping[str, Attribution]
     refusals: Mapping[str, str] = field(default_factory=dict)
+    validation: ForwardValidation | None = None
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -145,6 +150,7 @@ def compare(
     *,
     of: str = "conversions",
     skip_refused: bool = False,
+    validate: bool = False,
 ) -> Comparison:
     """Fit each model on the journeys and credit the same journeys with each.
 
@@ -156,13 +162,17 @@ def compare(
         skip_refused: what becomes of a model that these journeys cannot serve (one that needs
             times, say). False: its error is raised. True: its reason is kept in `refusals`, and
             the others are compared.
+        validate: whether to fit the incremental models again on the first two thirds of the log
+            and score what they foretell of the rest, as `validation`. To predict well is not to
+            be causal: read `validate_forward` first.
 
     Raises:
-        ParameterError: no model, two that are equal, or an unknown name.
+        ParameterError: no model, two that are equal, an unknown name, or `validate` without an
+            incremental model.
         JourneyError: the journeys lack what a model needs or, with `skip_refused`, what every
             model needs.
     """
-    asked = {label_of(model): model for model in _distinct(models)}
+    asked = {label_of(model): model for model in distinct(models)}
     journeys.outcome(of)  # values that are missing are missing for all: no model's refusal
     attributions: dict[str, Attribution] = {}
     refusals: dict[str, JourneyError] = {}
@@ -175,7 +185,26 @@ def compare(
             refusals[label] = refusal
     if not attributions:
         raise next(iter(refusals.values()))
-    return Comparison(attributions, {label: str(why) for label, why in refusals.items()})
+    reasons = {label: str(why) for label, why in refusals.items()}
+    validation = None
+    if validate:
+        validation = _validated([asked[label] for label in attributions], journeys, skip_refused)
+    return Comparison(attributions, reasons, validation)
+
+
+def _validated(
+    models: list[AttributionModel], journeys: Journeys, skip_refused: bool
+) -> ForwardValidation:
+    from mta_models.forward import validate_forward
+    from mta_models.models.timed import TimedModel
+
+    timed = [model for model in models if isinstance(model, TimedModel)]
+    if not timed:
+        raise ParameterError(
+            "there must be an incremental model to validate, such as Hazard; got "
+            f"{', '.join(label_of(model) for model in models)}. Add one, or leave `validate` out"
+        )
+    return validate_forward(timed, journeys, skip_refused=skip_refused)
 
 
 def label_of(model: AttributionModel) -> str:
@@ -207,9 +236,14 @@ def as_model(model: AttributionModel | type[AttributionModel] | str) -> Attribut
     )
 
 
-def _distinct(
+def distinct(
     models: Iterable[AttributionModel | type[AttributionModel] | str],
 ) -> list[AttributionModel]:
+    """Unfitted models, no two of them equal.
+
+    Raises:
+        ParameterError: there is none, two are equal, or one is no model.
+    """
     if isinstance(models, str | AttributionModel | type):
         raise ParameterError(f"models must be a list of models; got {models!r}. Write [{models!r}]")
     made = [as_model(model) for model in models]
