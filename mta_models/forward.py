@@ -278,7 +278,7 @@ def _references(
 
 
 def _touched(histories: Histories, day: float) -> Ints:
-    """The class of touchpoints each user met in the week before a day: 0, 1, 2, 3–4, 5–8 and so on."""
+    """The class of touchpoints each user met in the week before a day: 0, 1, 2, 3–4, 5–8 and on."""
     users = np.arange(histories.n_users)
     after, before = (
         histories.seen_by(users, np.full(len(users), when)) for when in (day, day - _WEEK)
