@@ -1,0 +1,232 @@
+"""The Bayesian additive hazard as a PyMC model, and its draws as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import log
+from typing import Any
+
+import numpy as np
+
+from mta_models.models.half_life_basis import half_life_of
+from mta_models.models.hazard_evidence import Evidence
+from mta_models.models.lift_likelihood import LIFT_DF, Calibration
+from mta_models.ragged import Floats, Ints
+
+_LN2 = log(2)
+# Of the mean rate: below this a hazard bends towards 0 instead of crossing it.
+FLOOR = 0.01
+# How steeply a hazard just after a lone touchpoint is kept from falling below 0.
+_WALL = 20.0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is believed before the data, in units of the data's mean rates.
+
+    An effect is told in conversions per touchpoint, as a part of what a touchpoint would bring if
+    touchpoints brought all conversions.
+
+    Attributes:
+        baseline: mean and s.d. of the logarithm of the baseline's part of all conversions.
+        pooled: mean and s.d. of what channels' effects have in common.
+        spread: mean and s.d. of the logarithm of how far effects are apart.
+        df: of Student's t, by which effects are apart.
+        level: mean, s.d. in common and s.d. of each channel of the half-life, on a logistic scale
+            from the shortest to the longest.
+        bias: scale of the half-normal prior of how far biases are from what is expected.
+    """
+
+    baseline: tuple[float, float] = (log(0.5), 1.5)
+    pooled: tuple[float, float] = (0.3, 1.0)
+    spread: tuple[float, float] = (log(0.5), 0.7)
+    df: float = 4.0
+    level: tuple[float, float, float] = (0.2, 0.8, 0.5)
+    bias: float = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws from the posterior, or from the prior.
+
+    Attributes:
+        effect: conversions that a touchpoint causes, shape `(n_draws, n_channels)`.
+        bias: conversions that merely go with a touchpoint, of the same shape.
+        baseline: conversions per user and day, shape `(n_draws,)`.
+        half_life: days, shape `(n_draws, n_channels)`.
+    """
+
+    effect: Floats
+    bias: Floats
+    baseline: Floats
+    half_life: Floats
+
+    def __len__(self) -> int:
+        return len(self.baseline)
+
+    def thinned(self, most: int) -> Draws:
+        """At most `most` of them, evenly."""
+        kept = np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(int))
+        return replace(self, **{name: each[kept] for name, each in vars(self).items()})
+
+    @property
+    def mean(self) -> Draws:
+        """One draw: the means, of half-lives geometric."""
+        middle = {name: each.mean(axis=0, keepdims=True) for name, each in vars(self).items()}
+        middle["half_life"] = np.exp(np.log(self.half_life).mean(axis=0, keepdims=True))
+        return Draws(**middle)
+
+
+NAMES = ("baseline", "level", "effect", "bias", "pooled", "spread")
+CALIBRATED = (*NAMES, "slope", "doubt")
+
+
+def build(
+    evidence: Evidence, prior: Prior, calibration: Calibration | None, nonnegative: bool
+) -> Any:
+    """The PyMC model, of whose variables `NAMES`, with tests `CALIBRATED`, are of interest."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    active = evidence.active
+    k = len(active)
+    unit = evidence.per_touchpoint
+    with pm.Model() as model:
+        portion = pm.Normal("baseline", *prior.baseline, initval=-1.0)
+        baseline = pt.exp(portion) * (evidence.total / evidence.days)
+        weights, half_life = _half_lives(evidence, prior, active)
+        pooled = pm.Normal("pooled", *prior.pooled)
+        spread = pm.LogNormal("spread", *prior.spread)
+        begin = np.maximum(evidence.point.beta[active] / unit, 0.01)
+        bias: Any = np.zeros(k) if calibration is None else _bias(evidence, prior, calibration)
+        if nonnegative:
+            effect = pm.HalfStudentT("effect", prior.df, sigma=spread, shape=k, initval=begin)
+            together = effect + bias
+        elif calibration is None:
+            effect = together = pm.StudentT(
+                "effect", prior.df, mu=pooled, sigma=spread, shape=k, initval=begin
+            )
+        else:
+            # What is observed of a channel is known well, what of it is caused is not: sampled
+            # this way round they are nearly independent.
+            together = pm.Flat("together", shape=k, initval=begin)
+            effect = pm.Deterministic("effect", together - bias)
+            t = pm.StudentT.dist(prior.df, mu=pooled, sigma=spread, shape=k)
+            pm.Potential("effects", pm.logp(t, effect).sum())
+        if calibration is None:
+            pm.Deterministic("bias", pt.zeros(k))
+        _likelihood(evidence, unit * together, baseline, weights, active)
+        fresh = unit * together * _LN2 / half_life / baseline
+        pm.Potential("wall", -(pt.softplus(-_WALL * (1 + fresh)) ** 2).sum())
+        if calibration is not None:
+            exposed = (weights * evidence.exposure.T[active]).sum(axis=1)
+            place = np.searchsorted(active, calibration.channel)
+            implied = replace(calibration, channel=place).implied(unit * effect * exposed)
+            pm.StudentT(
+                "lift",
+                LIFT_DF,
+                mu=implied,
+                sigma=calibration.standard_error,
+                observed=calibration.lift,
+            )
+    return model
+
+
+def _half_lives(evidence: Evidence, prior: Prior, active: Ints) -> tuple[Any, Any]:
+    """Weights of the nodes, shape `(n_active, n_nodes)`, and half-lives in days."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    k = len(active)
+    if evidence.basis.is_given:
+        pm.Deterministic("level", pt.zeros(k))
+        return np.ones((k, 1)), evidence.point.half_life[active]
+    mean, common, own = prior.level
+    shared = pm.Normal("shared_level", mean, common)
+    level = pm.Deterministic(
+        "level", pm.math.sigmoid(shared + own * pm.Normal("own_level", shape=k))
+    )
+    return evidence.basis.powers_to_weights(level), half_life_of(level)
+
+
+def _bias(evidence: Evidence, prior: Prior, calibration: Calibration) -> Any:
+    """Of each active channel's effect, in the same unit."""
+    import pymc as pm
+
+    suspect, doubt = _bias_scales(evidence, calibration)
+    slope = pm.Normal("slope", *calibration.slope)
+    apart = pm.HalfNormal("doubt", prior.bias)
+    own = pm.Normal("own_bias", shape=len(suspect))
+    return pm.Deterministic("bias", slope * suspect + apart * doubt * own)
+
+
+def _bias_scales(evidence: Evidence, calibration: Calibration) -> tuple[Floats, Floats]:
+    """Suspicion and doubt of active channels in units of an effect, each `(n_active,)`."""
+    exposed = evidence.exposed(evidence.point.half_life)[evidence.active]
+    unit = exposed * evidence.per_touchpoint
+    return calibration.suspect[evidence.active] / unit, calibration.doubt[evidence.active] / unit
+
+
+def _likelihood(evidence: Evidence, beta: Any, baseline: Any, weights: Any, active: Ints) -> None:
+    """Σ w log λ − Σ λ, with λ floored; weights are of nodes, `(n_active, n_nodes)`."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    rate = evidence.total / evidence.days
+    # One matrix of all channels and nodes, so that a step is one product with a vector.
+    table = np.moveaxis(evidence.rate[:, active], 2, 0).transpose(0, 2, 1)
+    table = np.ascontiguousarray(table.reshape(len(evidence.weight), -1)) / rate
+    by_node = (beta[:, None] * weights).ravel()
+    hazard = baseline / rate + pt.dot(table, by_node)
+    floored = FLOOR * pt.softplus(hazard / FLOOR)
+    exposure = evidence.exposure.T[active].ravel()
+    pm.Potential(
+        "likelihood",
+        pt.dot(evidence.weight, pt.log(floored))
+        - baseline * evidence.days
+        - pt.dot(exposure, by_node),
+    )
+
+
+def draws_of(found: dict[str, Floats], evidence: Evidence) -> Draws:
+    """Draws of all channels in their own units, from PyMC's by name; others than active have 0."""
+    active, k = evidence.active, evidence.exposure.shape[1]
+    n = len(found["baseline"])
+    effect, bias = np.zeros((n, k)), np.zeros((n, k))
+    effect[:, active] = found["effect"] * evidence.per_touchpoint
+    bias[:, active] = found["bias"] * evidence.per_touchpoint
+    half_life = np.tile(evidence.point.half_life, (n, 1))
+    if not evidence.basis.is_given:
+        half_life[:, active] = half_life_of(found["level"])
+    baseline = np.exp(found["baseline"]) * (evidence.total / evidence.days)
+    return Draws(effect, bias, baseline, half_life)
+
+
+def prior_draws(
+    evidence: Evidence,
+    prior: Prior,
+    calibration: Calibration | None,
+    nonnegative: bool,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> Draws:
+    """Draws of what is believed before any conversion is looked at, but for their mean rates."""
+    k = len(evidence.active)
+    spread = np.exp(rng.normal(*prior.spread, n_draws))
+    t = rng.standard_t(prior.df, (n_draws, k)) * spread[:, None]
+    effect = np.abs(t) if nonnegative else rng.normal(*prior.pooled, (n_draws, 1)) + t
+    bias = np.zeros((n_draws, k))
+    if calibration is not None:
+        suspect, doubt = _bias_scales(evidence, calibration)
+        apart = np.abs(rng.normal(0, prior.bias, (n_draws, 1)))
+        bias = rng.normal(*calibration.slope, (n_draws, 1)) * suspect
+        bias = bias + apart * doubt * rng.standard_normal((n_draws, k))
+    mean, common, own = prior.level
+    level = rng.normal(mean, common, (n_draws, 1)) + own * rng.standard_normal((n_draws, k))
+    found = {
+        "baseline": rng.normal(*prior.baseline, n_draws),
+        "effect": effect,
+        "bias": bias,
+        "level": 1 / (1 + np.exp(-level)),
+    }
+    return draws_of(found, evidence)
