@@ -29,6 +29,7 @@ from .lift_test import LiftTest as LiftTest
 from .lookbacks import Sensitivity as Sensitivity
 from .lookbacks import sensitivity as sensitivity
 from .models.base import AttributionModel as AttributionModel
+from .models.bayesian_hazard import BayesianHazard as BayesianHazard
 from .models.bayesian_markov import BayesianMarkov as BayesianMarkov
 from .models.custom_rule import CustomRule as CustomRule
 from .models.hazard import Hazard as Hazard

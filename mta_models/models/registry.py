@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mta_models.models.base import AttributionModel
+from mta_models.models.bayesian_hazard import BayesianHazard
 from mta_models.models.bayesian_markov import BayesianMarkov
 from mta_models.models.custom_rule import CustomRule
 from mta_models.models.hazard import Hazard
@@ -39,4 +40,5 @@ ALL_MODELS: tuple[type[AttributionModel], ...] = (
     Shapley,
     SimpleProbabilistic,
     Hazard,
+    BayesianHazard,
 )
