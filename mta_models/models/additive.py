@@ -25,7 +25,7 @@ _SMALL_STEP = 1e-9
 # Of all conversions: what a fit that stopped early may still be off, before a warning.
 _KKT = 1e-7
 # Of the largest eigenvalue: information below it is rounding.
-_SINGULAR = 1e-11
+_SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +149,9 @@ def _alike(histories: Histories) -> tuple[Ints, Ints]:
     digest = (seen * form).sum(axis=1)
     _, leader, group = np.unique(digest, return_index=True, return_inverse=True)
     group = group.reshape(-1)
-    if not np.array_equal(seen, seen[leader[group]]):
-        each = np.arange(len(seen))
-        return each, each
-    return group, leader
+    odd = np.flatnonzero((seen != seen[leader[group]]).any(axis=1))
+    group[odd] = len(leader) + np.arange(len(odd))
+    return group, np.concatenate([leader, odd])
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,8 +272,11 @@ class _Mixture:
 
         scaled = self.part * (np.sqrt(self.share) / rate)
         curve = scaled @ scaled.T
-        # Enough for a Cholesky factor of parts that cannot be told apart; it only shortens steps.
-        curve[np.diag_indices_from(curve)] += 1e-10 * np.trace(curve) / len(curve)
+        # Along what the data cannot tell apart there is nothing to gain: a step there would be
+        # rounding, and depend on the order of the parts.
+        values, vectors = np.linalg.eigh(curve)
+        lost = vectors[:, values < _SINGULAR * values[-1]]
+        curve += values[-1] * lost @ lost.T
         root = np.linalg.cholesky(curve)
         aim = np.linalg.solve(root, pull - 1 + curve @ phi)
         return np.asarray(optimize.nnls(root.T, aim)[0], dtype=np.float64)
