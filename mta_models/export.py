@@ -99,11 +99,13 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
-    """`findings`, a list of objects, `silent` and `skipped`, as on `Diagnosis`."""
+    """`findings`, a list of objects, `silent`, `skipped` and the rest, as on `Diagnosis`."""
     return {
         "findings": [asdict(each) for each in diagnosis.findings],
         "silent": list(diagnosis.silent),
         "skipped": dict(diagnosis.skipped),
+        "verdict": diagnosis.verdict,
+        "experiments": dict(diagnosis.experiments),
     }
 
 

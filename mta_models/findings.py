@@ -43,16 +43,31 @@ class Diagnosis:
         findings: gravest first.
         silent: names of the checks that found nothing.
         skipped: by name, why a check could not be made.
+        verdict: which channels' effects the journeys can tell and which experiment would help
+            most, in a few sentences.
+        experiments: by channel, conversions that a perfect lift test of it is worth when a tenth
+            of the touchpoints is moved to where they do most, most first; see
+            `experiments.value_of_tests`. Empty without times.
     """
 
     findings: tuple[Finding, ...]
     silent: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    verdict: str = ""
+    experiments: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the findings, gravest first."""
         return tuple(each.name for each in self.findings)
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """Why checks could not be made, each reason with the names of its checks."""
+        found: dict[str, list[str]] = {}
+        for name, why in self.skipped.items():
+            found.setdefault(why, []).append(name)
+        return found
 
     def to_frame(self) -> pd.DataFrame:
         """One row per finding: `severity`, `name`, `found`, `means`, `do`, `channels`."""
@@ -75,7 +90,8 @@ class Diagnosis:
             lines += [f"    It means: {each.means}", f"    What to do: {each.do}"]
         if self.silent:
             lines.append(f"Nothing found by: {', '.join(self.silent)}")
-        lines += [f"Not checked: {name} ({why})" for name, why in self.skipped.items()]
+        lines += [f"Not checked: {', '.join(names)} ({why})" for why, names in self.reasons.items()]
+        lines += [f"Verdict: {self.verdict}"] * bool(self.verdict)
         return "\n".join(lines)
 
     def _columns(self) -> dict[str, list[Any]]:

@@ -162,29 +162,52 @@ def collinear(seen: Seen) -> Iterator[Finding]:
         return
     share = met[varies] / n
     covariance = seen.together[np.ix_(varies, varies)] / n - np.outer(share, share)
+    yield from inflated(
+        covariance,
+        seen.names(varies),
+        name="collinear",
+        what="who met what",
+        means="who met these channels is nearly known from who met the others, so effects that are "
+        "told apart by comparing users are unstable",
+    )
+
+
+def inflated(
+    covariance: Floats, names: Sequence[str], *, name: str, what: str, means: str
+) -> Iterator[Finding]:
+    """A finding by that name if variables that vary can hardly be told apart.
+
+    Args:
+        covariance: shape `(n, n)`.
+        names: of the n channels.
+        name: of the finding.
+        what: the condition number is of.
+        means: what the finding means.
+    """
     spread_ = np.sqrt(np.diag(covariance))
     roots, vectors = np.linalg.eigh(covariance / np.outer(spread_, spread_))
     roots = np.maximum(roots, 1e-14)  # rounding leaves what is exactly 0 on either side of it
     condition = float(np.sqrt(roots[-1] / roots[0]))
     inflation = (vectors**2 / roots).sum(axis=1)
     if condition > _CONDITION or inflation.max() > _INFLATION:
-        wrong = varies[inflation > _INFLATION]
+        wrong = {
+            each: times
+            for each, times in zip(names, inflation.tolist(), strict=True)
+            if times > _INFLATION
+        }
         words = [
-            f"{name} (at least 1,000 times)" if times > 1e3 else f"{name} ({times:.1f} times)"
-            for name, times in zip(
-                seen.names(wrong), inflation[inflation > _INFLATION].tolist(), strict=True
-            )
+            f"{each} (at least 1,000 times)" if times > 1e3 else f"{each} ({times:.1f} times)"
+            for each, times in wrong.items()
         ]
         least = "over 1,000" if condition > 1e3 else f"{condition:.1f}"
         yield Finding(
-            "collinear",
+            name,
             "caution",
-            f"the condition number of who met what is {least}; variance is inflated for "
+            f"the condition number of {what} is {least}; variance is inflated for "
             f"{phrase(words) or 'no single channel'}",
-            "who met these channels is nearly known from who met the others, so effects that are "
-            "told apart by comparing users are unstable",
+            means,
             "merge channels that move together, or expect wide intervals for them",
-            seen.names(wrong),
+            tuple(wrong),
         )
 
 

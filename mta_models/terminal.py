@@ -131,7 +131,12 @@ def show_diagnosis(out: Console, diagnosis: Diagnosis) -> None:
     out.print(table)
     if diagnosis.silent:
         out.print(Text(f"Nothing found by: {', '.join(diagnosis.silent)}"))
-    show_notes(out, [f"{name} not checked: {why}" for name, why in diagnosis.skipped.items()])
+    show_notes(
+        out, [f"{', '.join(names)} not checked: {why}" for why, names in diagnosis.reasons.items()]
+    )
+    if diagnosis.verdict:
+        _title(out, "Verdict")
+        out.print(Text(printable(diagnosis.verdict)))
 
 
 def show_leaderboard(out: Console, results: Results, metric: str) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mta_models as mta
-from mta_models.diagnosis import _exposure_before
 from mta_models.symptoms import Seen, phrase
+from mta_models.symptoms_of_time import TIME_CHECKS, exposure_before
 from mta_models.timeline import Timeline
 
 CHANNELS = ("A", "B", "C")
@@ -38,7 +38,10 @@ def finding(journeys: mta.Journeys, name: str) -> mta.Finding:
 def test_nothing_is_found_where_there_is_nothing() -> None:
     diagnosis = diagnose(balanced())
     assert diagnosis.names == ("no_times",)
-    assert set(diagnosis.skipped) == {"rising_exposure"}
+    assert set(diagnosis.skipped) == {check.__name__ for check in TIME_CHECKS} | {"placebo"}
+    assert set(diagnosis.skipped.values()) == {"it needs the timeline of an event log"}
+    assert not diagnosis.experiments
+    assert diagnosis.verdict.startswith("Without the timelines of users no channel's effect")
     assert set(diagnosis.silent) == {
         "no_conversions",
         "no_nulls",
@@ -254,7 +257,7 @@ def test_exposure_before_a_conversion_is_counted_to_the_next_one() -> None:
     journeys = event_journeys(
         [[(1.0, 0), (9.5, 0), (10.0, 1), (12.0, 1)], [(3.0, 0)], [(0.5, 1)]], [10.0, None, 0.5]
     )
-    near, far, near_days, far_days = _exposure_before(journeys)
+    near, far, near_days, far_days = exposure_before(journeys)
     assert near.tolist() == [1, 2]  # 9.5; 10.0 itself and user 2's 0.5; 12.0 is after
     assert far.tolist() == [0, 0]  # 1.0 lies nine days before
     assert (near_days, far_days) == (1.5, 7.0)

@@ -1,0 +1,188 @@
+"""What models fitted on journeys say about them; see `diagnose`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from mta_models.comparison import label_of
+from mta_models.errors import JourneyError, MTAWarning
+from mta_models.findings import Finding
+from mta_models.histories import Histories, histories_of
+from mta_models.journeys import Journeys
+from mta_models.models.base import AttributionModel
+from mta_models.models.hazard import Hazard
+from mta_models.placebo import PlaceboTest, thinned
+from mta_models.ragged import Floats
+from mta_models.resample import bootstrap
+from mta_models.symptoms import Seen, phrase
+
+_ORDER_GAP = 0.1  # share of credit that moves between order 1 and order 3
+_CONVERTING, _OTHERS = 10_000, 40_000  # users looked at, of more a sample
+_PLACEBOS, _CHANNELS = 19, 8  # times moved, of the channels with most credit
+_CREDITED = 0.02  # of conversions: less is not worth a test
+_STAYS = 0.5  # of the credit, with times moved
+
+
+class SeenByHazard:
+    """An additive hazard of the journeys, and what follows from it, each worked out once."""
+
+    def __init__(self, journeys: Journeys) -> None:
+        self.journeys = journeys
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Whole timelines; of many users a weighted sample."""
+        if self.journeys.timeline is None:
+            raise JourneyError("it needs the timeline of an event log")
+        everybody = histories_of(self.journeys)
+        if not everybody.n_events:
+            raise JourneyError("it needs a conversion")
+        return thinned(everybody, np.random.default_rng(0), _CONVERTING, _OTHERS)
+
+    @cached_property
+    def model(self) -> Hazard:
+        """Fitted on `histories`."""
+        model = Hazard()
+        model.channels_ = self.journeys.channels
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MTAWarning)
+            model._learn(self.histories)
+        return model
+
+    @cached_property
+    def test(self) -> PlaceboTest:
+        """The fit as a likelihood, and with times moved."""
+        return PlaceboTest(self.model, self.histories)
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """Of the credit in conversions, shape `(n_channels, n_channels)`, by the information.
+
+        A weak prior, that no channel's credit is of another order than all conversions, keeps
+        what cannot be told apart finite.
+        """
+        rates, theta = self.test.rates, self.test.theta
+        scale = np.where(rates.cost > 0, rates.cost, np.inf)
+        information = rates.information(theta) / scale[:, None] / scale
+        information += np.eye(len(scale)) / rates.total**2
+        return np.linalg.inv(information)[:-1, :-1]
+
+    @cached_property
+    def stays(self) -> Mapping[int, Floats]:
+        """By channel that was tested, its credit with times moved, shape `(n_placebos,)`."""
+        credit = self.test.credit
+        error = np.sqrt(np.diag(self.covariance))
+        worth = (credit > _CREDITED * self.histories.total) & (credit > 2 * error)
+        most = np.argsort(-np.where(worth, credit, -1), kind="stable")[
+            : min(_CHANNELS, worth.sum())
+        ]
+        rng = np.random.default_rng(0)
+        return {c: self.test.moved(c, _PLACEBOS, rng) for c in most.tolist()}
+
+
+def order_matters(seen: Seen) -> Iterator[Finding]:
+    """Credit that moves with the chain's order."""
+    from mta_models.models.markov import Markov
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MTAWarning)
+        one, three = (Markov(order=k).fit_attribute(seen.paths).share for k in (1, 3))
+    gap = float(np.abs(one - three).sum() / 2)
+    if gap > _ORDER_GAP:
+        most = int(np.argmax(np.abs(one - three)))
+        yield Finding(
+            "order_matters",
+            "caution",
+            f"{gap:.0%} of Markov credit moves between order 1 and order 3, most for "
+            f"{seen.journeys.channels[most]} ({one[most]:.0%} and {three[most]:.0%})",
+            "what a user met earlier matters to what comes next, and an order-1 chain forgets it",
+            "choose the order by held-out likelihood: Markov.select_order(journeys)",
+            seen.names(np.array([most])),
+        )
+
+
+def placebo(seen: SeenByHazard) -> Iterator[Finding]:
+    """Credit that a hazard gives a channel whenever its users met it."""
+    credit, total = seen.test.credit, seen.histories.total
+    words, wrong = [], []
+    for channel, moved in seen.stays.items():
+        p = (1 + np.count_nonzero(moved >= credit[channel])) / (1 + len(moved))
+        stays = float(np.median(moved)) / credit[channel]
+        if stays > _STAYS or p > 1 / (1 + len(moved)):
+            wrong.append(channel)
+            name, share = seen.journeys.channels[channel], credit[channel] / total
+            words.append(f"{name} ({stays:.0%} of its {share:.0%} of conversions, p = {p:.2g})")
+    if wrong:
+        yield Finding(
+            "placebo",
+            "caution",
+            "moved to other times of the same users, touchpoints keep most of the credit that "
+            f"Hazard gives them: {phrase(words)}",
+            "credit comes from who meets the channel and hardly from when: users who convert meet "
+            "more of it all the time, as they do where ads are aimed at those who would buy anyway",
+            "compare users with themselves (SelfControlled), or hold the channel out",
+            tuple(seen.journeys.channels[channel] for channel in sorted(wrong)),
+        )
+
+
+Shares = tuple[str, Floats, Floats]
+
+
+def models_disagree(shares: Iterable[Shares], channels: tuple[str, ...]) -> Iterator[Finding]:
+    """Models whose intervals of some channel's share of credit do not meet.
+
+    Args:
+        shares: of each model its label, its shares, shape `(n_channels,)`, and draws of them.
+        channels: names.
+    """
+    labels, points, drawn = zip(*shares, strict=True)
+    lower, upper = (
+        np.array([np.quantile(each, q, axis=0) for each in drawn]) for q in (0.025, 0.975)
+    )
+    apart = np.max(lower, axis=0) > np.min(upper, axis=0)
+    if apart.any():
+        share = np.array(points)
+        most = int(np.argmax(np.where(apart, np.ptp(share, axis=0), -1)))
+        high, low = int(np.argmax(share[:, most])), int(np.argmin(share[:, most]))
+        names = tuple(np.array(channels, dtype=object)[apart].tolist())
+        yield Finding(
+            "models_disagree",
+            "note",
+            f"95% intervals of {', '.join(labels)} do not meet for {phrase(names)}; widest for "
+            f"{channels[most]}: {share[low, most]:.0%} by {labels[low]}, "
+            f"{share[high, most]:.0%} by {labels[high]}",
+            "the choice of model moves these credits more than chance does; they answer different "
+            "questions, and more data will not make them agree",
+            "decide what the credit is to mean (the estimand) before choosing a model",
+            names,
+        )
+
+
+def drawn_shares(
+    model: AttributionModel,
+    journeys: Journeys,
+    n_draws: int,
+    random_state: int | np.random.Generator | None,
+) -> Shares:
+    """What `models_disagree` compares, by the bootstrap."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MTAWarning)
+        result = bootstrap(model, journeys, n_draws=n_draws, random_state=random_state)
+    assert result.draws is not None
+    return label_of(model), result.share, _share(result.draws)
+
+
+def hazard_shares(seen: SeenByHazard, n_draws: int) -> Shares:
+    """The same of the fitted hazard, of the moment, by the information of its likelihood."""
+    rng, credit = np.random.default_rng(0), seen.test.credit
+    drawn = rng.multivariate_normal(credit, seen.covariance, n_draws, method="eigh")
+    return "Hazard", _share(credit[None])[0], _share(np.maximum(drawn, 0))
+
+
+def _share(credit: Floats) -> Floats:
+    given = credit.sum(axis=1, keepdims=True)
+    return np.divide(credit, given, out=np.zeros_like(credit), where=given > 0)
