@@ -55,6 +55,23 @@ class Moments:
         balanced: Floats = weight / weight.mean()
         return balanced
 
+    def fewer(self, per_case: int, least: int) -> Moments:
+        """All cases, and of a longer base series an even choice that stands for the same time.
+
+        Args:
+            per_case: base moments kept for each case.
+            least: base moments kept in any case.
+        """
+        n_base = len(self.user) - self.n_cases
+        n = max(per_case * self.n_cases, least)
+        if n_base <= n:
+            return self
+        base = self.n_cases + (np.arange(n) * n_base) // n
+        kept = np.concatenate([np.arange(self.n_cases), base])
+        weight = self.weight[kept]
+        weight[self.n_cases :] *= self.weight[self.n_cases :].sum() / weight[self.n_cases :].sum()
+        return Moments(self.user[kept], self.time[kept], weight, self.n_cases)
+
 
 def risk_of(histories: Histories) -> tuple[Floats, Ints]:
     """Until when each user could convert, and the conversions that fell before.
@@ -69,19 +86,19 @@ def risk_of(histories: Histories) -> tuple[Floats, Ints]:
     return histories.until_first, np.arange(histories.n_events)
 
 
-def sampled_moments(histories: Histories, rng: np.random.Generator) -> Moments:
+def sampled_moments(histories: Histories, rng: np.random.Generator, least: int = LEAST) -> Moments:
     """Every conversion, and moments drawn evenly from all time at risk (case-base sampling).
 
     Stratified: the time at risk of all users, laid end to end and weighted by users, is cut into
     equal pieces, and one moment falls in each. Where whole days would be no more rows than that,
-    they are taken instead, and nothing is drawn.
+    they are taken instead, and nothing is drawn. There are `least` moments at the least.
 
     Source: Hanley & Miettinen (2009), "Fitting smooth-in-time prognostic risk functions via
     logistic regression", The International Journal of Biostatistics 5(1), article 3.
     """
     until, events = risk_of(histories)
     days = np.maximum(until - histories.start, 0)
-    n = max(PER_CASE * len(events), LEAST)
+    n = max(PER_CASE * len(events), least)
     if np.ceil(days[histories.weight > 0]).sum() <= n:
         return daily_moments(histories)
     ends = np.cumsum(days * histories.weight)
