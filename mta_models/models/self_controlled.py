@@ -1,0 +1,411 @@
+"""Within-user attribution: each converter compared with itself on other days."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+
+from mta_models.durations import as_days
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.histories import Histories, histories_of
+from mta_models.journeys import Journeys
+from mta_models.models.control_days import ControlDays, control_days
+from mta_models.models.first_conversion_game import Thresholds, first_conversion_game
+from mta_models.models.half_lives import HalfLife, check_half_life, given_half_lives
+from mta_models.models.lead_test import lead_test
+from mta_models.models.levels import user_levels
+from mta_models.models.relative_rate import (
+    Design,
+    RelativeRate,
+    channel_terms,
+    plain_rate,
+    with_effects,
+    with_effects_and_intent,
+    with_half_lives,
+    with_time,
+)
+from mta_models.models.survival import HorizonGame
+from mta_models.models.timed import TimedModel
+from mta_models.models.unsuppressed import unsuppressed
+from mta_models.ragged import Floats
+
+# Half-lives of what stands for moving intent; and of what stands for a user's level.
+_MOVING, _LEVEL = (3.0, 8.0), (np.inf,)
+# Log-likelihood that moving intent must gain, or lead test's p below which it may gain less.
+_GAIN, _ALARM = 15.0, 0.01
+# z of the lead test below which ads are taken to stop after conversions.
+_STOPPED = -6.0
+# Conversions per group whose thinning out is followed by itself, and groups at most.
+_PER_GROUP, _GROUPS = 400.0, 12
+_TOO_FEW = 300
+_ROUNDS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class MovingIntent:
+    """What the correction for intent that moves within a user came to.
+
+    Attributes:
+        kept: whether it is part of the fit.
+        gain: in log-likelihood, over the fit without it.
+        effect: shape `(2, n_channels)`: by how much a touchpoint of a channel, past or future,
+            marks its user's baseline as raised, with half-lives of 3 and of 8 days.
+    """
+
+    kept: bool
+    gain: float
+    effect: Floats
+
+
+class SelfControlled(TimedModel):
+    """Each converter compared with itself on other days, so that stable intent cancels.
+
+    λ_u(t) = z_u f(t) (m_u(t) + Σ_c β_c a_c(t)) with β ≥ 0 and adstock a_c(t) = Σ 2^(−age / h_c).
+    Given that u converted, and at which time of day, the chance that it was on this day of all
+    days observed is free of z_u: who would buy anyway, and is shown more for it, is no trouble.
+    What there is besides: a calendar factor f by week; how the keenest leave first, in groups of
+    equal volume of touchpoints; m, intent that comes and goes within a user, kept where the data
+    ask for it; a test that touchpoints after a conversion do not tell of it. The derivation is in
+    `self_controlled.md` beside this file.
+
+    Estimand: `incremental`, see `TimedModel`. Over the horizon: of the conversions observed, those
+    that would have come by the end of observation with only some channels' touchpoints, in which
+    z cancels too (exact in expectation for users who convert once; for users who convert again
+    and again, in proportion).
+
+    Assumptions:
+        - Exposure after a conversion is what it would have been without it (tested: where ads stop
+          for buyers, `suppression_` is True and exposure is imputed, with a warning).
+        - What moves a user's intent shows in touchpoints before and after alike.
+        - Effects add up, are alike in proportion to a user's level, fade at a constant rate and
+          are never negative.
+        - Observation ends when it ends, whether or not the user converted.
+
+    Blind spots: a channel that no converter met at unequal times; effects that never fade; what
+    users who never convert might do. It needs some thousands of conversions.
+
+    Source: Farrington 1995, Biometrics 51:228–235, the self-controlled case series; Maclure 1991,
+    American Journal of Epidemiology 133(2):144–153, the case-crossover design; Lumley & Levy 2000,
+    Environmetrics 11(6):689–704, windows cut from the calendar. Their use in attribution, the
+    moving intent and the horizon without levels are ours.
+
+    Args:
+        half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None:
+            those of the best likelihood among 1 to 21 days.
+        burn_in: a span after each user's start that serves as no control, for logs that begin
+            amid exposure that they do not show: several half-lives. None: no such span.
+        window: `"observed"`: all days of a user are controls of its conversions; or a span:
+            those of the same window of the calendar, windows of that length.
+        counterfactual: `"horizon"` or `"moment"`.
+        intent: whether intent moves within a user: True, False, or `"auto"`: where that gains 15
+            in log-likelihood, or the lead test asks for it.
+        calendar: whether there is a factor f for each week.
+
+    Attributes:
+        beta_: shape `(n_channels,)`, what a fresh touchpoint adds to the rate, in units of the
+            user's own baseline, >= 0.
+        half_life_: shape `(n_channels,)`, days.
+        calendar_: f, shape `(n_weeks,)`, weeks from the log's start, mean 1.
+        moving_intent_: a `MovingIntent`.
+        levels_: whether touchpoints were found to mark users of a higher baseline (only where
+            intent raises the baseline and not the effects); never credited.
+        lead_test_: a `LeadTest` of the fit, with the one before any correction as `before`.
+        suppression_: whether exposure was found to stop after conversions, and was imputed.
+        log_likelihood_: conditional, at the fit.
+        rate_: all of the fit, a `RelativeRate`.
+
+    Example:
+        >>> import mta_models as mta
+        >>> journeys = mta.worlds.make("randomised", n_users=4_000, seed=1).simulate().journeys
+        >>> model = mta.SelfControlled(half_life="4d").fit(journeys)
+        >>> model.moving_intent_.kept, model.suppression_
+        (False, False)
+    """
+
+    def __init__(
+        self,
+        half_life: HalfLife | None = None,
+        burn_in: str | timedelta | float | None = None,
+        window: str | timedelta | float = "observed",
+        counterfactual: str = "horizon",
+        intent: str | bool = "auto",
+        calendar: bool = True,
+    ) -> None:
+        self.half_life = half_life
+        self.burn_in = burn_in
+        self.window = window
+        self.counterfactual = counterfactual
+        self.intent = intent
+        self.calendar = calendar
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_half_life(self.half_life)
+        if self.burn_in is not None:
+            as_days(self.burn_in, "burn_in")
+        if self.window != "observed":
+            as_days(self.window, "window")
+        if self.intent not in ("auto", True, False):
+            raise ParameterError(f'intent must be True, False or "auto"; got {self.intent!r}')
+        if not isinstance(self.calendar, bool):
+            raise ParameterError(f"calendar must be True or False; got {self.calendar!r}")
+
+    # Fitting.
+
+    def _learn(self, histories: Histories) -> None:
+        self._check_observed(histories)
+        self._edges = _group_edges(histories)
+        self.suppression_ = False
+        design = self._design(histories)
+        rate, value = self._fitted(design, histories)
+        before = lead_test(design, rate)
+        if before.z.min() < _STOPPED and not histories.repeats:
+            self.suppression_ = True
+            self._edges = _group_edges(self._converters(histories))
+            design = self._design(histories)
+            rate, value = self._fitted(design, histories)
+        alarm = not self.suppression_ and before.p_value < _ALARM
+        rate, value = self._with_levels(design, rate, value)
+        rate, value = self._with_moving_intent(design, rate, value, alarm)
+        self._store(rate, value)
+        self.lead_test_ = replace(lead_test(design, rate), before=before)
+        self._warn(histories, design)
+
+    def _fitted(self, design: Design, histories: Histories) -> tuple[RelativeRate, float]:
+        """Steps 1 and 2: effects, half-lives, time."""
+        rate = plain_rate(design, 0 if histories.repeats else len(self._edges) + 1)
+        chosen = self.half_life is None
+        if self.half_life is not None:
+            rate = replace(rate, half_life=given_half_lives(self.half_life, histories.channels))
+        rate, value = with_effects(design, rate)
+        for _ in range(_ROUNDS):
+            rate, value = with_effects(design, with_time(design, rate, self.calendar))
+        if chosen:
+            rate, _ = with_effects(design, with_half_lives(design, rate))
+            rate, value = with_effects(design, with_time(design, rate, self.calendar))
+        return rate, value
+
+    def _with_levels(
+        self, design: Design, rate: RelativeRate, value: float
+    ) -> tuple[RelativeRate, float]:
+        """Step 6: a baseline that is higher for users of many touchpoints, if that gains enough."""
+        self.levels_ = False
+        if self.intent is False:
+            return rate, value
+        tried, found = with_effects_and_intent(design, rate, np.array(_LEVEL))
+        if found - value <= _GAIN:
+            return rate, value
+        self.levels_ = True
+        return with_effects_and_intent(design, with_time(design, tried, self.calendar), tried.spans)
+
+    def _with_moving_intent(
+        self, design: Design, rate: RelativeRate, value: float, alarm: bool
+    ) -> tuple[RelativeRate, float]:
+        """Step 3: intent that moves within a user, if the data ask for it."""
+        n = design.n_channels
+        self.moving_intent_ = MovingIntent(False, 0.0, np.zeros((len(_MOVING), n)))
+        if self.intent is False:
+            return rate, value
+        spans = np.array((*_MOVING, *(_LEVEL if self.levels_ else ())))
+        tried, found = with_effects_and_intent(design, rate, spans)
+        gain = found - value
+        kept = self.intent is True or gain > _GAIN or (alarm and gain > 0)
+        self.moving_intent_ = MovingIntent(kept, gain, tried.intent[: len(_MOVING)])
+        if not kept:
+            return rate, value
+        for _ in range(_ROUNDS):
+            tried = with_time(design, tried, self.calendar)
+            tried, found = with_effects_and_intent(design, tried, spans)
+        if self.half_life is None:
+            tried, found = with_effects_and_intent(design, with_half_lives(design, tried), spans)
+        self.moving_intent_ = MovingIntent(kept, gain, tried.intent[: len(_MOVING)])
+        return tried, found
+
+    def _store(self, rate: RelativeRate, value: float) -> None:
+        self.rate_ = rate
+        self.half_life_, self.beta_ = rate.half_life, rate.effect
+        self.calendar_ = rate.calendar / rate.calendar.mean()
+        self.log_likelihood_ = value
+
+    def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
+        # Half-lives, time and which corrections are kept stay those of the fit.
+        assert isinstance(fitted, SelfControlled)
+        self._edges, self.suppression_ = fitted._edges, fitted.suppression_
+        kept: Design = vars(fitted)["_kept_design"]
+        design = replace(kept, weight=histories.event_weight)
+        vars(histories)["_control_days"] = {self._design_key(): design}
+        rate = fitted.rate_
+        if rate.moves:
+            self._store(*with_effects_and_intent(design, rate, rate.spans))
+        else:
+            self._store(*with_effects(design, rate))
+
+    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
+        prepared = copy(self)
+        vars(prepared)["_kept_design"] = self._design(histories_of(journeys))
+        return TimedModel._reweigher(prepared, journeys, of)
+
+    # What it is fitted to.
+
+    def _check_observed(self, histories: Histories) -> None:
+        user, time = histories.event_user, histories.event_time
+        later = histories.end[user] - time >= 1
+        if not later.any():
+            raise JourneyError(
+                "a user is compared with itself on other days, those after its conversion too, and "
+                "in these journeys observation ends with the conversion. Read an event log with "
+                "read_events, with `observed` bounds where it has them"
+            )
+
+    def _converters(self, histories: Histories) -> Histories:
+        """The users who converted, as the fit is to see them."""
+        found = histories.take(np.unique(histories.event_user))
+        return unsuppressed(found) if self.suppression_ else found
+
+    def _design_key(self) -> tuple[object, ...]:
+        window = None if self.window == "observed" else as_days(self.window, "window")
+        burn_in = 0.0 if self.burn_in is None else as_days(self.burn_in, "burn_in")
+        return burn_in, window, self.suppression_, self._edges.tobytes()
+
+    def _design(self, histories: Histories) -> Design:
+        """Conversions with their control days, worked out once and kept with the histories."""
+        kept = vars(histories).setdefault("_control_days", {})
+        key = self._design_key()
+        if key not in kept:
+            converters = self._converters(histories)
+            volume = _volume(converters)[converters.event_user]
+            kept[key] = Design(
+                blocks=control_days(converters, key[0], key[1]),  # type: ignore[arg-type]
+                group=np.searchsorted(self._edges, volume, side="right"),
+                weight=histories.event_weight,
+            )
+        found: Design = kept[key]
+        return found
+
+    def _warn(self, histories: Histories, design: Design) -> None:
+        """Say what these journeys cannot tell."""
+
+        def say(what: str) -> None:
+            warnings.warn(what, IdentifiabilityWarning, stacklevel=6)
+
+        if histories.total < _TOO_FEW:
+            say(
+                f"{histories.total:g} conversions are few to compare users with themselves: some "
+                "thousands are wanted. Look at the intervals of `bootstrap`"
+            )
+        terms = channel_terms(design, self.rate_)
+        usual = terms.exposure / terms.control[:, None] * terms.case[:, None]
+        still = np.abs(terms.carried - usual).max(axis=0, initial=0.0) < 1e-9
+        if still.any():
+            names = ", ".join(np.array(histories.channels, dtype=object)[still])
+            say(
+                f"no converter met {names} on some days more than on others, so within users "
+                "there is nothing to learn an effect from; it is credited nothing"
+            )
+        if self.suppression_:
+            say(
+                "touchpoints stop after conversions (lead test z "
+                f"{self.lead_test_.before.z.min():.0f}), so that the days after a conversion are "  # type: ignore[union-attr]
+                "no fair control. They were imputed from each user's own past, which mends the "
+                "credit in part. A lift test would tell more"
+            )
+        elif self.lead_test_.p_value < _ALARM / 10:
+            say(
+                "touchpoints after a moment still tell whether users convert at it (lead test p "
+                f"{self.lead_test_.p_value:.1g}), though they cannot have caused it: something "
+                "that moves within users drives both. Expect credit to be too high where z is"
+            )
+
+    # Credit.
+
+    def _parts(self, histories: Histories) -> Floats:
+        design = self._design(histories)
+        due = design.per_row(lambda block: block.carried(self.half_life_)) * self.beta_
+        alone = design.per_row(lambda block: self.rate_.alone(block)[block.at_case])
+        parts: Floats = due / (alone + due.sum(axis=1))[:, None]
+        return parts
+
+    def _game(self, histories: Histories) -> HorizonGame:
+        design, rate = self._design(histories), self.rate_
+        if histories.repeats:
+            return self._repeat_game(design)
+
+        def row(block: ControlDays) -> Floats:
+            lived, days = block.lived, rate.rate(block)
+            days *= lived
+            at, step = block.at_case, days[block.at_case]
+            reached = np.cumsum(days, axis=0)[at] - step
+            alone = (rate.alone(block) * lived).sum(axis=0) - reached
+            part = block.exposure(lived, rate.half_life) * rate.effect
+            return np.column_stack([alone, step, part])
+
+        found = design.per_row(row)
+        return first_conversion_game(
+            Thresholds(found[:, 0], found[:, 2:], found[:, 1]), design.weight
+        )
+
+    def _repeat_game(self, design: Design) -> HorizonGame:
+        """Each conversion in proportion to what its user's integrated rate is made of."""
+        rate = self.rate_
+
+        def row(block: ControlDays) -> Floats:
+            alone = (rate.alone(block) * block.lived).sum(axis=0)
+            part = block.exposure(block.lived, rate.half_life) * rate.effect
+            whole: Floats = part / (alone + part.sum(axis=1))[:, None]
+            return whole
+
+        each = design.weight @ design.per_row(row)
+        total = float(design.weight.sum())
+        return HorizonGame(each, each.copy(), total - float(each.sum()), total)
+
+    def _expected(self, histories: Histories, since: float, until: float) -> Floats:
+        earlier = histories.event_time < since
+        count = np.bincount(
+            histories.event_user[earlier], histories.event_weight[earlier], histories.n_users
+        ) / np.maximum(histories.weight, 1e-300)
+        stop = np.minimum(histories.end, since)
+        at_risk = stop if histories.repeats else np.minimum(stop, histories.first_event)
+        level = user_levels(count, self._integral(histories, at_risk), histories.weight)
+        end = np.clip(histories.end, since, until)
+        begin = np.clip(histories.start, since, end)
+        ahead = self._integral(histories, end) - self._integral(histories, begin)
+        expected: Floats = level * np.maximum(ahead, 0)
+        return expected
+
+    def _integral(self, histories: Histories, stop: Floats) -> Floats:
+        """∫ of the relative rate from each user's start, by touchpoints so far, `(n_users,)`.
+
+        Intent that moves is told by the past alone, which stands for the future too.
+        """
+        stop = np.maximum(stop, histories.start)
+        total = stop - histories.start
+        rate = self.rate_
+        kernels = [(rate.half_life, rate.effect)]
+        kernels += [
+            (np.full(histories.n_channels, span), 2 * effect)
+            for span, effect in zip(rate.spans, rate.intent, strict=True)
+            if np.isfinite(span)
+        ]
+        for half_life, effect in kernels:
+            each = histories.exposure(half_life, stop) * effect[histories.codes]
+            total = total + np.bincount(histories.owner, each, histories.n_users)
+        return total
+
+
+def _volume(histories: Histories) -> Floats:
+    """Touchpoints a day of each user, shape `(n_users,)`."""
+    days = np.maximum(histories.end - histories.start, 1e-9)
+    found: Floats = np.diff(histories.offsets) / days
+    return found
+
+
+def _group_edges(histories: Histories) -> Floats:
+    """Volumes of touchpoints that part converters into groups of about as many."""
+    n = int(np.clip(histories.total / _PER_GROUP, 1, _GROUPS))
+    volume = _volume(histories)[histories.event_user]
+    return np.quantile(volume, np.arange(1, n) / n)
