@@ -80,31 +80,40 @@ class CoalitionHazard:
         return hazard
 
     def table(self, columns: Floats, own: Ints) -> Floats:
-        """The hazard for every subset of each row's own channels, shape `(n, 2^d)`.
+        """The hazard for every subset of each row's own channels, shape `(2^d, n)`.
 
         Args:
             columns: shape `(n, n_columns)`; 0 for channels that are not `own`.
             own: shape `(n, d)`, codes.
         """
         n, d = own.shape
-        coef = self.log_hazard.coef
-        if coef is None or len(self.responses.pairs):
+        coef, k = self.log_hazard.coef, len(self.responses.channels)
+        found = np.empty((1 << d, n))
+        if coef is None:
             # One prediction for each coalition.
-            found = np.empty((n, 1 << d))
-            keep = np.zeros((n, len(self.responses.channels)), dtype=bool)
+            keep = np.zeros((n, k), dtype=bool)
             for coalition in range(1 << d):
                 inside = (coalition >> np.arange(d)) & 1 > 0
                 np.put_along_axis(keep, own, np.broadcast_to(inside, own.shape), axis=1)
-                found[:, coalition] = self.kept(columns, keep)
+                found[coalition] = self.kept(columns, keep)
             return found
-        # Effects on the log hazard multiply it, and each channel doubles the table.
-        k = len(self.responses.channels)
-        factor = np.exp(np.take_along_axis(columns[:, :k] * coef[:k], own, axis=1))
-        found = np.empty((n, 1 << d))
-        found[:, 0] = np.exp(columns[:, k:] @ coef[k:] + self.log_hazard.intercept)
+        # What is added on the log scale multiplies the hazard: each channel in turn doubles the
+        # table, and its pairs with those before it multiply where these are in.
+        m = self.responses.n_responses
+        found[0] = np.exp(columns[:, m:] @ coef[m:] + self.log_hazard.intercept)
+        column = np.full((k, k), -1)
+        for pair, (a, b) in enumerate(self.responses.pairs, start=k):
+            column[a, b] = column[b, a] = pair
+        effect = np.append(columns * coef, np.zeros((n, 1)), axis=1)
+        rows = np.arange(n)
         for j in range(d):
             half = 1 << j
-            np.multiply(found[:, :half], factor[:, j : j + 1], out=found[:, half : 2 * half])
+            new = np.multiply(
+                found[:half], np.exp(effect[rows, own[:, j]]), out=found[half : 2 * half]
+            )
+            for i in range(j if len(self.responses.pairs) else 0):
+                crossed = np.exp(effect[rows, column[own[:, i], own[:, j]]])
+                new.reshape(-1, 2, 1 << i, n)[:, 1] *= crossed
         return found
 
     def solve(
@@ -124,7 +133,7 @@ class CoalitionHazard:
             return self._sampled(columns, days, own, once, rng)
         pieces = columns.shape[1]
         flat = self.table(columns.reshape(n * pieces, -1), np.repeat(own, pieces, axis=0))
-        value = _chance(flat.reshape(n, pieces, -1).sum(axis=1) * days[:, None], once)
+        value = _chance(flat.reshape(-1, n, pieces).sum(axis=2).T * days[:, None], once)
         full = (1 << d) - 1
         without = value[:, full ^ (1 << np.arange(d))]
         return Solved(

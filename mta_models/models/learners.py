@@ -10,8 +10,8 @@ import numpy as np
 from mta_models.errors import ParameterError
 from mta_models.ragged import Floats, Ints, Mask
 
-# Ridge penalties tried, on the mean log-loss of columns of unit scale.
-PENALTIES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+# Ridge penalties tried, on the log-loss per case of columns of unit s.d.
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 # Probabilities are kept this far from 0 and 1: a tree may say 0, and log 0 is no hazard.
 _EDGE = 1e-9
 
@@ -64,12 +64,20 @@ def unit_spread(columns: Floats, weight: Floats) -> Floats:
     return np.where(variance > 1e-24, np.sqrt(variance), 1.0)
 
 
-def default_learner(penalty: float, n_rows: int) -> Any:
-    """scikit-learn's logistic regression, its ridge `penalty` on the mean loss of rows."""
+def default_learner(penalty: float, cases: float) -> Any:
+    """scikit-learn's logistic regression, its ridge `penalty` on the loss per case.
+
+    Per case, not per row: what is known of a coefficient grows with cases, and hardly with the
+    base moments beside them.
+
+    Args:
+        penalty: > 0.
+        cases: weight of all cases, as rows weigh.
+    """
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     return LogisticRegression(
-        C=1 / (penalty * n_rows), solver="newton-cholesky", tol=1e-9, max_iter=200
+        C=1 / (penalty * cases), solver="newton-cholesky", tol=1e-9, max_iter=200
     )
 
 
@@ -154,13 +162,13 @@ def ridge_logistic(
         columns: shape `(n, 1 + n_columns)`, the first all ones.
         converts: shape `(n,)`.
         weight: shape `(n,)`.
-        penalty: on the mean loss; the intercept has none.
+        penalty: on the loss per case; the intercept has none.
         begin: where to begin.
     """
     n = columns.shape[1]
-    ridge = np.full(n, penalty)
-    ridge[0] = 0
     share = weight / weight.sum()
+    ridge = np.full(n, penalty * float(share @ converts))
+    ridge[0] = 0
     if begin is None:
         begin = np.zeros(n)
         mean = float(share @ converts)
@@ -200,14 +208,17 @@ def held_out_loss(rows: Rows, penalty: float, begin: Floats | None) -> tuple[flo
     bends = [
         (columns[at].T * (rows.weight[at] * p[at] * (1 - p[at]))) @ columns[at] for at in parts
     ]
-    total, lost = rows.weight.sum(), 0.0
+    lost = 0.0
     ridge = np.full(columns.shape[1], penalty)
     ridge[0] = 0
-    for at, pull, bend in zip(parts, pulls, bends, strict=True):
-        held = rows.weight[at].sum()
-        # The penalty is on the mean loss, so that it shrinks with the rows that are left.
-        slope = sum(pulls) - pull + (total - held) * ridge * whole
-        left = sum(bends) - bend + (total - held) * np.diag(ridge + 1e-12)
-        fitted = whole - np.linalg.solve(left, slope)
-        lost += loss(columns[at] @ fitted, rows.converts[at], rows.weight[at]) * held
-    return lost / total, whole
+    cases = [float(rows.weight[at] @ rows.converts[at]) for at in parts]
+    for at, pull, bend, out in zip(parts, pulls, bends, cases, strict=True):
+        # The penalty is on the loss per case, so that it shrinks with the cases that are left.
+        left = sum(cases) - out
+        slope = sum(pulls) - pull + left * ridge * whole
+        curve = sum(bends) - bend + left * np.diag(ridge + 1e-12)
+        fitted = whole - np.linalg.solve(curve, slope)
+        lost += loss(columns[at] @ fitted, rows.converts[at], rows.weight[at]) * float(
+            rows.weight[at].sum()
+        )
+    return lost / float(rows.weight.sum()), whole

@@ -8,10 +8,13 @@ import numpy as np
 
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.histories import Histories, chunks
+from mta_models.journeys import Journeys
 from mta_models.models.calibration import Calibration
 from mta_models.models.coalition_hazard import CoalitionHazard, horizon_game, moment_game
+from mta_models.models.explain import Explanation, explain_conversions
+from mta_models.models.moment_search import Settings
 from mta_models.models.moments import within
-from mta_models.models.person_period import Settings, learn
+from mta_models.models.person_period import Learnt, learn
 from mta_models.models.responses import SATURATIONS, TRENDS, check_covariates
 from mta_models.models.survival import HorizonGame
 from mta_models.models.timed import TimedModel
@@ -53,13 +56,15 @@ class Logistic(TimedModel):
             held-out likelihood of a ridge logistic regression, per channel where it pays.
         counterfactual: `"horizon"`, `"moment"` or `"backward"`.
         split: `"shapley"` or `"removal"`.
-        saturation: None: adstock as it is; `"log"`: log(1 + adstock); `"auto"`: the likelier.
-        interactions: pairs of channels whose product is a column too, or `"all"`.
+        saturation: `"log"`: adstock a enters as log(1 + a); `"ratio"`: a / (1 + a); None: as it is.
+        interactions: pairs of channels whose product is a column too; `"all"`; None: none;
+            `"auto"`: all of up to 10 channels, none of more. Effects that add up rather than
+            multiply show as negative interactions; without them the baseline comes out too large.
         covariates: a pandas or polars frame with a column `user` and numeric columns.
         trend: None; `"linear"` in time; or `"weeks"`, a level for each week.
         learner: a scikit-learn classifier with `predict_proba`; None: logistic regression.
-        penalty: ridge on the mean log-loss, columns scaled to unit s.d., of the logistic
-            regression; None: chosen by held-out likelihood.
+        penalty: ridge on the log-loss per conversion, columns scaled to unit s.d., of the
+            logistic regression; None: chosen by held-out likelihood.
         rows: `"sampled"`: all conversions and 20 times as many moments at risk (20,000 at least);
             `"days"`: every user's every day at risk.
         n_bags: bags of half the users and half the channels each, averaged; 0: none.
@@ -69,11 +74,12 @@ class Logistic(TimedModel):
         half_life_, removal_: as `TimedModel`.
         features_: names of the columns.
         coef_: shape `(n_columns,)`, on the log hazard, or None where the learner has none.
-        saturation_, penalty_: as chosen.
+        penalty_: as given or chosen.
         log_loss_: held out by user, mean over moments: cases among sampled moments.
         auc_: held out by user, the chance that a conversion is predicted a higher hazard than a
             moment at risk.
-        calibration_: `Calibration`, held out by user.
+        calibration_: `Calibration`, held out by user; None, and the two above NaN, where fewer
+            than six users convert.
         standard_error_: shape `(n_channels,)`, of the users sampled for the horizon, in
             conversions; zeros where all were taken. Set by `attribute`.
 
@@ -93,11 +99,10 @@ class Logistic(TimedModel):
 
     features_: tuple[str, ...]
     coef_: Floats | None
-    saturation_: str | None
     penalty_: float
     log_loss_: float
     auc_: float
-    calibration_: Calibration
+    calibration_: Calibration | None
     standard_error_: Floats
 
     def __init__(
@@ -105,8 +110,8 @@ class Logistic(TimedModel):
         half_life: Any = None,
         counterfactual: str = "horizon",
         split: str = "shapley",
-        saturation: str | None = "auto",
-        interactions: Any = None,
+        saturation: str | None = "log",
+        interactions: Any = "auto",
         covariates: Any = None,
         trend: str | None = None,
         learner: Any = None,
@@ -137,7 +142,7 @@ class Logistic(TimedModel):
         super()._check_parameters()
         for name, known in (
             ("split", SPLITS),
-            ("saturation", (*SATURATIONS, "auto")),
+            ("saturation", SATURATIONS),
             ("trend", TRENDS),
             ("rows", ROWS),
         ):
@@ -155,25 +160,39 @@ class Logistic(TimedModel):
             raise ParameterError(f"`n_bags` must be a whole number >= 0; got {self.n_bags!r}")
         check_covariates(self.covariates)
 
+    def explain(self, journeys: Journeys) -> Explanation:
+        """SHAP values of the fitted learner at each conversion, reconciled with the moment credit.
+
+        Args:
+            journeys: as for `attribute`.
+
+        Returns:
+            An `Explanation`, which says what adds up.
+
+        Raises:
+            ParameterError: the learner is neither a logistic regression nor gradient boosting.
+            NotFittedError, UnknownChannelError, JourneyError: as `attribute`.
+        """
+        journeys = self._ready(journeys)
+        return explain_conversions(self._hazard, journeys, self._rng())
+
     def _learn(self, histories: Histories) -> None:
         self._take(learn(histories, Settings.of(self)))
 
     def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
         """With the half-lives, saturation and penalty of the fit: they move little, cost most."""
         assert isinstance(fitted, Logistic)
-        chosen = Settings.of(self).chosen(fitted.half_life_, fitted.saturation_, fitted.penalty_)
-        self._take(learn(histories, chosen, judge=False))
+        self._take(learn(histories, Settings.of(self), fitted._choice))
 
-    def _take(self, learnt: Any) -> None:
-        self._hazard = CoalitionHazard(learnt.log_hazard, learnt.responses, learnt.half_life)
-        self.half_life_ = learnt.half_life
-        self.saturation_ = learnt.responses.saturation
-        self.penalty_ = learnt.penalty
+    def _take(self, learnt: Learnt) -> None:
+        self._choice = choice = learnt.choice
+        self._hazard = CoalitionHazard(learnt.log_hazard, learnt.responses, choice.half_life)
+        self.half_life_ = choice.half_life
+        self.penalty_ = choice.penalty
         self.features_ = learnt.responses.names
         self.coef_ = learnt.log_hazard.coef
-        if learnt.calibration is not None:
-            self.calibration_ = learnt.calibration
-            self.log_loss_, self.auc_ = learnt.log_loss, learnt.auc
+        self.calibration_ = learnt.calibration
+        self.log_loss_, self.auc_ = learnt.log_loss, learnt.auc
 
     def _parts(self, histories: Histories) -> Floats:
         if self.counterfactual == "backward":

@@ -12,7 +12,7 @@ from mta_models.errors import JourneyError, ParameterError, UnknownChannelError
 from mta_models.histories import Histories
 from mta_models.ragged import Floats, Ints, Mask
 
-SATURATIONS = (None, "log")
+SATURATIONS = (None, "log", "ratio")
 TRENDS = (None, "linear", "weeks")
 
 
@@ -73,7 +73,11 @@ class Responses:
         Args:
             adstock: shape `(n, n_channels)`.
         """
-        each = np.log1p(adstock) if self.saturation == "log" else adstock
+        each = adstock
+        if self.saturation == "log":
+            each = np.log1p(adstock)
+        elif self.saturation == "ratio":
+            each = adstock / (1 + adstock)
         if not len(self.pairs):
             return each
         return np.hstack([each, each[:, self.pairs[:, 0]] * each[:, self.pairs[:, 1]]])
@@ -107,36 +111,42 @@ class Responses:
         return np.eye(self._n_trend + 1)[week][:, 1:]
 
 
-def responses_of(
-    histories: Histories,
-    saturation: str | None,
-    interactions: Any,
-    covariates: Any,
-    trend: str | None,
-) -> Responses:
-    """Responses over the histories' channels; `interactions` are pairs of names, or `"all"`."""
-    names = histories.channels
-    index = {name: code for code, name in enumerate(names)}
-    if interactions is None:
-        named: list[tuple[str, str]] = []
-    elif interactions == "all":
-        named = list(combinations(names, 2))
-    else:
-        named = [tuple(pair) for pair in interactions]
+def plain_responses(histories: Histories, covariates: Any, trend: str | None) -> Responses:
+    """Responses without saturation or interactions, over the channels and days of histories."""
+    span = (float(histories.start.min(initial=0)), float(histories.end.max(initial=0)))
+    none = np.zeros((0, 2), dtype=np.int64)
+    return Responses(histories.channels, None, none, covariates, trend, span)
+
+
+def pairs_of(interactions: Any, channels: tuple[str, ...]) -> Ints:
+    """Codes of pairs of channels, shape `(n_pairs, 2)`.
+
+    Args:
+        interactions: pairs of names, `"all"`, or None for none.
+        channels: names, in the order of their codes.
+
+    Raises:
+        ParameterError: something else.
+        UnknownChannelError: a name is not among the channels.
+    """
+    index = {name: code for code, name in enumerate(channels)}
+    named: list[Any] = []
+    if isinstance(interactions, str) and interactions == "all":
+        named = list(combinations(channels, 2))
+    elif interactions is not None:
+        named = list(interactions)
     for pair in named:
-        if len(set(pair)) != 2:
+        if isinstance(pair, str) or len(set(pair)) != 2 or len(pair) != 2:
             raise ParameterError(
                 f"`interactions` must be pairs of two channels each; got {pair!r}. "
-                'Give a list of pairs, or "all"'
+                'Give a list of pairs, "all", "auto" or None'
             )
         for name in pair:
             if name not in index:
                 raise UnknownChannelError(
                     f"`interactions` must be pairs of channels of the journeys; {name!r} is none"
                 )
-    pairs = np.array([[index[a], index[b]] for a, b in named], dtype=np.int64).reshape(-1, 2)
-    span = (float(histories.start.min(initial=0)), float(histories.end.max(initial=0)))
-    return Responses(names, saturation, pairs, covariates, trend, span)
+    return np.array([[index[a], index[b]] for a, b in named], dtype=np.int64).reshape(-1, 2)
 
 
 def check_covariates(frame: Any) -> None:
