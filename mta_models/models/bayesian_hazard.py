@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
@@ -31,7 +31,7 @@ from mta_models.models.lift_likelihood import (
     Calibration,
     calibrate,
     check_lift_tests,
-    tested_crowd,
+    crowd_of,
 )
 from mta_models.models.predictive import by_week
 from mta_models.models.sampling import Sampler
@@ -64,7 +64,8 @@ class BayesianHazard(TimedModel):
     they stand beside the past ones: these cannot cause, so users who are met more buy more anyway,
     and do in proportion (a negative control). Where observation ends with the conversion nothing
     comes after it, and exposure takes its place. `doubt` is half of what the channel was credited
-    with and half of what it would be if touchpoints were all alike.
+    with and half of what it would be if touchpoints were all alike, all the less the less
+    touchpoints yet to come tell.
 
     The likelihood is on the compressed statistic of `Hazard`, tabulated at seven half-lives from
     half a day to 32 days and interpolated, so that its cost grows with conversions. A lift test
@@ -161,7 +162,7 @@ journeys=None)], random_state=1)
         risk = self._risk(histories)
         self._evidence = Evidence.of(histories, risk, basis, point)
         self._calibration: Calibration | None = None
-        crowds = [tested_crowd(test, histories, self._evidence, self.repeat_) for test in tests]
+        crowds = [crowd_of(test, histories, self._evidence, self.repeat_) for test in tests]
         if tests:
             self._calibration = calibrate(tests, histories, risk, self._evidence, crowds)
         rng = np.random.default_rng(self.random_state)
@@ -212,6 +213,10 @@ journeys=None)], random_state=1)
         histories = histories_of(self._ready(journeys))
         rng = np.random.default_rng(self.random_state)
         return by_week(histories, self._risk(histories), draws, rng, prob)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what was worked out last, which belongs to other histories."""
+        return {name: value for name, value in vars(self).items() if name != "_last"}
 
     # Credit.
 

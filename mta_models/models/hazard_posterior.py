@@ -42,7 +42,7 @@ class Prior:
     spread: tuple[float, float] = (log(0.5), 0.7)
     df: float = 4.0
     level: tuple[float, float, float] = (0.2, 0.8, 0.5)
-    bias: float = 0.3
+    bias: float = 0.6
 
 
 @dataclass(frozen=True, eq=False)

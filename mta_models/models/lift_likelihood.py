@@ -18,6 +18,8 @@ from mta_models.ragged import Floats, Ints
 # Of Student's t around a measured lift: nearly normal, and yet one test in conflict with all else
 # does not carry everything away.
 LIFT_DF = 7.0
+# Doubt about channels even where nothing seems wrong, in parts of the most there is.
+_CALM = 0.2
 # Credits at which the implied lift is worked out, in parts of what a channel may be credited with.
 _PLACES = np.array([-0.5, 0.25, 0.5, 1.0])
 
@@ -84,7 +86,7 @@ class Calibration:
         return float(off.max())
 
 
-def tested_crowd(test: LiftTest, histories: Histories, evidence: Evidence, repeat: bool) -> Crowd:
+def crowd_of(test: LiftTest, histories: Histories, evidence: Evidence, repeat: bool) -> Crowd:
     """The population of a test: its own, or the histories that the evidence is of.
 
     Raises:
@@ -113,6 +115,8 @@ def calibrate(
     exposed = evidence.exposed(point.half_life)
     credited, average = point.beta * exposed, evidence.per_touchpoint * exposed
     future = future_credit(histories, risk, point.half_life)
+    # Where later touchpoints tell little of who converts, past ones are doubted little.
+    trouble = 1.0 if future is None else float(future.sum() / max(credited.sum(), 1e-300))
     doubt = (credited + average) / 2
     codes = np.array([histories.channels.index(test.channel) for test in tests])
     curves = [
@@ -125,8 +129,8 @@ def calibrate(
         np.array([test.standard_error for test in tests]),
         np.array(curves),
         suspect=average if future is None else future,
-        doubt=doubt,
-        slope=(0.0, 0.5) if future is None else (1.0, 1.0),
+        doubt=doubt * min(_CALM + trouble, 1.0),
+        slope=(0.0, 0.5) if future is None else (1.0, 0.5),
     )
 
 

@@ -34,12 +34,12 @@ def by_week(
         prob: probability between `lower` and `upper`.
 
     Returns:
-        One row per week with `week` (its first day since the log's start), `observed`, `mean`,
-        `lower` and `upper` of the replicates.
+        One row per week of observation with `week` (when it begins, days since the log's start),
+        `observed`, and of the replicates `mean`, `lower` and `upper`.
     """
     import pandas as pd
 
-    weeks = np.arange(np.floor(histories.start.min() / _WEEK) * _WEEK, histories.end.max(), _WEEK)
+    weeks = np.arange(histories.start.min(), histories.end.max(), _WEEK)
     half_life = draws.mean.half_life[0]
     per_day = _LN2 / half_life
     expected = np.empty((len(draws), len(weeks)))
