@@ -77,6 +77,9 @@ def main(
         "mta-models example --paths --out paths.csv",
         'mta-models compare paths.csv --model LastTouch --model "Markov(order=2)"',
         "mta-models compare paths.csv --of value --out comparison.csv",
+        "mta-models example --out log.csv",
+        "mta-models compare log.csv --user user --time time --channel channel \\",
+        "  --conversion conversion --model LastTouch --model Hazard --validate",
     )
 )
 @reads
@@ -86,6 +89,13 @@ def compare(
         list[str] | None,
         typer.Option(metavar="NAME", help=f"{_MODEL_HELP} Repeat it for more.", show_default=False),
     ] = None,
+    validate: Annotated[
+        bool,
+        typer.Option(
+            "--validate",
+            help="Also score what incremental models foretell of the log's last third.",
+        ),
+    ] = False,
     of: OfOption = None,
     top: TopOption = 25,
     out: OutOption = None,
@@ -94,13 +104,16 @@ def compare(
 
     Without --model, the usual ones that the data can serve. CSV and Parquet files hold one row per
     model and channel and one per model's baseline: model, estimand, of, channel, credit, share.
+    With --validate, Hazard joins the usual ones, and JSON files have the scores too.
     """
 
     def work(journeys: Journeys) -> Output:
         from mta_models import export, terminal
         from mta_models.comparison import compare as compare_models
 
-        result = compare_models(models, journeys, of=run.of, skip_refused=not names)
+        result = compare_models(
+            models, journeys, of=run.of, skip_refused=not names, validate=validate
+        )
         return Output(
             show=lambda console: terminal.show_comparison(console, result, top=top),
             table=result.long,
@@ -112,7 +125,8 @@ def compare(
 
     run = replace(run, of=of or run.of)
     names = model or list(run.models)
-    models = [_model(name) for name in names or USUAL_MODELS]
+    usual = (*USUAL_MODELS, "Hazard") if validate else USUAL_MODELS
+    models = [_model(name) for name in names or usual]
     carry_out(run, out, work)
 
 

@@ -90,12 +90,24 @@ def attribution_document(attribution: Attribution) -> dict[str, Any]:
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """`of`, `total`, and `models`, a list of attributions as `attribution_document` makes them."""
-    return {
+    """`of`, `total`, and `models`, a list of attributions as `attribution_document` makes them.
+
+    And `validation`, if there is one: `since`, `until` and a list of scores.
+    """
+    document: dict[str, Any] = {
         "of": comparison.of,
         "total": _plain(comparison.total),
         "models": [attribution_document(each) for each in comparison.attributions.values()],
     }
+    if comparison.validation is not None:
+        validation = comparison.validation
+        rows = validation.to_polars().iter_rows(named=True)
+        document["validation"] = {
+            "since": validation.since,
+            "until": validation.until,
+            "scores": [{name: _plain(value) for name, value in row.items()} for row in rows],
+        }
+    return document
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 CONSTANT = "(constant rate)"
-COUNTED = "(rate by last week's touchpoints)"
+COUNTED = "(last week's touchpoints)"
 _TRAIN = 2 / 3
 _WEEK = 7.0
 
@@ -152,10 +152,10 @@ def validate_forward(
         >>> journeys = worlds.make("randomised", n_users=3_000).simulate().journeys
         >>> validation = validate_forward([Hazard(half_life="4d")], journeys)
         >>> validation.to_frame()[["model", "gain", "ratio"]].round(2)
-                                       model  gain  ratio
-        0                    (constant rate)  0.00   0.96
-        1  (rate by last week's touchpoints)  0.09   0.98
-        2             Hazard(half_life='4d')  0.15   1.00
+                               model  gain  ratio
+        0            (constant rate)  0.00   0.96
+        1  (last week's touchpoints)  0.09   0.98
+        2     Hazard(half_life='4d')  0.15   1.00
     """
     asked = {label_of(model): model for model in distinct(models)}
     for label, model in asked.items():

@@ -115,7 +115,8 @@ def placebo(seen: SeenByHazard) -> Iterator[Finding]:
         if stays > _STAYS or p > 1 / (1 + len(moved)):
             wrong.append(channel)
             name, share = seen.journeys.channels[channel], credit[channel] / total
-            words.append(f"{name} ({stays:.0%} of its {share:.0%} of conversions, p = {p:.2g})")
+            part = f"{stays:.0%}" if stays < 1 else "all"
+            words.append(f"{name} ({part} of its {share:.0%} of conversions, p = {p:.2g})")
     if wrong:
         yield Finding(
             "placebo",
@@ -123,7 +124,8 @@ def placebo(seen: SeenByHazard) -> Iterator[Finding]:
             "moved to other times of the same users, touchpoints keep most of the credit that "
             f"Hazard gives them: {phrase(words)}",
             "credit comes from who meets the channel and hardly from when: users who convert meet "
-            "more of it all the time, as they do where ads are aimed at those who would buy anyway",
+            "more of it all the time (ads aimed at those who would buy anyway), or the calendar "
+            "moved both",
             "compare users with themselves (SelfControlled), or hold the channel out",
             tuple(seen.journeys.channels[channel] for channel in sorted(wrong)),
         )

@@ -11,7 +11,7 @@ from mta_models.case_base import WEEK, Moments, RateRatios, moments_of, rate_rat
 from mta_models.e_values import e_value
 from mta_models.errors import JourneyError
 from mta_models.findings import Finding
-from mta_models.histories import Histories, histories_of
+from mta_models.histories import Histories
 from mta_models.journeys import Journeys
 from mta_models.ragged import Floats, Mask, lengths
 from mta_models.symptoms import inflated, phrase
@@ -37,7 +37,7 @@ class SeenInTime:
     @property
     def histories(self) -> Histories:
         """Whole timelines."""
-        return histories_of(self.journeys)
+        return self.moments.histories
 
     @cached_property
     def lately(self) -> Floats:
@@ -155,8 +155,8 @@ def raised_around(seen: SeenInTime) -> Iterator[Finding]:
             f"weeks away from it: {seen.times(raised, ratio)}; in the week before, "
             f"{seen.times(raised, before)}",
             "what comes after a conversion did not cause it: users are met when they want to buy "
-            "(intent that moves), or buying itself brings touchpoints. Even comparing users with "
-            "themselves is then misled",
+            "(intent that moves), buying itself brings touchpoints, or an identity lives for part "
+            "of the time it counts as observed. Even comparing users with themselves is misled",
             "use a model that corrects for moving intent (SelfControlled), or hold the channel out",
             seen.names(raised),
         )
@@ -227,7 +227,8 @@ def negative_control(seen: SeenInTime) -> Iterator[Finding]:
             "conversions are more frequent among users who will meet the channel in the week "
             f"after, given all they met before: {seen.times(wrong, np.exp(ratios.log))}",
             "touchpoints that come later cannot cause a conversion: who is met, or when, goes with "
-            "wanting to buy (targeting), and models that compare users credit it to the channel",
+            "wanting to buy (targeting) or with being seen at all (split identities), and models "
+            "that compare users credit it to the channel",
             "compare users with themselves (SelfControlled), or hold the channel out",
             seen.names(wrong),
         )

@@ -23,6 +23,7 @@ from mta_models.ragged import Floats, Ints
 
 if TYPE_CHECKING:
     from mta_models.benchmark.results import Results
+    from mta_models.forward import ForwardValidation
     from mta_models.journeys import Journeys
 
 _NAME_WIDTH = 28
@@ -42,6 +43,10 @@ _MEANINGS = {
 _NOT_INCREMENTAL = (
     "None of this says how many conversions would be lost without a channel: that takes an "
     "incremental model or an experiment."
+)
+_PREDICTION_IS_NOT_CAUSE = (
+    "Gain is the log-likelihood per conversion over a constant rate. To predict well is not to be "
+    "causal: crediting channels that follow intent predicts better than seeing through it."
 )
 
 
@@ -113,7 +118,33 @@ def show_comparison(out: Console, comparison: Comparison, *, top: int) -> None:
     _grid(out, [*top_of.names, BASELINE, "total"], credits, 2)
     _title(out, "Share of credit, the baseline left out")
     _grid(out, top_of.names, shares, 0)
+    if comparison.validation is not None:
+        _show_validation(out, comparison.validation)
     _show_answers(out, comparison.estimands)
+
+
+def _show_validation(out: Console, validation: ForwardValidation) -> None:
+    """How well incremental models foretold held-out days, under the two references."""
+    scores = [*validation.scores.values()]
+    columns = {
+        "Gain in nats": [f"{each.gain:.3f}" for each in scores],
+        "Standard error": [f"{each.gain_error:.3f}" for each in scores],
+        "AUC": [f"{each.auc:.3f}" for each in scores],
+        "Predicted": [f"{each.predicted:,.1f}" for each in scores],
+        "Observed": [f"{each.observed:,.10g}" for each in scores],
+        "Ratio": [f"{each.ratio:.2f}" for each in scores],
+        "Ratio touched": [f"{each.ratio_touched:.2f}" for each in scores],
+        "Ratio untouched": [f"{each.ratio_untouched:.2f}" for each in scores],
+    }
+    _title(
+        out,
+        f"Fitted until day {validation.since:g}, conversions foretold until day "
+        f"{validation.until:.4g}",
+    )
+    _grid(out, list(validation.scores), columns, 0, first="model")
+    out.print(Text(_PREDICTION_IS_NOT_CAUSE))
+    reasons = validation.refusals.items()
+    show_notes(out, [f"{label} foretold nothing: {why}" for label, why in reasons])
 
 
 def show_diagnosis(out: Console, diagnosis: Diagnosis) -> None:
