@@ -32,6 +32,7 @@ from .models.base import AttributionModel as AttributionModel
 from .models.bayesian_hazard import BayesianHazard as BayesianHazard
 from .models.bayesian_markov import BayesianMarkov as BayesianMarkov
 from .models.custom_rule import CustomRule as CustomRule
+from .models.doubly_robust import DoublyRobust as DoublyRobust
 from .models.hazard import Hazard as Hazard
 from .models.heuristics import FirstTouch as FirstTouch
 from .models.heuristics import InverseJShaped as InverseJShaped
@@ -42,6 +43,8 @@ from .models.heuristics import Linear as Linear
 from .models.heuristics import PositionBased as PositionBased
 from .models.heuristics import TimeDecay as TimeDecay
 from .models.heuristics import participation as participation
+from .models.logistic import Logistic as Logistic
+from .models.logistic_counts import LogisticCounts as LogisticCounts
 from .models.markov import Markov as Markov
 from .models.milestones import FullPath as FullPath
 from .models.milestones import MilestoneBased as MilestoneBased
@@ -51,6 +54,7 @@ from .models.presets import preset as preset
 from .models.presets import presets as presets
 from .models.probabilistic import SimpleProbabilistic as SimpleProbabilistic
 from .models.registry import ALL_MODELS as ALL_MODELS
+from .models.self_controlled import SelfControlled as SelfControlled
 from .models.shapley import Shapley as Shapley
 from .resample import bootstrap as bootstrap
 from .sources.events import read_events as read_events

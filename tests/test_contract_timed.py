@@ -36,7 +36,12 @@ CHANNELS = ("Search", "Email", "Direct", "Social")
 
 CASES: dict[str, TimedModel] = {
     "Hazard": mta.Hazard(),
+    "Logistic": mta.Logistic(),
+    "Logistic backward": mta.Logistic(half_life=3, counterfactual="backward", rows="days"),
+    "Logistic removal": mta.Logistic(half_life=3, penalty=0.01, split="removal"),
     "Hazard moment": mta.Hazard(half_life="3d", counterfactual="moment"),
+    "SelfControlled": mta.SelfControlled(),
+    "SelfControlled moment": mta.SelfControlled(half_life="3d", counterfactual="moment"),
 }
 # Sampled from a posterior: a fit takes many seconds, and their own files hold them to this.
 SAMPLED = {"BayesianHazard", "BayesianLogistic"}

@@ -166,7 +166,8 @@ class ControlDays:
     def _by_channel(self, part: Ints, amount: Floats) -> Floats:
         cell = self.row[part] * self.n_channels + self.code[part]
         size = self.n_rows * self.n_channels
-        return np.bincount(cell, amount, size).astype(np.float64).reshape(self.n_rows, -1)
+        shape = self.n_rows, self.n_channels
+        return np.bincount(cell, amount, size).astype(np.float64).reshape(shape)
 
     def _grid(self, slot: Ints, row: Ints, amount: Floats) -> Floats:
         size = self.weighs.size

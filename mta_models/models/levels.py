@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from mta_models.ragged import Floats
@@ -10,26 +12,35 @@ from mta_models.ragged import Floats
 _LEARNT_FROM = 100_000
 
 
-def user_levels(count: Floats, integral: Floats, weight: Floats) -> Floats:
-    """E[z | count] of every user, where count ~ Poisson(z · integral) and z ~ Gamma(a, b).
+@dataclass(frozen=True)
+class Levels:
+    """How users' levels z differ: Gamma with `shape` and `rate`; mean shape / rate."""
 
-    a and b maximise the likelihood of all users' counts (negative binomial); a user's level is
-    then (a + count) / (b + integral).
+    shape: float
+    rate: float
+
+    def given(self, count: Floats, integral: Floats) -> Floats:
+        """E[z | count], where count ~ Poisson(z · integral), shape `(n_users,)`."""
+        found: Floats = (self.shape + count) / (self.rate + integral)
+        return found
+
+
+def learn_levels(count: Floats, integral: Floats, weight: Floats) -> Levels:
+    """The Gamma distribution of levels under which all users' counts are likeliest.
+
+    Counts are then negative binomial.
 
     Args:
-        count: shape `(n_users,)`, conversions so far.
+        count: shape `(n_users,)`, conversions.
         integral: shape `(n_users,)`, of the relative rate while at risk of them, >= 0.
-        weight: shape `(n_users,)`, users that each stands for.
+        weight: shape `(n_users,)`, users that each stands for; some conversion among them.
     """
     from scipy.optimize import minimize
     from scipy.special import gammaln
 
-    total, risk = float(weight @ count), float(weight @ integral)
-    if not total or not risk:
-        return np.zeros(len(count))
     step = -(-len(count) // _LEARNT_FROM)
     n, x, w = count[::step], integral[::step], weight[::step]
-    mean = total / risk
+    mean = float(weight @ count) / max(float(weight @ integral), 1e-300)
 
     def loss(theta: Floats) -> float:
         a, level = np.exp(theta)
@@ -40,5 +51,4 @@ def user_levels(count: Floats, integral: Floats, weight: Floats) -> Floats:
     start = np.array([0.0, np.log(mean)])
     bounds = [(-7.0, 7.0), (start[1] - 7, start[1] + 7)]
     a, level = np.exp(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
-    found: Floats = (a + count) / (a / level + integral)
-    return found
+    return Levels(float(a), float(a / level))

@@ -6,6 +6,7 @@ from mta_models.models.base import AttributionModel
 from mta_models.models.bayesian_hazard import BayesianHazard
 from mta_models.models.bayesian_markov import BayesianMarkov
 from mta_models.models.custom_rule import CustomRule
+from mta_models.models.doubly_robust import DoublyRobust
 from mta_models.models.hazard import Hazard
 from mta_models.models.heuristics import (
     FirstTouch,
@@ -17,9 +18,12 @@ from mta_models.models.heuristics import (
     PositionBased,
     TimeDecay,
 )
+from mta_models.models.logistic import Logistic
+from mta_models.models.logistic_counts import LogisticCounts
 from mta_models.models.markov import Markov
 from mta_models.models.milestones import FullPath, MilestoneBased, WShaped
 from mta_models.models.probabilistic import SimpleProbabilistic
+from mta_models.models.self_controlled import SelfControlled
 from mta_models.models.shapley import Shapley
 
 ALL_MODELS: tuple[type[AttributionModel], ...] = (
@@ -40,5 +44,9 @@ ALL_MODELS: tuple[type[AttributionModel], ...] = (
     Shapley,
     SimpleProbabilistic,
     Hazard,
+    DoublyRobust,
+    Logistic,
+    LogisticCounts,
     BayesianHazard,
+    SelfControlled,
 )

@@ -277,6 +277,8 @@ def _tabled(group: Ints, age: Ints, amount: Floats, shape: tuple[int, ...]) -> F
 def with_half_lives(design: Design, rate: RelativeRate) -> RelativeRate:
     """The rate with half-lives by profile likelihood, given f, d and m."""
     n = design.n_channels
+    if not n:
+        return rate
     stride = max(1, -(-design.n_rows * n * n // _SEARCHED))
     rows = slice(None, None, stride)
     halves = [np.full(n, half_life) for half_life in GRID.tolist()]

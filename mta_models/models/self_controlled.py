@@ -18,7 +18,7 @@ from mta_models.models.control_days import ControlDays, control_days
 from mta_models.models.first_conversion_game import Thresholds, first_conversion_game
 from mta_models.models.half_lives import HalfLife, check_half_life, given_half_lives
 from mta_models.models.lead_test import lead_test
-from mta_models.models.levels import user_levels
+from mta_models.models.levels import Levels, learn_levels
 from mta_models.models.relative_rate import (
     Design,
     RelativeRate,
@@ -42,7 +42,7 @@ _GAIN, _ALARM = 15.0, 0.01
 _STOPPED = -6.0
 # Conversions per group whose thinning out is followed by itself, and groups at most.
 _PER_GROUP, _GROUPS = 400.0, 12
-_TOO_FEW = 300
+_TOO_FEW = 200
 _ROUNDS = 3
 
 
@@ -117,6 +117,7 @@ class SelfControlled(TimedModel):
         lead_test_: a `LeadTest` of the fit, with the one before any correction as `before`.
         suppression_: whether exposure was found to stop after conversions, and was imputed.
         log_likelihood_: conditional, at the fit.
+        user_levels_: how z differs between users, for `expected_conversions` alone.
         rate_: all of the fit, a `RelativeRate`.
 
     Example:
@@ -164,7 +165,7 @@ class SelfControlled(TimedModel):
         design = self._design(histories)
         rate, value = self._fitted(design, histories)
         before = lead_test(design, rate)
-        if before.z.min() < _STOPPED and not histories.repeats:
+        if before.z.min(initial=0.0) < _STOPPED and not histories.repeats:
             self.suppression_ = True
             self._edges = _group_edges(self._converters(histories))
             design = self._design(histories)
@@ -174,6 +175,7 @@ class SelfControlled(TimedModel):
         rate, value = self._with_moving_intent(design, rate, value, alarm)
         self._store(rate, value)
         self.lead_test_ = replace(lead_test(design, rate), before=before)
+        self.user_levels_ = self._learn_levels(histories)
         self._warn(histories, design)
 
     def _fitted(self, design: Design, histories: Histories) -> tuple[RelativeRate, float]:
@@ -364,18 +366,26 @@ class SelfControlled(TimedModel):
         return HorizonGame(each, each.copy(), total - float(each.sum()), total)
 
     def _expected(self, histories: Histories, since: float, until: float) -> Floats:
-        earlier = histories.event_time < since
-        count = np.bincount(
-            histories.event_user[earlier], histories.event_weight[earlier], histories.n_users
-        ) / np.maximum(histories.weight, 1e-300)
-        stop = np.minimum(histories.end, since)
-        at_risk = stop if histories.repeats else np.minimum(stop, histories.first_event)
-        level = user_levels(count, self._integral(histories, at_risk), histories.weight)
+        count, risk = self._past(histories, since)
+        level = self.user_levels_.given(count, risk)
         end = np.clip(histories.end, since, until)
         begin = np.clip(histories.start, since, end)
         ahead = self._integral(histories, end) - self._integral(histories, begin)
         expected: Floats = level * np.maximum(ahead, 0)
         return expected
+
+    def _past(self, histories: Histories, since: float) -> tuple[Floats, Floats]:
+        """Conversions of each user before a day, and the relative rate at risk of them."""
+        earlier = histories.event_time < since
+        weight = histories.event_weight[earlier]
+        count = np.bincount(histories.event_user[earlier], weight, histories.n_users)
+        stop = np.minimum(histories.end, since)
+        at_risk = stop if histories.repeats else np.minimum(stop, histories.first_event)
+        each: Floats = count / np.maximum(histories.weight, 1e-300)
+        return each, self._integral(histories, at_risk)
+
+    def _learn_levels(self, histories: Histories) -> Levels:
+        return learn_levels(*self._past(histories, np.inf), histories.weight)
 
     def _integral(self, histories: Histories, stop: Floats) -> Floats:
         """∫ of the relative rate from each user's start, by touchpoints so far, `(n_users,)`.
