@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import log
-from typing import TYPE_CHECKING, Any
-from weakref import ref
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mta_models.errors import ParameterError
-from mta_models.histories import Histories, histories_of
-from mta_models.journeys import Journeys
+from mta_models.histories import Histories
 from mta_models.lift_test import LiftTest
+from mta_models.models.bayesian_base import PLAYED, BayesianModel
 from mta_models.models.half_life_basis import HalfLifeBasis
-from mta_models.models.half_lives import HalfLife, check_half_life
+from mta_models.models.half_lives import HalfLife
 from mta_models.models.hazard import Hazard
 from mta_models.models.hazard_evidence import Crowd, Evidence, PointFit
 from mta_models.models.hazard_posterior import (
     CALIBRATED,
     FLOOR,
     NAMES,
-    Draws,
     Prior,
     build,
     draws_of,
@@ -33,21 +30,18 @@ from mta_models.models.lift_likelihood import (
     check_lift_tests,
     crowd_of,
 )
-from mta_models.models.predictive import by_week
+from mta_models.models.predictive import expected_by_week
 from mta_models.models.sampling import Sampler
 from mta_models.models.survival import HorizonGame
-from mta_models.models.timed import TimedModel, _valued
 from mta_models.ragged import Floats
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 _LN2 = log(2)
-# Draws for which the horizon is played out.
-_PLAYED = 300
 
 
-class BayesianHazard(TimedModel):
+class BayesianHazard(BayesianModel):
     """Additive hazard with a posterior over effects, baseline and half-lives, and lift tests in it.
 
     λ(t) = μ + Σ_k (β_{c_k} + δ_{c_k}) ω_{c_k} 2^(−(t − t_k) / h_{c_k}), ω = ln 2 / h, as `Hazard`
@@ -140,15 +134,6 @@ journeys=None)], random_state=1)
         self.n_draws = n_draws
         self.n_chains = n_chains
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_half_life(self.half_life)
-        check_lift_tests(self.lift_tests)
-        for name, least in (("n_draws", 100), ("n_chains", 2)):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= least):
-                raise ParameterError(f"{name} must be a whole number >= {least}; got {value!r}")
-
     def _learn(self, histories: Histories) -> None:
         tests = check_lift_tests(self.lift_tests)
         start = Hazard(self.half_life, self.repeat)
@@ -180,87 +165,17 @@ journeys=None)], random_state=1)
             credit = middle.effect[0] * self._evidence.exposed(middle.half_life[0])
             self.lift_error_ = self._calibration.error(crowds, self._evidence, credit)
 
-    # What the model says there would be.
-
-    def posterior_predictive(self, journeys: Journeys, prob: float = 0.9) -> pd.DataFrame:
-        """Conversions by week, observed and as the fitted model replicates them.
-
-        Args:
-            journeys: as for `attribute`.
-            prob: probability between `lower` and `upper`.
-
-        Returns:
-            `week` (its first day since the log's start), `observed`, `mean`, `lower`, `upper`.
-
-        Raises:
-            NotFittedError, UnknownChannelError, JourneyError: as `attribute`.
-        """
-        return self._predicted(journeys, self.draws_, prob)
-
-    def prior_predictive(self, journeys: Journeys, prob: float = 0.9) -> pd.DataFrame:
-        """As `posterior_predictive`, from what is believed before any conversion is looked at.
-
-        But for the mean rate of conversions and the exposure of those fitted, in whose units
-        priors are told.
-        """
-        rng = np.random.default_rng(self.random_state)
-        drawn = prior_draws(
-            self._evidence, Prior(), self._calibration, self.nonnegative, self.n_draws, rng
-        )
-        return self._predicted(journeys, drawn, prob)
-
-    def _predicted(self, journeys: Journeys, draws: Draws, prob: float) -> pd.DataFrame:
-        histories = histories_of(self._ready(journeys))
-        rng = np.random.default_rng(self.random_state)
-        return by_week(histories, self._risk(histories), draws, rng, prob)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """All but what was worked out last, which belongs to other histories."""
-        return {name: value for name, value in vars(self).items() if name != "_last"}
-
-    # Credit.
-
-    def _account_of(self, histories: Histories, outcome: Floats, of: str) -> tuple[Floats, float]:
-        credit, baseline = self._drawn(histories, outcome, of)
-        return credit.mean(axis=0), float(baseline.mean())
-
-    def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
-        return self._drawn(histories_of(journeys), journeys.outcome(of), of)
-
-    def _drawn(self, histories: Histories, outcome: Floats, of: str) -> tuple[Floats, Floats]:
-        draws = self.draws_.thinned(_PLAYED)
-        total = float(outcome.sum())
-        if histories.total == 0:
-            return np.zeros((len(draws), histories.n_channels)), np.full(len(draws), total)
-        credit, baseline = self._split(histories)
-        if of == "value":
-            parts, amounts = self._parts(histories), outcome[histories.event_row]
-            each = [
-                _valued(c, b, parts, histories, amounts)
-                for c, b in zip(credit, baseline.tolist(), strict=True)
-            ]
-            credit = np.array([c for c, _ in each])
-            baseline = np.array([b for _, b in each])
-        return credit, baseline
-
-    def _split(self, histories: Histories) -> tuple[Floats, Floats]:
-        """Credit and baseline of conversions by draw, kept for the histories last asked about."""
-        last = vars(self).get("_last")
-        if last is None or last[0]() is not histories:
-            split = self._horizon if self.counterfactual == "horizon" else self._moment
-            self._last = last = (ref(histories), split(histories))
-        found: tuple[Floats, Floats] = last[1]
-        return found
-
-    def _horizon(self, histories: Histories) -> tuple[Floats, Floats]:
-        games = self._games(histories)
-        each = [game.scaled(histories.total) for game in games]
-        scale = np.array([histories.total / game.everyone for game in games])
-        self.removal_ = scale @ np.array([game.removal for game in games]) / len(games)
-        return np.array([c for c, _ in each]), np.array([b for _, b in each])
+    def _expected_by_week(self, histories: Histories, before: bool) -> Floats:
+        draws = self.draws_
+        if before:
+            rng = np.random.default_rng(self.random_state)
+            draws = prior_draws(
+                self._evidence, Prior(), self._calibration, self.nonnegative, self.n_draws, rng
+            )
+        return expected_by_week(histories, self._risk(histories), draws)
 
     def _games(self, histories: Histories) -> list[HorizonGame]:
-        evidence, draws = self._evidence, self.draws_.thinned(_PLAYED)
+        evidence, draws = self._evidence, self.draws_.thinned(PLAYED)
         crowd = Crowd.of(histories, evidence.basis, evidence.point, self.repeat_)
         games = []
         for place in range(len(draws)):
@@ -269,37 +184,21 @@ journeys=None)], random_state=1)
             games.append(crowd.game(draws.effect[place], level, half_life))
         return games
 
-    def _moment(self, histories: Histories) -> tuple[Floats, Floats]:
-        """Each conversion split by the hazard at its moment, for each draw."""
-        evidence, draws = self._evidence, self.draws_.thinned(_PLAYED)
+    def _moment(self, histories: Histories) -> Floats:
+        evidence, draws = self._evidence, self.draws_.thinned(PLAYED)
         here = Evidence.of(histories, self._risk(histories), evidence.basis, evidence.point)
         credit = np.empty(draws.effect.shape)
         for place in range(len(draws)):
             rates = here.rates(draws.half_life[place])
             whole = (draws.effect[place] + draws.bias[place]) @ rates + draws.baseline[place]
             credit[place] = draws.effect[place] * (rates @ (here.weight / self._floored(whole)))
-        return credit, histories.total - credit.sum(axis=1)
+        return credit
 
     def _floored(self, hazard: Floats) -> Floats:
         """As in the likelihood."""
         floor = FLOOR * self._evidence.total / self._evidence.days
         found: Floats = floor * np.logaddexp(0, hazard / floor)
         return found
-
-    def _risk(self, histories: Histories) -> Floats:
-        return histories.end if self.repeat_ else histories.until_first
-
-    def _game(self, histories: Histories) -> HorizonGame:
-        games = self._games(histories)
-        mean = {
-            name: np.mean([getattr(game, name) for game in games], axis=0)
-            for name in ("shapley", "removal")
-        }
-        return HorizonGame(
-            **mean,
-            nobody=float(np.mean([game.nobody for game in games])),
-            everyone=float(np.mean([game.everyone for game in games])),
-        )
 
     def _parts(self, histories: Histories) -> Floats:
         middle = self.draws_.mean

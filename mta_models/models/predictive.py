@@ -9,7 +9,7 @@ import numpy as np
 
 from mta_models.histories import Histories
 from mta_models.models.hazard_posterior import Draws
-from mta_models.ragged import Floats
+from mta_models.ragged import Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,29 +18,27 @@ _LN2 = log(2)
 _WEEK = 7.0
 
 
-def by_week(
-    histories: Histories, risk: Floats, draws: Draws, rng: np.random.Generator, prob: float = 0.9
-) -> pd.DataFrame:
-    """Conversions observed and replicated, given when users were at risk and what they met.
+def weeks_of(histories: Histories) -> Floats:
+    """When each week of observation begins, shape `(n_weeks,)`, days since the log's start."""
+    return np.arange(histories.start.min(), histories.end.max(), _WEEK)
 
-    Each draw has its own effects, biases and baseline, and Poisson numbers from their rates;
-    carry-over is that of half-lives in the middle of the draws. A rate below 0 counts as 0.
+
+def week_of(histories: Histories, time: Floats) -> Ints:
+    """Of which week each moment is."""
+    return ((time - histories.start.min()) // _WEEK).astype(np.int64)
+
+
+def expected_by_week(histories: Histories, risk: Floats, draws: Draws) -> Floats:
+    """Conversions that draws of an additive hazard expect, shape `(n_draws, n_weeks)`.
+
+    Carry-over is that of half-lives in the middle of the draws.
 
     Args:
-        histories: with conversions.
+        histories: when users were at risk and what they met is taken as known.
         risk: shape `(n_users,)`, until when each user is at risk.
         draws: from the posterior or the prior.
-        rng: of the Poisson numbers.
-        prob: probability between `lower` and `upper`.
-
-    Returns:
-        One row per week of observation with `week` (when it begins, days since the log's start),
-        `observed`, and of the replicates `mean`, `lower` and `upper`.
     """
-    import pandas as pd
-
-    weeks = np.arange(histories.start.min(), histories.end.max(), _WEEK)
-    half_life = draws.mean.half_life[0]
+    weeks, half_life = weeks_of(histories), draws.mean.half_life[0]
     per_day = _LN2 / half_life
     expected = np.empty((len(draws), len(weeks)))
     for place, since in enumerate(weeks.tolist()):
@@ -50,16 +48,38 @@ def by_week(
         exposed = np.bincount(histories.codes, each, histories.n_channels) * per_day
         days = float(histories.weight @ np.maximum(stop - begin, 0))
         expected[:, place] = draws.baseline * days + (draws.effect + draws.bias) @ exposed
-    replicated = rng.poisson(np.maximum(expected, 0))
-    edges = np.append(weeks, weeks[-1] + _WEEK)
-    tails = np.quantile(replicated, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+    return expected
+
+
+def replicated(
+    histories: Histories, expected: Floats, rng: np.random.Generator, prob: float
+) -> pd.DataFrame:
+    """Conversions observed and replicated, Poisson numbers around what each draw expects.
+
+    Args:
+        histories: with conversions.
+        expected: shape `(n_draws, n_weeks)`; less than 0 counts as 0.
+        rng: of the Poisson numbers.
+        prob: probability between `lower` and `upper`.
+
+    Returns:
+        One row per week of observation with `week` (when it begins, days since the log's start),
+        `observed`, and of the replicates `mean`, `lower` and `upper`.
+    """
+    import pandas as pd
+
+    weeks = weeks_of(histories)
+    week = week_of(histories, histories.event_time)
+    # More than numpy can draw is more than any prior should say.
+    drawn = rng.poisson(np.clip(expected, 0, 1e15))
+    tails = np.quantile(drawn, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
     return pd.DataFrame(
         {
             "week": weeks,
-            "observed": np.histogram(histories.event_time, edges, weights=histories.event_weight)[
-                0
-            ],
-            "mean": replicated.mean(axis=0),
+            "observed": np.bincount(
+                np.minimum(week, len(weeks) - 1), histories.event_weight, len(weeks)
+            ),
+            "mean": drawn.mean(axis=0),
             "lower": tails[0],
             "upper": tails[1],
         }
