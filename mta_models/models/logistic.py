@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from mta_models.errors import JourneyError, ParameterError
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
 from mta_models.histories import Histories, chunks
 from mta_models.journeys import Journeys
 from mta_models.models.calibration import Calibration
 from mta_models.models.coalition_hazard import CoalitionHazard, horizon_game, moment_game
 from mta_models.models.explain import Explanation, explain_conversions
 from mta_models.models.moment_search import Settings
-from mta_models.models.moments import within
+from mta_models.models.moments import risk_of, within
 from mta_models.models.person_period import Learnt, learn
 from mta_models.models.responses import SATURATIONS, TRENDS, check_covariates
 from mta_models.models.survival import HorizonGame
@@ -177,6 +178,15 @@ class Logistic(TimedModel):
         return explain_conversions(self._hazard, journeys, self._rng())
 
     def _learn(self, histories: Histories) -> None:
+        blind = histories.totals(1.0, risk_of(histories)) == 0
+        if blind.any():
+            names = np.array(histories.channels, dtype=object)[blind]
+            warnings.warn(
+                f"no user was at risk after a touchpoint of {', '.join(names)}, so its effect "
+                "cannot be learnt and is taken as 0",
+                IdentifiabilityWarning,
+                stacklevel=4,
+            )
         self._take(learn(histories, Settings.of(self)))
 
     def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
@@ -200,7 +210,7 @@ class Logistic(TimedModel):
             k = histories.n_channels
             cell = event * k + histories.codes[touchpoint]
             parts = np.bincount(cell, each, histories.n_events * k).astype(np.float64)
-            return parts.reshape(-1, k)
+            return parts.reshape(histories.n_events, k)
         shapley, removal, nobody = moment_game(self._hazard, histories, self._rng())
         if self.split == "shapley":
             return shapley

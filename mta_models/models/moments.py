@@ -73,17 +73,12 @@ class Moments:
         return Moments(self.user[kept], self.time[kept], weight, self.n_cases)
 
 
-def risk_of(histories: Histories) -> tuple[Floats, Ints]:
-    """Until when each user could convert, and the conversions that fell before.
+def risk_of(histories: Histories) -> Floats:
+    """Until when each user could convert, shape `(n_users,)`, days.
 
     Where nobody converts twice, a conversion ends the risk; else it lasts as long as observation.
-
-    Returns:
-        Shape `(n_users,)`, days, and the indices of the conversions.
     """
-    if histories.repeats:
-        return histories.end, np.arange(histories.n_events)
-    return histories.until_first, np.arange(histories.n_events)
+    return histories.end if histories.repeats else histories.until_first
 
 
 def sampled_moments(histories: Histories, rng: np.random.Generator, least: int = LEAST) -> Moments:
@@ -96,9 +91,9 @@ def sampled_moments(histories: Histories, rng: np.random.Generator, least: int =
     Source: Hanley & Miettinen (2009), "Fitting smooth-in-time prognostic risk functions via
     logistic regression", The International Journal of Biostatistics 5(1), article 3.
     """
-    until, events = risk_of(histories)
+    until = risk_of(histories)
     days = np.maximum(until - histories.start, 0)
-    n = max(PER_CASE * len(events), least)
+    n = max(PER_CASE * histories.n_events, least)
     if np.ceil(days[histories.weight > 0]).sum() <= n:
         return daily_moments(histories)
     ends = np.cumsum(days * histories.weight)
@@ -106,29 +101,27 @@ def sampled_moments(histories: Histories, rng: np.random.Generator, least: int =
     user = np.minimum(np.searchsorted(ends, at, side="right"), len(ends) - 1)
     into = (ends[user] - at) / histories.weight[user]
     time = np.maximum(until[user] - into, histories.start[user])
-    return _with_cases(histories, events, user, time, np.full(n, ends[-1] / n))
+    return _with_cases(histories, user, time, np.full(n, ends[-1] / n))
 
 
 def daily_moments(histories: Histories) -> Moments:
     """Every conversion, and the middle of every day of every user at risk (person-period rows)."""
-    until, events = risk_of(histories)
+    until = risk_of(histories)
     days = np.where(histories.weight > 0, np.maximum(until - histories.start, 0), 0)
     cuts = np.concatenate(([0], np.cumsum(np.ceil(days).astype(np.int64))))
     user = np.repeat(np.arange(histories.n_users), np.diff(cuts))
     begin = position(cuts).astype(np.float64)
     length = np.minimum(spread(days, cuts) - begin, 1)
     time = histories.start[user] + begin + length / 2
-    return _with_cases(histories, events, user, time, length * histories.weight[user])
+    return _with_cases(histories, user, time, length * histories.weight[user])
 
 
-def _with_cases(
-    histories: Histories, events: Ints, user: Ints, time: Floats, weight: Floats
-) -> Moments:
+def _with_cases(histories: Histories, user: Ints, time: Floats, weight: Floats) -> Moments:
     return Moments(
-        user=np.concatenate([histories.event_user[events], user]),
-        time=np.concatenate([histories.event_time[events], time]),
-        weight=np.concatenate([histories.event_weight[events], weight]),
-        n_cases=len(events),
+        user=np.concatenate([histories.event_user, user]),
+        time=np.concatenate([histories.event_time, time]),
+        weight=np.concatenate([histories.event_weight, weight]),
+        n_cases=histories.n_events,
     )
 
 

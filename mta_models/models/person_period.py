@@ -72,7 +72,7 @@ def learn(histories: Histories, settings: Settings, choice: Choice | None = None
     daily = settings.rows == "days"
     moments = daily_moments(histories) if daily else sampled_moments(histories, rng)
     fold = folds_of(histories, rng)
-    judge = choice is None
+    judge = choice is None and fold.any()
     if choice is None:
         fewer = moments.fewer(*_SEARCHED)
         choice = choose(Table.of(histories, fewer, fold, settings), settings)
@@ -83,7 +83,7 @@ def learn(histories: Histories, settings: Settings, choice: Choice | None = None
         learner = default_learner(choice.penalty, float(rows.weight @ rows.converts))
     log_hazard = _fit(learner, rows, responses, table, settings, rng)
     found = Learnt(log_hazard, responses, choice, None)
-    return _judged(found, learner, rows, table) if judge and table.n_folds > 1 else found
+    return _judged(found, learner, rows, table) if judge and rows.columns.size else found
 
 
 def _fit(
@@ -99,6 +99,10 @@ def _fit(
     scaled = rows.columns / spread
     n, k = scaled.shape[1], table.histories.n_channels
     offset = float(np.log(table.moments.scale))
+    if n == 0:  # scikit-learn learns nothing from nothing
+        cases = float(rows.weight @ rows.converts)
+        level = np.log(cases) - np.log(rows.weight.sum() - cases)
+        return LogHazard((), (), spread, offset, np.zeros(0), float(level) + offset)
     if not settings.n_bags:
         fitted = fit_learner(learner, scaled, rows.converts, rows.weight)
         every = np.arange(n)
