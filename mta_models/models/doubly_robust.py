@@ -178,7 +178,8 @@ class DoublyRobust(AttributionModel):
         rng = np.random.default_rng(seed)
         drawn = rng.multivariate_normal(self.effect_, self._covariance, _DRAWS, method="eigh")
         draws: Floats = drawn * self._scale(journeys, of)
-        return draws, float(journeys.outcome(of).sum()) - draws.sum(axis=1)
+        baseline: Floats = float(journeys.outcome(of).sum()) - draws.sum(axis=1)
+        return draws, baseline
 
     def _scale(self, journeys: Journeys, of: str) -> Floats:
         """Touchpoints of each channel that can have effects, in money at the mean value."""
@@ -188,5 +189,4 @@ class DoublyRobust(AttributionModel):
         worth = 1.0 if of == "conversions" else float(journeys.outcome(of).sum())
         if of != "conversions":
             worth /= histories.total or 1.0
-        scale: Floats = count * worth
-        return scale
+        return np.asarray(count * worth, dtype=np.float64)
