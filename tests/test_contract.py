@@ -41,8 +41,6 @@ CASES: dict[str, AttributionModel] = {
 }
 # Must know how long users were at risk, as models of time must: held to this in a file of its own.
 EVENT_LOGS = {"DoublyRobust"}
-# Must know how long users were at risk, as models of time must: held to this in a file of its own.
-EVENT_LOGS = {"DoublyRobust"}
 CASES |= {
     model.__name__: model()
     for model in mta.ALL_MODELS
