@@ -19,6 +19,7 @@ from mta_models.symptoms_of_models import (
     SeenByHazard,
     drawn_shares,
     hazard_shares,
+    lead_test,
     models_disagree,
     order_matters,
     placebo,
@@ -62,6 +63,7 @@ def diagnose(
     - `placebo`: an additive hazard is fitted, and again with a channel's touchpoints moved to other
       times of the same users, 19 times for each of the eight channels credited most. Found where
       half the credit stays, or where it is not above all 19 (p = 0.05).
+    - `lead_test`: that of `SelfControlled`, before and after its correction for moving intent.
 
     A check that finds nothing in a world made for it is no proof: what nothing in the log follows,
     as a channel that is not logged, no check sees.
@@ -98,6 +100,7 @@ def diagnose(
         **{check.__name__: partial(check, seen) for check in (*CHECKS, order_matters)},
         **{check.__name__: partial(check, by_time) for check in TIME_CHECKS},
         "placebo": partial(placebo, by_hazard),
+        "lead_test": partial(lead_test, by_hazard),
     }
     if models is None or len(models):
         compared = [as_model(model) for model in (DISAGREEING if models is None else models)]

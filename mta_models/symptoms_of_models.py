@@ -15,6 +15,7 @@ from mta_models.histories import Histories, histories_of
 from mta_models.journeys import Journeys
 from mta_models.models.base import AttributionModel
 from mta_models.models.hazard import Hazard
+from mta_models.models.self_controlled import SelfControlled
 from mta_models.placebo import PlaceboTest, thinned
 from mta_models.ragged import Floats
 from mta_models.resample import bootstrap
@@ -25,10 +26,11 @@ _CONVERTING, _OTHERS = 10_000, 40_000  # users looked at, of more a sample
 _PLACEBOS, _CHANNELS = 19, 8  # times moved, of the channels with most credit
 _CREDITED = 0.02  # of conversions: less is not worth a test
 _STAYS = 0.5  # of the credit, with times moved
+_LEAD, _LEAD_Z = 0.01, 3.0  # p-value of all channels together; z of one
 
 
 class SeenByHazard:
-    """An additive hazard of the journeys, and what follows from it, each worked out once."""
+    """Incremental models of the journeys, and what follows from them, each worked out once."""
 
     def __init__(self, journeys: Journeys) -> None:
         self.journeys = journeys
@@ -47,6 +49,16 @@ class SeenByHazard:
     def model(self) -> Hazard:
         """Fitted on `histories`."""
         model = Hazard()
+        model.channels_ = self.journeys.channels
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MTAWarning)
+            model._learn(self.histories)
+        return model
+
+    @cached_property
+    def self_controlled(self) -> SelfControlled:
+        """Fitted on `histories`."""
+        model = SelfControlled()
         model.channels_ = self.journeys.channels
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MTAWarning)
@@ -129,6 +141,35 @@ def placebo(seen: SeenByHazard) -> Iterator[Finding]:
             "compare users with themselves (SelfControlled), or hold the channel out",
             tuple(seen.journeys.channels[channel] for channel in sorted(wrong)),
         )
+
+
+def lead_test(seen: SeenByHazard) -> Iterator[Finding]:
+    """Touchpoints ahead that tell when the same users convert, and whether that can be mended."""
+    test = seen.self_controlled.lead_test_
+    first = test.before or test
+    if first.p_value >= _LEAD:
+        return
+    most = np.abs(first.z) > _LEAD_Z
+    words = [
+        f"{channel} (z = {z:.1f})"
+        for channel, z in zip(seen.journeys.channels, first.z.tolist(), strict=True)
+        if abs(z) > _LEAD_Z
+    ]
+    passed = test.p_value >= _LEAD
+    yield Finding(
+        "lead_test",
+        "note" if passed else "caution",
+        f"the same users are met more, or less, in the week after a conversion than after other "
+        f"days, given what they met before: {phrase(words) or 'no single channel'}; SelfControlled "
+        f"{'corrects for it and then passes' if passed else 'cannot correct for it: it fails'} its "
+        f"lead test (p = {test.p_value:.2g})",
+        "comparing users with themselves is biased as it stands; "
+        + ("corrected, the test finds nothing left" if passed else "so is what was corrected"),
+        "read the credit of SelfControlled before that of models that compare users"
+        if passed
+        else "hold the channels out: no model here sees through this",
+        tuple(np.array(seen.journeys.channels, dtype=object)[most].tolist()),
+    )
 
 
 Shares = tuple[str, Floats, Floats]

@@ -148,6 +148,34 @@ def test_diagnose_writes_the_findings_of_the_api(folder: Path) -> None:
     assert "problem met by exactly the same users" in shown
 
 
+def test_diagnose_ends_with_the_verdict(log_folder: Path) -> None:
+    log = str(log_folder / "log.csv")
+    out = log_folder / "findings.json"
+    shown = " ".join(run("diagnose", log, *EVENTS).stdout.split())
+    run("diagnose", log, *EVENTS, "--out", str(out))
+    document = json.loads(out.read_text())
+    assert document["verdict"]
+    assert document["verdict"] in shown
+    worth = list(document["experiments"].values())
+    assert worth == sorted(worth, reverse=True)
+
+
+def test_compare_validates_in_time(log_folder: Path) -> None:
+    log, out = str(log_folder / "log.csv"), log_folder / "compared.json"
+    run("compare", log, *EVENTS, "--validate", "--out", str(out))
+    hazard = ("--model", "Hazard(half_life='4d')", "--validate")
+    shown = " ".join(run("compare", log, *EVENTS, *hazard).stdout.split())
+    assert "Fitted until day 59" in shown
+    assert "To predict well is not to be causal" in shown
+    validation = json.loads(out.read_text())["validation"]
+    names = [each["model"] for each in validation["scores"]]
+    assert names == ["(constant rate)", "(last week's touchpoints)", "Hazard"]
+    assert validation["scores"][2]["gain"] > validation["scores"][1]["gain"] > 0
+    assert "must be an incremental model" in refused(
+        "compare", log, *EVENTS, "--model", "LastTouch", "--validate"
+    )
+
+
 def test_the_example_is_that_of_the_api(folder: Path) -> None:
     run("example", "--users", "300", "--seed", "5", "--out", "log.parquet")
     assert pl.read_parquet("log.parquet").equals(mta.example_events(300, 5))

@@ -38,7 +38,10 @@ def finding(journeys: mta.Journeys, name: str) -> mta.Finding:
 def test_nothing_is_found_where_there_is_nothing() -> None:
     diagnosis = diagnose(balanced())
     assert diagnosis.names == ("no_times",)
-    assert set(diagnosis.skipped) == {check.__name__ for check in TIME_CHECKS} | {"placebo"}
+    assert set(diagnosis.skipped) == {check.__name__ for check in TIME_CHECKS} | {
+        "placebo",
+        "lead_test",
+    }
     assert set(diagnosis.skipped.values()) == {"it needs the timeline of an event log"}
     assert not diagnosis.experiments
     assert diagnosis.verdict.startswith("Without the timelines of users no channel's effect")

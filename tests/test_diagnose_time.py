@@ -43,7 +43,8 @@ def found(world: str, name: str) -> set[str]:
 
 def test_nothing_is_found_where_exposure_is_randomised() -> None:
     diagnosis = diagnosis_of("randomised")
-    assert not set(diagnosis.names) & {*DOUBTS, "exposure_stops", "on_and_off"}
+    quiet = {*DOUBTS, "exposure_stops", "on_and_off", "lead_test"}
+    assert not set(diagnosis.names) & quiet
     assert not diagnosis.skipped
     assert diagnosis.verdict.startswith("As far as these checks see, the journeys can tell the")
     assert "; not of" not in diagnosis.verdict
@@ -54,7 +55,8 @@ def test_stable_intent_is_found_by_the_future_and_by_the_placebo() -> None:
     assert later <= TARGETED  # Display is shown to everybody alike
     assert len(later) > 1
     assert {"Affiliate"} <= found("intent", "placebo") <= TARGETED
-    assert not found("intent", "raised_around")  # it does not move
+    # It does not move.
+    assert not set(diagnosis_of("intent").names) & {"raised_around", "lead_test"}
     verdict_ = diagnosis_of("intent").verdict
     assert "can tell the effect of Display; not of Affiliate (" in verdict_
     assert f"lift test of {next(iter(diagnosis_of('intent').experiments))}" in verdict_
@@ -65,8 +67,11 @@ def test_intent_that_moves_is_seen_after_conversions_too() -> None:
 
 
 def test_retargeting_is_found_and_nothing_else_is() -> None:
-    for check in ("raised_around", "negative_control"):
+    for check in ("raised_around", "negative_control", "lead_test"):
         assert found("retargeting", check) == {"Retargeting"}
+    (lead,) = [each for each in diagnosis_of("retargeting").findings if each.name == "lead_test"]
+    assert lead.severity == "note"  # SelfControlled's correction passes its own test
+    assert "corrects for it and then passes" in lead.found
     assert next(iter(diagnosis_of("retargeting").experiments)) == "Retargeting"
 
 

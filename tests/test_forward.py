@@ -112,6 +112,19 @@ def test_a_right_model_predicts_better_than_references_and_is_calibrated(
     assert right.ratio == pytest.approx(1, abs=0.25)
 
 
+def test_the_better_prediction_may_come_with_the_worse_credit() -> None:
+    simulation = mta.worlds.make("intent", n_users=10_000, strength=1.0).simulate()
+    comparison = mta.compare(["Hazard", "SelfControlled"], simulation.journeys, validate=True)
+    assert comparison.validation is not None
+    scores, attributions = comparison.validation.scores, comparison.attributions
+    assert scores["Hazard"].gain > scores["SelfControlled"].gain > 0
+    wrong = {
+        label: mta.metrics.total_variation(each, simulation.truth)
+        for label, each in attributions.items()
+    }
+    assert wrong["SelfControlled"] < wrong["Hazard"] - 0.05
+
+
 @tiny
 def test_users_who_convert_again_stay_at_risk() -> None:
     buys = [(0, 1.0), (0, 9.25), (0, 9.75), (1, 10.5)]
