@@ -13,7 +13,7 @@ from mta_models.models.additive import RateTable
 from mta_models.models.binning import bins, means
 from mta_models.models.half_life_basis import HalfLifeBasis
 from mta_models.models.survival import HorizonGame, first_conversions, repeat_conversions
-from mta_models.ragged import Floats, owner
+from mta_models.ragged import Floats, Ints, owner
 
 _LN2 = log(2)
 # Conversions up to which each has a row of its own, and rows where there are more.
@@ -75,7 +75,7 @@ class Evidence:
         return float(self.weight.sum())
 
     @cached_property
-    def active(self) -> Floats:
+    def active(self) -> Ints:
         """Places of the channels that anybody was at risk after, shape `(n_active,)`."""
         return np.flatnonzero((self.exposure > 0).all(axis=0))
 

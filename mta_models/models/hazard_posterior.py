@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mta_models.models.half_life_basis import half_life_of
+from mta_models.models.half_life_basis import HalfLifeBasis, half_life_of
 from mta_models.models.hazard_evidence import Evidence
 from mta_models.models.lift_likelihood import LIFT_DF, Calibration
 from mta_models.ragged import Floats, Ints
@@ -39,10 +39,10 @@ class Prior:
 
     baseline: tuple[float, float] = (log(0.5), 1.5)
     pooled: tuple[float, float] = (0.3, 1.0)
-    spread: tuple[float, float] = (log(0.5), 0.7)
+    spread: tuple[float, float] = (log(0.6), 0.3)
     df: float = 4.0
     level: tuple[float, float, float] = (0.2, 0.8, 0.5)
-    bias: float = 0.6
+    bias: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def build(
     evidence: Evidence, prior: Prior, calibration: Calibration | None, nonnegative: bool
 ) -> Any:
     """The PyMC model, of whose variables `NAMES`, with tests `CALIBRATED`, are of interest."""
-    import pymc as pm
+    import pymc as pm  # type: ignore[import-untyped]
     import pytensor.tensor as pt
 
     active = evidence.active
@@ -94,11 +94,15 @@ def build(
     with pm.Model() as model:
         portion = pm.Normal("baseline", *prior.baseline, initval=-1.0)
         baseline = pt.exp(portion) * (evidence.total / evidence.days)
-        weights, half_life = _half_lives(evidence, prior, active)
+        weights, half_life = half_life_weights(
+            evidence.basis, evidence.point.half_life, prior, active
+        )
         pooled = pm.Normal("pooled", *prior.pooled)
         spread = pm.LogNormal("spread", *prior.spread)
         begin = np.maximum(evidence.point.beta[active] / unit, 0.01)
-        bias: Any = np.zeros(k) if calibration is None else _bias(evidence, prior, calibration)
+        bias: Any = np.zeros(k)
+        if calibration is not None:
+            bias = bias_of(*_bias_scales(evidence, calibration), calibration.slope, prior.bias)
         if nonnegative:
             effect = pm.HalfStudentT("effect", prior.df, sigma=spread, shape=k, initval=begin)
             together = effect + bias
@@ -132,30 +136,31 @@ def build(
     return model
 
 
-def _half_lives(evidence: Evidence, prior: Prior, active: Ints) -> tuple[Any, Any]:
+def half_life_weights(
+    basis: HalfLifeBasis, given: Floats, prior: Prior, active: Ints
+) -> tuple[Any, Any]:
     """Weights of the nodes, shape `(n_active, n_nodes)`, and half-lives in days."""
     import pymc as pm
     import pytensor.tensor as pt
 
     k = len(active)
-    if evidence.basis.is_given:
+    if basis.is_given:
         pm.Deterministic("level", pt.zeros(k))
-        return np.ones((k, 1)), evidence.point.half_life[active]
+        return np.ones((k, 1)), given[active]
     mean, common, own = prior.level
     shared = pm.Normal("shared_level", mean, common)
     level = pm.Deterministic(
         "level", pm.math.sigmoid(shared + own * pm.Normal("own_level", shape=k))
     )
-    return evidence.basis.powers_to_weights(level), half_life_of(level)
+    return basis.powers_to_weights(level), half_life_of(level)
 
 
-def _bias(evidence: Evidence, prior: Prior, calibration: Calibration) -> Any:
-    """Of each active channel's effect, in the same unit."""
+def bias_of(suspect: Floats, doubt: Floats, prior: tuple[float, float], scale: float) -> Any:
+    """Of each active channel's effect, in the unit of `suspect` and `doubt`."""
     import pymc as pm
 
-    suspect, doubt = _bias_scales(evidence, calibration)
-    slope = pm.Normal("slope", *calibration.slope)
-    apart = pm.HalfNormal("doubt", prior.bias)
+    slope = pm.Normal("slope", *prior)
+    apart = pm.HalfNormal("doubt", scale)
     own = pm.Normal("own_bias", shape=len(suspect))
     return pm.Deterministic("bias", slope * suspect + apart * doubt * own)
 
@@ -175,16 +180,14 @@ def _likelihood(evidence: Evidence, beta: Any, baseline: Any, weights: Any, acti
     rate = evidence.total / evidence.days
     # One matrix of all channels and nodes, so that a step is one product with a vector.
     table = np.moveaxis(evidence.rate[:, active], 2, 0).transpose(0, 2, 1)
+    by_node: Any = (beta[:, None] * weights).ravel()
     table = np.ascontiguousarray(table.reshape(len(evidence.weight), -1)) / rate
-    by_node = (beta[:, None] * weights).ravel()
-    hazard = baseline / rate + pt.dot(table, by_node)
+    hazard = baseline / rate + by_node @ table.T
     floored = FLOOR * pt.softplus(hazard / FLOOR)
     exposure = evidence.exposure.T[active].ravel()
     pm.Potential(
         "likelihood",
-        pt.dot(evidence.weight, pt.log(floored))
-        - baseline * evidence.days
-        - pt.dot(exposure, by_node),
+        pt.log(floored) @ evidence.weight - baseline * evidence.days - by_node @ exposure,
     )
 
 

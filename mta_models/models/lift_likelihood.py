@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -114,32 +115,50 @@ def calibrate(
     point = evidence.point
     exposed = evidence.exposed(point.half_life)
     credited, average = point.beta * exposed, evidence.per_touchpoint * exposed
-    future = future_credit(histories, risk, point.half_life)
-    # Where later touchpoints tell little of who converts, past ones are doubted little.
-    trouble = 1.0 if future is None else float(future.sum() / max(credited.sum(), 1e-300))
-    doubt = (credited + average) / 2
+    suspect, doubt, slope = doubts(
+        credited, average, future_credit(histories, risk, point.half_life)
+    )
     codes = np.array([histories.channels.index(test.channel) for test in tests])
-    curves = [
-        _curve(crowd, evidence, code, max(credited[code], doubt[code]))
-        for crowd, code in zip(crowds, codes.tolist(), strict=True)
-    ]
+    curves = []
+    for crowd, code in zip(crowds, codes.tolist(), strict=True):
+        most = max(float(credited[code]), float(doubt[code]))
+        implied = partial(implied_lift, crowd, evidence, code)
+        curves.append(cubic_of(implied, most))
     return Calibration(
         codes,
         np.array([test.lift for test in tests]),
         np.array([test.standard_error for test in tests]),
         np.array(curves),
-        suspect=average if future is None else future,
-        doubt=doubt * min(_CALM + trouble, 1.0),
-        slope=(0.0, 0.5) if future is None else (1.0, 0.5),
+        suspect,
+        doubt,
+        slope,
     )
 
 
-def _curve(crowd: Crowd, evidence: Evidence, code: int, most: float) -> Floats:
-    """The implied lift as a cubic in credit, shape `(3,)`."""
-    lift = np.array([implied_lift(crowd, evidence, code, each) for each in _PLACES * most])
-    scaled = np.linalg.lstsq(_PLACES[:, None] ** [1, 2, 3], lift, rcond=None)[0]
-    found: Floats = scaled / most ** np.array([1, 2, 3])
-    return found
+def doubts(
+    credited: Floats, average: Floats, future: Floats | None
+) -> tuple[Floats, Floats, tuple[float, float]]:
+    """Where biases are to be looked for: `suspect`, `doubt` and `slope` of a `Calibration`.
+
+    Args:
+        credited: conversions that observation credits, shape `(n_channels,)`.
+        average: what it would if all touchpoints were alike.
+        future: what it credits to touchpoints yet to come; None: not known.
+    """
+    most = (np.maximum(credited, 0) + average) / 2
+    if future is None:
+        return average, most, (0.0, 0.5)
+    # Where later touchpoints tell little of who converts, past ones are doubted little.
+    trouble = float(future.sum() / max(credited.sum(), 1e-300))
+    return future, most * min(_CALM + trouble, 1.0), (1.0, 0.5)
+
+
+def cubic_of(lift: Callable[[float], float], most: float) -> Floats:
+    """A lift that depends on credit, as a cubic through 0 up to a credit, shape `(3,)`."""
+    found = np.array([lift(each) for each in (_PLACES * most).tolist()])
+    scaled = np.linalg.lstsq(_PLACES[:, None] ** [1, 2, 3], found, rcond=None)[0]
+    cubic: Floats = scaled / most ** np.array([1, 2, 3])
+    return cubic
 
 
 def implied_lift(crowd: Crowd, evidence: Evidence, code: int, credit: float) -> float:
