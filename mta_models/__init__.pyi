@@ -30,6 +30,7 @@ from .lookbacks import Sensitivity as Sensitivity
 from .lookbacks import sensitivity as sensitivity
 from .models.base import AttributionModel as AttributionModel
 from .models.bayesian_hazard import BayesianHazard as BayesianHazard
+from .models.bayesian_logistic import BayesianLogistic as BayesianLogistic
 from .models.bayesian_markov import BayesianMarkov as BayesianMarkov
 from .models.custom_rule import CustomRule as CustomRule
 from .models.doubly_robust import DoublyRobust as DoublyRobust

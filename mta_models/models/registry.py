@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mta_models.models.base import AttributionModel
 from mta_models.models.bayesian_hazard import BayesianHazard
+from mta_models.models.bayesian_logistic import BayesianLogistic
 from mta_models.models.bayesian_markov import BayesianMarkov
 from mta_models.models.custom_rule import CustomRule
 from mta_models.models.doubly_robust import DoublyRobust
@@ -48,5 +49,6 @@ ALL_MODELS: tuple[type[AttributionModel], ...] = (
     Logistic,
     LogisticCounts,
     BayesianHazard,
+    BayesianLogistic,
     SelfControlled,
 )
