@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -91,11 +92,11 @@ def test_the_past_does_not_know_the_future(journeys: mta.Journeys) -> None:
     time = histories.time[histories.offsets[user] + 1]
     columns = _columns(histories, user, time, window)
     moved = histories.time.copy()
-    later = moved > np.repeat(np.inf, len(moved))
-    later[:] = False
-    for u, t in zip(user, time, strict=True):
-        own = slice(histories.offsets[u], histories.offsets[u + 1])
-        later[own] = moved[own] > t
+    # Touchpoints after the second of each of these users.
+    since = np.full(histories.n_users, np.inf)
+    since[user] = time
+    later = moved > since[histories.owner]
+    assert later.any()
     moved[later] += 0.25
     other = copy.copy(histories)
     object.__setattr__(other, "time", moved)
@@ -201,6 +202,18 @@ def test_a_channel_never_met_gets_nothing(journeys: mta.Journeys) -> None:
 def test_refuses_parameters(journeys: mta.Journeys, wrong: dict[str, object], words: str) -> None:
     with pytest.raises(mta.ParameterError, match=words):
         mta.DoublyRobust(**wrong).fit(journeys)  # type: ignore[arg-type]
+
+
+def test_refuses_rows_that_end_with_their_conversion() -> None:
+    rows = mta.Journeys.from_arrays(["A"], [0], [0, 1], [1], [1], age=[1.0], at_risk=[9.0])
+    with pytest.raises(mta.JourneyError, match="times but no timeline"):
+        mta.DoublyRobust().fit(rows)
+
+
+def test_needs_times(model: AttributionModel, journeys: mta.Journeys) -> None:
+    timeless = replace(journeys, time=None, timeline=None)
+    with pytest.raises(mta.JourneyError, match="times"):
+        model.fit(timeless)
 
 
 def test_refuses_a_lag_longer_than_any_life(journeys: mta.Journeys) -> None:

@@ -120,7 +120,7 @@ def blips(
 
 def followed(histories: Histories, lag: float) -> Mask:
     """Touchpoints after which a user could still convert `lag` later, `(n_touchpoints,)`."""
-    until, _ = risk_of(histories)
+    until = risk_of(histories)
     owner = histories.owner
     after: Mask = (histories.time >= histories.start[owner]) & (histories.time + lag < until[owner])
     return after
@@ -145,7 +145,7 @@ def _drawn(
     moments = sampled_moments(histories, rng, least)
     base = np.arange(moments.n_cases, len(moments.user))
     user, time = moments.user[base], moments.time[base]
-    until, _ = risk_of(histories)
+    until = risk_of(histories)
     base = base[time + window.lag < until[user]]
     if not len(base):
         raise JourneyError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mta_models.durations import as_days
-from mta_models.errors import IdentifiabilityWarning, ParameterError
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
 from mta_models.histories import histories_of
 from mta_models.journeys import Journeys
 from mta_models.models.base import AttributionModel
@@ -85,10 +85,20 @@ class DoublyRobust(AttributionModel):
             ones are worth. Little of it is little overlap; below 50 warns.
 
     Example:
-        >>> from mta_models import DoublyRobust, worlds
-        >>> journeys = worlds.make("randomised", n_users=2_000).simulate().journeys
-        >>> model = DoublyRobust().fit(journeys)
-        >>> bool(model.effect_[0] > model.effect_[2])  # Search does more than Display
+        A fifth of 200 users search, and half of those buy three days later:
+
+        >>> import polars as pl
+        >>> from mta_models import DoublyRobust, read_events
+        >>> days = 27 * np.random.default_rng(0).random(40)
+        >>> log = pl.DataFrame({"user": range(40), "day": days, "channel": "Search", "bought": 0})
+        >>> bought = log[:20].with_columns(pl.col("day") + 3, channel=None, bought=1)
+        >>> everyone = pl.DataFrame({"user": range(200)}).with_columns(start=0.0, end=30.0)
+        >>> journeys = read_events(
+        ...     pl.concat([log, bought], how="vertical_relaxed"), user="user", time="day",
+        ...     channel="channel", conversion="bought", observed=everyone,
+        ... )
+        >>> model = DoublyRobust(window="7d", history="past").fit(journeys)
+        >>> bool(abs(model.effect_[0] - 0.5) < 2 * model.standard_error_[0])
         True
     """
 
@@ -134,6 +144,12 @@ class DoublyRobust(AttributionModel):
         return 0.0 if self.lag == 0 and not isinstance(self.lag, bool) else as_days(self.lag, "lag")
 
     def _fit(self, journeys: Journeys) -> None:
+        if journeys.timeline is None:
+            raise JourneyError(
+                "DoublyRobust needs whole timelines, so that who converts is not known from when a "
+                "journey ends; these journeys have times but no timeline. Read an event log with "
+                "read_events"
+            )
         histories = histories_of(journeys)
         found = blips(
             histories,
