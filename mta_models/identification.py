@@ -26,6 +26,8 @@ DOUBTS = (
     "negative_control",
     "placebo",
 )
+# Conversions: below it a silent check says little.
+_PLENTY = 1_000
 _NO_TIMES = (
     "Without the timelines of users no channel's effect can be told from these journeys: credit "
     "says who was there. Read an event log, or hold a channel out by chance."
@@ -123,6 +125,8 @@ def verdict(journeys: Journeys, findings: Iterable[Finding], worth: Mapping[str,
     said += f"; not of {phrase(words, 'or', most=8)}." if words and told else "."
     if words and not told:
         said += f" In doubt: {phrase(words, most=8)}."
+    if journeys.total < _PLENTY:
+        said += f" With {journeys.total:,.10g} conversions, only what is strong shows."
     best = next(iter(worth), None)
     if best is None:
         return said

@@ -86,6 +86,22 @@ def test_ads_that_stop_after_a_conversion_are_found() -> None:
     assert not found("suppression", "negative_control")
 
 
+def test_a_lead_test_that_no_correction_passes_is_graver() -> None:
+    from types import SimpleNamespace
+
+    from mta_models.models.lead_test import LeadTest
+    from mta_models.symptoms_of_models import lead_test
+
+    seen = SeenByHazard(journeys_of("randomised", 500))
+    first = LeadTest(np.array([5.0, 0, 0, -4, 0, 0]), 41.0, 1e-7, 7)
+    last = LeadTest(np.array([4.0, 0, 0, 0, 0, 0]), 20.0, 0.003, 7, before=first)
+    vars(seen)["self_controlled"] = SimpleNamespace(lead_test_=last)
+    (each,) = lead_test(seen)
+    assert (each.severity, each.channels) == ("caution", ("Affiliate", "Retargeting"))
+    assert "Affiliate (z = 5.0) and Retargeting (z = -4.0)" in each.found
+    assert "cannot correct for it" in each.found
+
+
 def test_a_season_alone_raises_no_alarm() -> None:
     assert not set(diagnosis_of("season").names) & {"raised_around", "negative_control"}
 
@@ -325,4 +341,8 @@ def test_verdicts_in_words() -> None:
     assert said.endswith("is expected to bring 12 conversions more than without.")
     assert "lift test of Email" in said
     assert "No lift test" in verdict(journeys, [], {"Email": 0.1})
-    assert verdict(journeys, [], {}).endswith("Retargeting, Search and Social.")
+    few = verdict(journeys, [], {})
+    assert "Retargeting, Search and Social. With " in few
+    assert few.endswith(" conversions, only what is strong shows.")
+    plenty = journeys.reweighted(journeys.conversions * 100.0, journeys.nulls)
+    assert verdict(plenty, [], {}).endswith("Retargeting, Search and Social.")
