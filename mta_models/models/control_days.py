@@ -216,7 +216,7 @@ def control_days(
         case, days = before[part], np.arange(int(size[part].max()))[:, None]
         first = time[part] - case
         weighs = days < size[part]
-        weighs &= (days >= np.minimum(burn_in + start[part] - first, case)) | (days == case)
+        weighs &= (first + days >= start[part] + burn_in) | (days == case)
         if window is not None:
             weighs &= (first + days) // window == time[part] // window
         row, code, slot, delay = _pairs(histories, event, case, size[part])

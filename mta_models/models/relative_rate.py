@@ -103,10 +103,11 @@ class RelativeRate:
 
     def rate(self, block: ControlDays) -> Floats:
         """M + Σ_c β_c a_c, shape `(n_days, n_rows)`."""
-        found = self.alone(block)
-        if self.effect.any():
-            found += block.adstock(self.effect, self.half_life)
-        return found
+        return self.alone(block) + self.caused(block)
+
+    def caused(self, block: ControlDays) -> Floats:
+        """Σ_c β_c a_c, shape `(n_days, n_rows)`."""
+        return block.adstock(self.effect, self.half_life)
 
 
 def _age(n_days: int, n_ages: int) -> Ints:
@@ -181,7 +182,7 @@ def intent_terms(design: Design, rate: RelativeRate) -> tuple[Floats, Floats]:
 
 def with_effects(design: Design, rate: RelativeRate) -> tuple[RelativeRate, float]:
     """The rate with the β of greatest likelihood, and the log-likelihood."""
-    effect, value = maximise(channel_terms(design, rate), np.maximum(rate.effect, 1e-3))
+    effect, value = maximise(channel_terms(design, rate), rate.effect)
     found = replace(rate, effect=effect)
     return found, value + _of_weights(design, found)
 
@@ -193,27 +194,35 @@ def with_effects_and_intent(
 
     Args:
         design: the conversions.
-        rate: where to start; its own δ is kept as the start where the spans are the same.
+        rate: where to start; its own δ is the start where the spans are the same.
         spans: half-lives of what is to stand for intent; infinite for a user's level.
     """
-    intent = (
-        rate.intent
-        if np.array_equal(spans, rate.spans)
-        else np.zeros((len(spans), design.n_channels))
-    )
+    intent = np.zeros((len(spans), design.n_channels))
+    if np.array_equal(spans, rate.spans):
+        intent = rate.intent
     rate = replace(rate, spans=spans, intent=intent)
-    terms = channel_terms(design, replace(rate, intent=np.zeros_like(intent)))
+    found, value = refitted(joint_terms(design, rate), rate)
+    return found, value + _of_weights(design, found)
+
+
+def joint_terms(design: Design, rate: RelativeRate) -> Terms:
+    """The likelihood as a function of β and then δ, given the rest; of β alone without spans."""
+    terms = channel_terms(design, replace(rate, intent=np.zeros_like(rate.intent)))
+    if not len(rate.spans):
+        return terms
     carried, exposure = intent_terms(design, rate)
-    joint = replace(
+    return replace(
         terms,
         carried=np.hstack([terms.carried, carried]),
         exposure=np.hstack([terms.exposure, exposure]),
     )
-    start = np.maximum(np.concatenate([rate.effect, rate.intent.ravel()]), 1e-3)
-    both, value = maximise(joint, start)
-    n = design.n_channels
-    found = replace(rate, effect=both[:n], intent=both[n:].reshape(rate.intent.shape))
-    return found, value + _of_weights(design, found)
+
+
+def refitted(terms: Terms, rate: RelativeRate) -> tuple[RelativeRate, float]:
+    """The rate with the β and δ that maximise `joint_terms`, and their part of log L."""
+    both, value = maximise(terms, np.concatenate([rate.effect, rate.intent.ravel()]))
+    n = len(rate.effect)
+    return replace(rate, effect=both[:n], intent=both[n:].reshape(rate.intent.shape)), value
 
 
 def _of_weights(design: Design, rate: RelativeRate) -> float:
@@ -292,11 +301,10 @@ def with_half_lives(design: Design, rate: RelativeRate) -> RelativeRate:
     x, s = found[:, 0], found[:, 1]
     rest = {name: each[rows] for name, each in _constants(design, rate).items()}
     weight, each = design.weight[rows], np.arange(n)
-    start = np.maximum(rate.effect, 1e-3)
 
     def log_likelihood(choice: Ints) -> float:
         terms = Terms(x[:, choice, each], s[:, choice, each], **rest, weight=weight)
-        return maximise(terms, start)[1] * stride
+        return maximise(terms, rate.effect)[1] * stride
 
     if weight.sum() * stride < _FEW:
         scores = [log_likelihood(np.full(n, place)) for place in range(len(GRID))]

@@ -23,7 +23,9 @@ from mta_models.models.relative_rate import (
     Design,
     RelativeRate,
     channel_terms,
+    joint_terms,
     plain_rate,
+    refitted,
     with_effects,
     with_effects_and_intent,
     with_half_lives,
@@ -36,8 +38,9 @@ from mta_models.ragged import Floats
 
 # Half-lives of what stands for moving intent; and of what stands for a user's level.
 _MOVING, _LEVEL = (3.0, 8.0), (np.inf,)
-# Log-likelihood that moving intent must gain, or lead test's p below which it may gain less.
-_GAIN, _ALARM = 15.0, 0.01
+# Log-likelihood that intent must gain to be kept, at least and per channel; a part of it will do
+# where the lead test's p is below the alarm.
+_GAIN, _GAIN_PER_CHANNEL, _GAIN_ALARMED, _ALARM = 15.0, 2.5, 2 / 3, 0.01
 # z of the lead test below which ads are taken to stop after conversions.
 _STOPPED = -6.0
 # Conversions per group whose thinning out is followed by itself, and groups at most.
@@ -103,7 +106,7 @@ class SelfControlled(TimedModel):
             those of the same window of the calendar, windows of that length.
         counterfactual: `"horizon"` or `"moment"`.
         intent: whether intent moves within a user: True, False, or `"auto"`: where that gains 15
-            in log-likelihood, or the lead test asks for it.
+            in log-likelihood (2.5 a channel, if that is more), or 10 and the lead test asks for it.
         calendar: whether there is a factor f for each week.
 
     Attributes:
@@ -200,7 +203,7 @@ class SelfControlled(TimedModel):
         if self.intent is False:
             return rate, value
         tried, found = with_effects_and_intent(design, rate, np.array(_LEVEL))
-        if found - value <= _GAIN:
+        if found - value <= _needed(design.n_channels):
             return rate, value
         self.levels_ = True
         return with_effects_and_intent(design, with_time(design, tried, self.calendar), tried.spans)
@@ -216,7 +219,8 @@ class SelfControlled(TimedModel):
         spans = np.array((*_MOVING, *(_LEVEL if self.levels_ else ())))
         tried, found = with_effects_and_intent(design, rate, spans)
         gain = found - value
-        kept = self.intent is True or gain > _GAIN or (alarm and gain > 0)
+        needed = _needed(n) * (_GAIN_ALARMED if alarm else 1)
+        kept = self.intent is True or gain > needed
         self.moving_intent_ = MovingIntent(kept, gain, tried.intent[: len(_MOVING)])
         if not kept:
             return rate, value
@@ -238,18 +242,15 @@ class SelfControlled(TimedModel):
         # Half-lives, time and which corrections are kept stay those of the fit.
         assert isinstance(fitted, SelfControlled)
         self._edges, self.suppression_ = fitted._edges, fitted.suppression_
-        kept: Design = vars(fitted)["_kept_design"]
-        design = replace(kept, weight=histories.event_weight)
-        vars(histories)["_control_days"] = {self._design_key(): design}
-        rate = fitted.rate_
-        if rate.moves:
-            self._store(*with_effects_and_intent(design, rate, rate.spans))
-        else:
-            self._store(*with_effects(design, rate))
+        design, terms = vars(fitted)["_kept"]
+        drawn = replace(design, weight=histories.event_weight)
+        vars(histories)["_control_days"] = {self._design_key(): drawn}
+        self._store(*refitted(replace(terms, weight=drawn.weight), fitted.rate_))
 
     def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
         prepared = copy(self)
-        vars(prepared)["_kept_design"] = self._design(histories_of(journeys))
+        design = self._design(histories_of(journeys))
+        vars(prepared)["_kept"] = design, joint_terms(design, self.rate_)
         return TimedModel._reweigher(prepared, journeys, of)
 
     # What it is fitted to.
@@ -338,11 +339,11 @@ class SelfControlled(TimedModel):
             return self._repeat_game(design)
 
         def row(block: ControlDays) -> Floats:
-            lived, days = block.lived, rate.rate(block)
-            days *= lived
-            at, step = block.at_case, days[block.at_case]
-            reached = np.cumsum(days, axis=0)[at] - step
-            alone = (rate.alone(block) * lived).sum(axis=0) - reached
+            lived, at = block.lived, block.at_case
+            alone = rate.alone(block) * lived
+            days = alone + rate.caused(block)
+            step = days[at]
+            alone = alone.sum(axis=0) - (np.cumsum(days, axis=0)[at] - step)
             part = block.exposure(lived, rate.half_life) * rate.effect
             return np.column_stack([alone, step, part])
 
@@ -405,6 +406,11 @@ class SelfControlled(TimedModel):
             each = histories.exposure(half_life, stop) * effect[histories.codes]
             total = total + np.bincount(histories.owner, each, histories.n_users)
         return total
+
+
+def _needed(n_channels: int) -> float:
+    """What intent must gain in log-likelihood; noise gains with every channel's two parameters."""
+    return max(_GAIN, _GAIN_PER_CHANNEL * n_channels)
 
 
 def _volume(histories: Histories) -> Floats:
