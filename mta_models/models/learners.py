@@ -174,7 +174,7 @@ def ridge_logistic(
         mean = float(share @ converts)
         begin[0] = np.log(mean / (1 - mean))
     found, step, value = begin, np.zeros(n), np.inf
-    for _ in range(50):
+    for _ in range(200):
         odds = columns @ found
         each = np.logaddexp(0, np.where(converts, -odds, odds))
         now = float(share @ each + ridge @ found**2 / 2)

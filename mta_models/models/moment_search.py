@@ -101,7 +101,7 @@ class Table:
         if half_life not in self.carried:
             n, moments = self.moments.n_cases, self.moments
             at = self.histories.adstock_at(moments.user[n:], moments.time[n:], half_life)
-            both = np.vstack([self.histories.adstock(half_life), at])
+            both = np.vstack([self.histories.adstock(half_life)[moments.event], at])
             self.carried[half_life] = both[self.order]
         return self.carried[half_life]
 

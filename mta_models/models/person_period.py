@@ -23,8 +23,9 @@ from mta_models.models.moments import daily_moments, sampled_moments
 from mta_models.models.responses import Responses
 from mta_models.ragged import Floats, Ints
 
-# Base moments per case, and at least, on which forms are compared: 1 + 1/5 of the least variance.
-_SEARCHED = 5, 10_000
+# Cases at most, and base moments per case and at least, on which half-lives and penalties are
+# compared: there are a few dozen to compare, and the base adds 1/5 to the variance.
+_SEARCHED = 5_000, 5, 10_000
 # Of users and of channels in each bag, as Shao & Li (2011) sample them.
 _BAG = 0.5
 
@@ -69,8 +70,8 @@ def learn(histories: Histories, settings: Settings, choice: Choice | None = None
             "a moment. Give each journey's days of observation (at_risk=, or observed= of "
             "read_events)"
         )
-    daily = settings.rows == "days"
-    moments = daily_moments(histories) if daily else sampled_moments(histories, rng)
+    draw = daily_moments if settings.rows == "days" else sampled_moments
+    moments = draw(histories, rng)
     fold = folds_of(histories, rng)
     judge = choice is None and fold.any()
     if choice is None:

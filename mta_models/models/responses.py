@@ -171,20 +171,20 @@ def _aligned(frame: Any, histories: Histories) -> Floats:
     if not index.is_unique:
         raise JourneyError(
             "`covariates` must have one row per user; "
-            f"{index[index.duplicated()][0]!r} has several. Aggregate them first"
+            f"{index[index.duplicated()][0]} has several. Aggregate them first"
         )
     ids = histories.user_ids
     row = index.get_indexer(pd.Index(ids))
     if (row < 0).any():
         raise JourneyError(
             "`covariates` must know every user of the journeys; "
-            f"{ids[np.flatnonzero(row < 0)[0]]!r} is missing. Add the user's row"
+            f"{ids[np.flatnonzero(row < 0)[0]]} is missing. Add the user's row"
         )
     found: Floats = values[row]
     if not np.isfinite(found).all():
         where = np.argwhere(~np.isfinite(found))[0]
         raise JourneyError(
-            f"`covariates` must be finite numbers; user {ids[where[0]]!r} has "
+            f"`covariates` must be finite numbers; user {ids[where[0]]} has "
             f"{found[tuple(where)]} as {names[where[1]]!r}. Impute it or drop the column"
         )
     return found
