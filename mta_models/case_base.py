@@ -46,8 +46,9 @@ class Moments:
     @property
     def week(self) -> Ints:
         """The calendar week, 0 for the first there is, shape `(n_moments,)`."""
-        week: Ints = (self.time // WEEK).astype(np.int64)
-        return week - week.min()
+        week = (self.time // WEEK).astype(np.int64)
+        counted: Ints = week - week.min()
+        return counted
 
     def met(self, since: float, until: float) -> Floats:
         """Touchpoints of each channel from `since` to `until` days after each moment.

@@ -92,7 +92,7 @@ def worth_of_tests(
     of `value_of_tests`.
     """
     h = by_hazard.histories
-    volume = np.bincount(h.codes, h.weight[h.owner], h.n_channels)
+    volume = np.bincount(h.codes, h.weight[h.owner], h.n_channels).astype(np.float64)
     met = np.flatnonzero(volume)
     # A touchpoint's effect is β; credit is what of it fell within the time at risk.
     half_life, cost = by_hazard.model.half_life_, by_hazard.test.rates.cost[:-1]

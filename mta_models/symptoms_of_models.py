@@ -81,7 +81,8 @@ class SeenByHazard:
         scale = np.where(rates.cost > 0, rates.cost, np.inf)
         information = rates.information(theta) / scale[:, None] / scale
         information += np.eye(len(scale)) / rates.total**2
-        return np.linalg.inv(information)[:-1, :-1]
+        inverse: Floats = np.linalg.inv(information).astype(np.float64)
+        return inverse[:-1, :-1]
 
     @cached_property
     def stays(self) -> Mapping[int, Floats]:
@@ -228,4 +229,5 @@ def hazard_shares(seen: SeenByHazard, n_draws: int) -> Shares:
 
 def _share(credit: Floats) -> Floats:
     given = credit.sum(axis=1, keepdims=True)
-    return np.divide(credit, given, out=np.zeros_like(credit), where=given > 0)
+    share: Floats = np.divide(credit, given, out=np.zeros_like(credit), where=given > 0)
+    return share
