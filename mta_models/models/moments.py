@@ -99,15 +99,17 @@ def sampled_moments(histories: Histories, rng: np.random.Generator, least: int =
     """Every conversion, and moments drawn evenly from all time at risk (case-base sampling).
 
     Stratified: the time at risk of all users, laid end to end and weighted by users, is cut into
-    equal pieces, and one moment falls in each. Where whole days would be no more rows than that,
-    they are taken instead, and nothing is drawn. There are `least` moments at the least.
+    equal pieces, and one moment falls in each, at a time of day at which people convert. Where
+    whole days would be no more rows than that, they are taken instead. There are `least` moments
+    at the least.
 
     Source: Hanley & Miettinen (2009), "Fitting smooth-in-time prognostic risk functions via
     logistic regression", The International Journal of Biostatistics 5(1), article 3.
     """
     until = risk_of(histories)
     days = np.maximum(until - histories.start, 0)
-    n = max(PER_CASE * histories.n_events, least)
+    cases = histories.n_events
+    n = max(min(PER_CASE * cases, MOST), cases, least)
     if np.ceil(days[histories.weight > 0]).sum() <= n:
         return daily_moments(histories, rng)
     ends = np.cumsum(days * histories.weight)
