@@ -23,6 +23,7 @@ from mta_models.models.hazard_posterior import (
     build,
     draws_of,
     prior_draws,
+    untouched,
 )
 from mta_models.models.lift_likelihood import (
     Calibration,
@@ -152,10 +153,13 @@ journeys=None)], random_state=1)
             self._calibration = calibrate(tests, histories, risk, self._evidence, crowds)
         rng = np.random.default_rng(self.random_state)
         sampler = Sampler(self.n_draws, self.n_chains, int(rng.integers(2**31)))
-        found, self.diagnostics_ = sampler.sample(
-            lambda: build(self._evidence, Prior(), self._calibration, self.nonnegative),
-            CALIBRATED if tests else NAMES,
-        )
+        if len(self._evidence.active):
+            found, self.diagnostics_ = sampler.sample(
+                lambda: build(self._evidence, Prior(), self._calibration, self.nonnegative),
+                CALIBRATED if tests else NAMES,
+            )
+        else:
+            found, self.diagnostics_ = untouched(self._evidence.total, self.n_draws, rng)
         self.draws_ = draws_of(found, self._evidence)
         self.half_life_ = self.draws_.mean.half_life[0]
         self.binning_error_ = self._evidence.binning_error

@@ -15,7 +15,7 @@ from mta_models.models.confounding import future_credit
 from mta_models.models.half_life_basis import HalfLifeBasis
 from mta_models.models.half_lives import HalfLife
 from mta_models.models.hazard import Hazard
-from mta_models.models.hazard_posterior import CALIBRATED, NAMES
+from mta_models.models.hazard_posterior import CALIBRATED, NAMES, untouched
 from mta_models.models.lift_likelihood import (
     Calibration,
     check_lift_tests,
@@ -128,10 +128,13 @@ class BayesianLogistic(BayesianModel):
         self._evidence = LogisticEvidence.of(histories, basis, middle, self.saturation, rng)
         self._calibration = self._calibrate(tests, histories) if tests else None
         sampler = Sampler(self.n_draws, self.n_chains, int(rng.integers(2**31)))
-        found, self.diagnostics_ = sampler.sample(
-            lambda: build(self._evidence, self._calibration, self.nonnegative),
-            CALIBRATED if tests else NAMES,
-        )
+        if len(self._evidence.active):
+            found, self.diagnostics_ = sampler.sample(
+                lambda: build(self._evidence, self._calibration, self.nonnegative),
+                CALIBRATED if tests else NAMES,
+            )
+        else:
+            found, self.diagnostics_ = untouched(self._evidence.total, self.n_draws, rng)
         self.draws_ = draws_of(found, self._evidence)
         self.half_life_ = self.draws_.mean.half_life
         self.binning_error_ = self._evidence.binning_error

@@ -28,6 +28,8 @@ def bins(features: Numbers, most: int) -> Ints:
     if n <= most:
         return np.arange(n)
     group = np.zeros(n, dtype=np.int64)
+    if features.shape[1] == 0:
+        return group
     # Rows in order of their group, so that a group is a run.
     order, cuts = np.arange(n), np.array([0, n])
     while 2 * (len(cuts) - 1) <= most:
@@ -48,8 +50,10 @@ def means(group: Ints, weight: Floats, rows: Floats) -> Floats:
     """
     n_groups = int(group.max(initial=-1)) + 1
     mass = np.bincount(group, weight, n_groups)
-    flat = rows.reshape(len(rows), -1)
-    sums = np.stack([np.bincount(group, weight * column, n_groups) for column in flat.T], axis=1)
+    flat = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
+    sums = np.empty((n_groups, flat.shape[1]))
+    for place, column in enumerate(flat.T):
+        sums[:, place] = np.bincount(group, weight * column, n_groups)
     found = np.divide(sums, mass[:, None], out=np.zeros_like(sums), where=mass[:, None] > 0)
     return found.reshape(n_groups, *rows.shape[1:])
 

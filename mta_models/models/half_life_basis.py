@@ -38,6 +38,8 @@ class HalfLifeBasis:
     @classmethod
     def over(cls, n_channels: int) -> HalfLifeBasis:
         """The one for half-lives to be learnt."""
+        if n_channels == 0:
+            return cls.at(np.ones(0))
         place = -np.cos((2 * np.arange(_NODES) + 1) * np.pi / (2 * _NODES))
         nodes = SHORTEST * (LONGEST / SHORTEST) ** ((place + 1) / 2)
         return cls(np.repeat(nodes[:, None], n_channels, axis=1))

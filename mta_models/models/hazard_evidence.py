@@ -162,7 +162,7 @@ class Crowd:
         cell, mass = group[user] * k + codes, histories.weight[user]
         sums = np.stack(
             [
-                np.bincount(cell, exposed(nodes) * mass, len(weight) * k).reshape(-1, k)
+                np.bincount(cell, exposed(nodes) * mass, len(weight) * k).reshape(len(weight), k)
                 for nodes in basis.nodes
             ],
             axis=1,

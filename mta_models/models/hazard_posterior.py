@@ -11,6 +11,7 @@ import numpy as np
 from mta_models.models.half_life_basis import HalfLifeBasis, half_life_of
 from mta_models.models.hazard_evidence import Evidence
 from mta_models.models.lift_likelihood import LIFT_DF, Calibration
+from mta_models.models.sampling import Diagnostics
 from mta_models.ragged import Floats, Ints
 
 _LN2 = log(2)
@@ -203,6 +204,16 @@ def draws_of(found: dict[str, Floats], evidence: Evidence) -> Draws:
         half_life[:, active] = half_life_of(found["level"])
     baseline = np.exp(found["baseline"]) * (evidence.total / evidence.days)
     return Draws(effect, bias, baseline, half_life)
+
+
+def untouched(
+    total: float, n_draws: int, rng: np.random.Generator
+) -> tuple[dict[str, Floats], Diagnostics]:
+    """Draws where there is no channel to learn of: of the mean rate alone, which is Gamma."""
+    none = np.zeros((n_draws, 0))
+    rate = np.log(rng.gamma(total, size=n_draws) / total)
+    found = {"baseline": rate, "effect": none, "bias": none, "level": none}
+    return found, Diagnostics(1.0, float(n_draws), 0, n_draws, "")
 
 
 def prior_draws(

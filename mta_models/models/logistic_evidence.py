@@ -201,7 +201,7 @@ class Paths:
                 responses(histories.adstock_at(who, time.ravel(), nodes), saturation)
                 for nodes in basis.nodes
             ]
-        ).reshape(-1, _USERS, _PIECES, k)
+        ).reshape(len(basis.nodes), _USERS, _PIECES, k)
         weight = histories.weight[user] / (chance[user] * _USERS)
         return cls(basis, response, days, weight, repeat, histories.total, orders(_USERS, k))
 

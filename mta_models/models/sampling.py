@@ -91,7 +91,7 @@ class Sampler:
                 f"the posterior was not explored as it must be: {found.problem}. Use more draws, "
                 "or look whether two channels always go together; see `diagnostics_`",
                 ConvergenceWarning,
-                stacklevel=6,
+                stacklevel=5,
             )
         return {name: each.reshape(-1, *each.shape[2:]) for name, each in kept.items()}, found
 
