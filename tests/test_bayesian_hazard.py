@@ -18,7 +18,7 @@ from mta_models.models.binning import bins, means
 from mta_models.models.confounding import future_credit
 from mta_models.models.half_life_basis import LONGEST, SHORTEST, HalfLifeBasis
 from mta_models.models.hazard_evidence import Crowd, Evidence, PointFit
-from mta_models.models.hazard_posterior import FLOOR, Draws, Prior, build, prior_draws
+from mta_models.models.hazard_posterior import BIAS_DF, FLOOR, Draws, Prior, build, prior_draws
 from mta_models.models.lift_likelihood import LIFT_DF, calibrate, crowd_of, implied_lift
 from mta_models.models.sampling import diagnose, effective_size, split_r_hat
 
@@ -129,7 +129,7 @@ def test_density_is_that_of_scipy(journeys: mta.Journeys) -> None:
         + stats.norm.logpdf(slope, *calibration.slope)
         + stats.halfnorm.logpdf(apart, scale=prior.bias)
         + np.log(apart)  # the Jacobian
-        + stats.norm.logpdf(own).sum()
+        + stats.t.logpdf(own, BIAS_DF).sum()
         + stats.t.logpdf(effect, prior.df, pooled, spread).sum()
         + stats.t.logpdf(
             calibration.lift,
@@ -356,7 +356,7 @@ def test_sampled(sampled: mta.BayesianHazard, journeys: mta.Journeys) -> None:
     assert sampled.half_life_.shape == (4,)
     assert ((sampled.half_life_ > SHORTEST) & (sampled.half_life_ < LONGEST)).all()
     # A test that found less than nothing pulls the credit of its channel far down.
-    assert result.credit[0] < 0.6 * mta.Hazard().fit_attribute(journeys).credit[0]
+    assert result.credit[0] < 0.75 * mta.Hazard().fit_attribute(journeys).credit[0]
     assert sampled.lift_error_ < 0.5
     again = pickle.loads(pickle.dumps(sampled)).attribute(journeys)
     np.testing.assert_array_equal(again.draws, result.draws)

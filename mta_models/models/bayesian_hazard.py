@@ -54,11 +54,11 @@ class BayesianHazard(BayesianModel):
     bias belongs to the baseline. Without lift tests there is no telling them apart, δ is 0, and
     the credit is that of observation.
 
-    Biases, in conversions b_c, are Normal(slope · suspect_c, apart · doubt_c), slope and `apart`
-    learnt. `suspect` is what the same additive hazard credits to touchpoints *yet to come* when
-    they stand beside the past ones: these cannot cause, so users who are met more buy more anyway,
-    and do in proportion (a negative control). Where observation ends with the conversion nothing
-    comes after it, and exposure takes its place. `doubt` is half of what the channel was credited
+    Biases, in conversions b_c, are Student's t (3 degrees) around slope · suspect_c with the scale
+    apart · doubt_c, slope and `apart` learnt. `suspect` is what the same additive hazard credits
+    to touchpoints *yet to come* when they stand beside the past ones: these cannot cause, so users
+    who are met more buy more anyway, and do in proportion (a negative control). Where observation
+    ends with the conversion nothing comes after it, and exposure takes its place. `doubt` is half of what the channel was credited
     with and half of what it would be if touchpoints were all alike, all the less the less
     touchpoints yet to come tell.
 

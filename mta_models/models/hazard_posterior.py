@@ -21,6 +21,11 @@ FLOOR = 0.01
 _WALL = 20.0
 
 
+# Of Student's t, by which biases are apart: where a test is far from what all else says, its
+# channel is an exception, and the others are left where they are.
+BIAS_DF = 3.0
+
+
 @dataclass(frozen=True)
 class Prior:
     """What is believed before the data, in units of the data's mean rates.
@@ -43,7 +48,7 @@ class Prior:
     spread: tuple[float, float] = (log(0.6), 0.3)
     df: float = 4.0
     level: tuple[float, float, float] = (0.2, 0.8, 0.5)
-    bias: float = 0.5
+    bias: float = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +167,7 @@ def bias_of(suspect: Floats, doubt: Floats, prior: tuple[float, float], scale: f
 
     slope = pm.Normal("slope", *prior)
     apart = pm.HalfNormal("doubt", scale)
-    own = pm.Normal("own_bias", shape=len(suspect))
+    own = pm.StudentT("own_bias", BIAS_DF, shape=len(suspect))
     return pm.Deterministic("bias", slope * suspect + apart * doubt * own)
 
 
@@ -234,7 +239,7 @@ def prior_draws(
         suspect, doubt = _bias_scales(evidence, calibration)
         apart = np.abs(rng.normal(0, prior.bias, (n_draws, 1)))
         bias = rng.normal(*calibration.slope, (n_draws, 1)) * suspect
-        bias = bias + apart * doubt * rng.standard_normal((n_draws, k))
+        bias = bias + apart * doubt * rng.standard_t(BIAS_DF, (n_draws, k))
     mean, common, own = prior.level
     level = rng.normal(mean, common, (n_draws, 1)) + own * rng.standard_normal((n_draws, k))
     found = {

@@ -20,7 +20,7 @@ from mta_models.ragged import Floats, Ints
 # does not carry everything away.
 LIFT_DF = 7.0
 # Doubt about channels even where nothing seems wrong, in parts of the most there is.
-_CALM = 0.2
+_CALM = 0.35
 # Credits at which the implied lift is worked out, in parts of what a channel may be credited with.
 _PLACES = np.array([-0.5, 0.25, 0.5, 1.0])
 

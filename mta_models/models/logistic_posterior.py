@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mta_models.models.half_life_basis import half_life_of
-from mta_models.models.hazard_posterior import Prior, bias_of, half_life_weights
+from mta_models.models.hazard_posterior import BIAS_DF, Prior, bias_of, half_life_weights
 from mta_models.models.lift_likelihood import LIFT_DF, Calibration
 from mta_models.models.logistic_evidence import LogFit, LogisticEvidence
 from mta_models.ragged import Floats
@@ -156,7 +156,7 @@ def prior_draws(
         carried = evidence.carried[active]
         bias = rng.normal(*calibration.slope, (n_draws, 1)) * calibration.suspect[active] / carried
         apart = np.abs(rng.normal(0, PRIOR.bias, (n_draws, 1)))
-        own = rng.standard_normal((n_draws, k))
+        own = rng.standard_t(BIAS_DF, (n_draws, k))
         bias = bias + apart * own * calibration.doubt[active] / carried
     mean, common, own_spread = PRIOR.level
     level = rng.normal(mean, common, (n_draws, 1))
