@@ -58,9 +58,9 @@ class BayesianHazard(BayesianModel):
     apart · doubt_c, slope and `apart` learnt. `suspect` is what the same additive hazard credits
     to touchpoints *yet to come* when they stand beside the past ones: these cannot cause, so users
     who are met more buy more anyway, and do in proportion (a negative control). Where observation
-    ends with the conversion nothing comes after it, and exposure takes its place. `doubt` is half of what the channel was credited
-    with and half of what it would be if touchpoints were all alike, all the less the less
-    touchpoints yet to come tell.
+    ends with the conversion nothing comes after it, and exposure takes its place. `doubt` is half
+    of what the channel was credited with and half of what it would be if touchpoints were all
+    alike, all the less the less touchpoints yet to come tell.
 
     The likelihood is on the compressed statistic of `Hazard`, tabulated at seven half-lives from
     half a day to 32 days and interpolated, so that its cost grows with conversions. A lift test
