@@ -169,6 +169,22 @@ def _bootstrap(work: str, data: str, **arguments: Any) -> Contest:
     )
 
 
+def _time_model(model_name: str, users: int, rate: float, limit: float) -> Contest:
+    given = {"n_channels": 10, "rate": rate, "model": model_name}
+    return Contest(
+        group="time models",
+        work=f"{model_name}: {users:,} users, {5 * users:,} touchpoints, 10 channels, "
+        f"{rate * users:,.0f} conversions",
+        ours=Side("mta_models", "time_model", journeys=users, arguments=given),
+        other=Side("seven passes", "plain_time_model", journeys=users, arguments=given),
+        readings=(
+            Reading("model", model, goal=Goal(limit, "value")),
+            Reading("peak memory", peak, "MB"),
+        ),
+        agree=1e-8,
+    )
+
+
 def _program(work: str, *command: str) -> Contest:
     return Contest(
         group="import",
@@ -230,6 +246,11 @@ CONTESTS = (
         _bootstrap("the 10,000 paths of mta", "mta_paths", model=m)
         for m in ("linear", "markov", "rate")
     ),
+    *(
+        _time_model(name, 1_000_000, 0.05, 20.0)
+        for name in ("Hazard", "SelfControlled", "Logistic")
+    ),
+    _time_model("BayesianHazard", 50_000, 0.1, 90.0),
     _program("import mta_models", "{python}", "-c", "import mta_models"),
     _program("mta-models --help", "{program}", "--help"),
 )

@@ -186,6 +186,48 @@ def events(file: str) -> Told:
     return {"held": held, "answer": answer}
 
 
+def _histories(n: int, n_channels: int, rate: float) -> Any:
+    """Journeys of n users over 60 days, some five touchpoints each, of whom `rate` convert."""
+    import numpy as np
+    import polars as pl
+
+    import mta_models as mta
+    from benchmarks.data import SEED
+
+    rng, days = np.random.default_rng(SEED), 60.0
+    user = rng.integers(0, n, 5 * n)
+    buyers = np.flatnonzero(rng.random(n) < rate)
+    code = np.concatenate([rng.integers(0, n_channels, 5 * n), np.full(len(buyers), n_channels)])
+    names = pl.Series([*(f"c{i}" for i in range(n_channels)), None], dtype=pl.String)
+    events = pl.DataFrame(
+        {
+            "user": np.concatenate([user, buyers]),
+            "time": days * rng.random(len(code)),
+            "channel": names.gather(code),
+            "conversion": (code == n_channels).astype(np.int8),
+        }
+    )
+    users = pl.DataFrame({"user": np.arange(n)})
+    observed = users.with_columns(start=pl.lit(0.0), end=pl.lit(days))
+    columns = {name: name for name in events.columns}
+    return mta.read_events(events, **columns, observed=observed)  # type: ignore[arg-type]  # names
+
+
+def time_model(n: int, n_channels: int, rate: float, model: str) -> Told:
+    """A model of when users convert; the answer is what its yardstick can give too."""
+    import numpy as np
+
+    import mta_models as mta
+    from mta_models.histories import histories_of
+
+    journeys = _histories(n, n_channels, rate)
+    watch = Watch()
+    getattr(mta, model)().fit_attribute(journeys)
+    watch.lap("model")
+    totals = histories_of(journeys).totals(np.full(n_channels, 7.0))
+    return watch.laps | {"answer": dict(zip(journeys.channels, totals.tolist(), strict=True))}
+
+
 def held_bytes(journeys: Any) -> int:
     """Bytes of all that the journeys and their timeline keep, each array counted once.
 

@@ -26,13 +26,12 @@ ROOT = HERE.parent
 MARKERS = "truth"
 # For the README: worlds that differ in what misleads, and models that people know.
 _WORLDS = (
-    *("randomised", "intent", "upstream", "null_channel", "harmful_channel", "organic"),
-    *("everything", "micro_upstream"),
+    *("randomised", "intent", "bursts", "suppression", "retargeting", "upstream", "null_channel"),
+    *("harmful_channel", "organic", "rare", "b2b", "everything"),
 )
 _MODELS = (
-    *("FirstTouch", "LastTouch", "Linear", "TimeDecay", "Markov"),
-    *("Shapley", "Shapley(characteristic_function='model', model=Markov())"),
-    "SimpleProbabilistic",
+    *("FirstTouch", "LastTouch", "Linear", "Markov", "Shapley", "SimpleProbabilistic"),
+    *("Hazard", "Logistic", "SelfControlled"),
 )
 _LEGEND = (
     "**Bold**: no other model is clearly better there. *Italic*: clearly worse than Uniform. "

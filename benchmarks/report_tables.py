@@ -25,6 +25,10 @@ SHORT = {
     "Shapley(characteristic_function='rate')": "Shapley rate",
     "Shapley(characteristic_function='model', model=Markov())": "Shapley Markov",
     "SimpleProbabilistic": "Shao & Li",
+    "SelfControlled": "Self-controlled",
+    "SelfControlled(lag='12h')": "Self-contr. lag",
+    "DoublyRobust": "Doubly robust",
+    "BayesianMarkov(random_state=0)": "Bayesian Markov",
     "ExposureShare": "Exposure",
 }
 

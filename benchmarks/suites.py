@@ -11,11 +11,15 @@ from dataclasses import dataclass, replace
 
 from benchmarks.rivals import RIVALS
 from mta_models.benchmark import Suite
+from mta_models.benchmark.suite import USUAL
 from mta_models.worlds import names
 
-# What a marketer chooses between: a rule, the field's favourite, both of our Shapley values and
-# the one model of single users.
-FEW = ("LastTouch", "Linear", "Markov", "Shapley('model', model=Markov())", "SimpleProbabilistic")
+# What a marketer chooses between: a rule, the field's favourite, Shapley values of it, the one
+# model of single users, and incremental models that take seconds.
+FEW = (
+    *("LastTouch", "Linear", "Markov", "Shapley('model', model=Markov())", "SimpleProbabilistic"),
+    *("Hazard", "SelfControlled"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Committed:
         return replace(self.suite, seeds=seeds)
 
 
-MAIN = Committed("main", Suite(names(), seeds=30), (5, 10, 20, 30))
+LAGGED = "SelfControlled(lag='12h')"
+MAIN = Committed("main", Suite(names(), (*USUAL, LAGGED), seeds=30), (3, 10, 20, 30))
 STRENGTH = Committed(
     "strength",
     Suite(
@@ -57,11 +62,32 @@ SIZE = Committed(
     ),
     (3, 10),
 )
+# As many conversions as the goals of the incremental models are set for: some 5,000.
+LARGE = Committed(
+    "large",
+    Suite(
+        (
+            *("randomised", "intent", "bursts", "retargeting", "suppression", "trend"),
+            *("upstream", "null_channel", "everything"),
+        ),
+        ("LastTouch", "Linear", "Markov", "Hazard", "Logistic", "SelfControlled", LAGGED),
+        strengths=(0.5, 1.0),
+        users=(50_000,),
+        seeds=10,
+    ),
+    (3, 5, 10),
+)
+# It takes ten times as long as the others, and has intervals of its own.
+EVIDENCE = Committed(
+    "evidence",
+    Suite(names(), ("Hazard", "SelfControlled", LAGGED, "DoublyRobust"), seeds=10),
+    (2, 5, 10),
+)
 INTERVALS = Committed(
     "intervals",
     Suite(
         ("micro_synergy", "randomised", "intent", "upstream", "organic"),
-        ("FirstTouch", *FEW),
+        ("FirstTouch", *FEW, "BayesianMarkov(random_state=0)"),
         users=(2_000, 20_000),
         seeds=30,
         draws=100,
@@ -82,4 +108,4 @@ PEERS = Committed(
     ),
     (1, 3, 5),
 )
-SUITES = {each.name: each for each in (MAIN, STRENGTH, SIZE, INTERVALS, PEERS)}
+SUITES = {each.name: each for each in (MAIN, LARGE, EVIDENCE, STRENGTH, SIZE, INTERVALS, PEERS)}

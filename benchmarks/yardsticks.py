@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.jobs import Told, Watch, _journeys, _load
+from benchmarks.jobs import Told, Watch, _histories, _journeys, _load
 
 if TYPE_CHECKING:
     from mta_models import Journeys
@@ -132,6 +132,21 @@ def plain_shapley_conversions(n: int, n_channels: int) -> Told:
 
     credit = watch.again("model", passes)
     return watch.laps | {"answer": dict(zip(journeys.channels, credit.tolist(), strict=True))}
+
+
+def plain_time_model(n: int, n_channels: int, rate: float, model: str) -> Told:
+    """The exposure of each channel at the seven half-lives of the grid: one pass for each."""
+    import numpy as np
+
+    journeys, watch = _histories(n, n_channels, rate), Watch()
+    line: Any = journeys.timeline
+    watch.lap("read")
+    for half in (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 7.0):
+        left = np.repeat(line.end, np.diff(line.offsets)) - line.time
+        each = (1 - np.exp2(-left / half)) * half / np.log(2)
+        totals = np.bincount(line.codes, each, n_channels)
+    watch.lap("model")
+    return watch.laps | {"answer": dict(zip(journeys.channels, totals.tolist(), strict=True))}
 
 
 def plain_events(file: str) -> Told:

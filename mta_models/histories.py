@@ -296,6 +296,15 @@ class Histories:
             weight = (outcome + nulls)[self.user_row]
         return self._with(weight=weight, event_weight=outcome[self.event_row])
 
+    def lagged(self, days: float) -> Histories:
+        """The same users, whose touchpoints count from so many days after they were met."""
+        kept: dict[float, Histories] = vars(self).setdefault("_lagged", {})
+        if days not in kept:
+            later = replace(self, time=self.time + days)
+            stop = later.seen_by(self.event_user, self.event_time)
+            kept[days] = replace(later, event_stop=np.minimum(stop, self.event_stop))
+        return kept[days]
+
     def take(self, users: Ints) -> Histories:
         """The histories of some users, in rising order, without repeats; a slice of all of it."""
         chosen = np.zeros(self.n_users, dtype=bool)

@@ -39,6 +39,7 @@ CASES: dict[str, TimedModel] = {
     "Logistic": mta.Logistic(),
     "Logistic backward": mta.Logistic(half_life=3, counterfactual="backward", rows="days"),
     "Logistic removal": mta.Logistic(half_life=3, penalty=0.01, split="removal"),
+    "Hazard lag": mta.Hazard(half_life="3d", lag="12h"),
     "Hazard moment": mta.Hazard(half_life="3d", counterfactual="moment"),
     "SelfControlled": mta.SelfControlled(),
     "SelfControlled moment": mta.SelfControlled(half_life="3d", counterfactual="moment"),

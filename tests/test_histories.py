@@ -130,6 +130,27 @@ def test_the_integral_by_quadrature() -> None:
 
 
 @settings(max_examples=40, deadline=None)
+@given(logs, st.integers(1, 12))
+def test_lagged_touchpoints_count_later(
+    rows: list[tuple[int, int, str | None, int]], quarters: int
+) -> None:
+    histories, lag = histories_of(read(rows)), quarters / 4
+    later, half = histories.lagged(lag), half_of(histories)
+    assert histories.lagged(lag) is later
+    for i in range(later.n_events):
+        user, when = later.event_user[i], later.event_time[i]
+        expected = np.zeros(later.n_channels)
+        for k in range(histories.offsets[user], histories.event_stop[i]):
+            age = when - histories.time[k] - lag
+            if age >= 0:
+                expected[histories.codes[k]] += 2 ** (-age / half[histories.codes[k]])
+        np.testing.assert_allclose(later.adstock(half)[i], expected, atol=1e-12)
+    left = np.maximum(histories.end[histories.owner] - histories.time - lag, 0)
+    halves = half[histories.codes]
+    np.testing.assert_allclose(later.exposure(half), halves / LN2 * (1 - 2 ** (-left / halves)))
+
+
+@settings(max_examples=40, deadline=None)
 @given(logs)
 def test_first_conversions_and_repeats(rows: list[tuple[int, int, str | None, int]]) -> None:
     histories = histories_of(read(rows))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # Regrets are differences of runs that share their luck: a part of the truth's users is enough.
 _OF_TRUTH = 4
 # A model that takes longer is not fitted a second time to measure its memory.
-_PATIENCE = 10.0
+_PATIENCE = 1.0
 
 
 def score(log: Log, truth: Truth) -> list[Row]:

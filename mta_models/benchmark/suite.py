@@ -19,11 +19,13 @@ from mta_models.worlds.world import World
 AnyModel = AttributionModel | type[AttributionModel] | str
 AnyWorld = World | type[World] | str
 
-# What people use, and the exact versions of it; the benchmark's usual table.
+# What people use, the exact versions of it, and the models of when users convert that take seconds
+# at most; the benchmark's usual table.
 USUAL = (
     *("FirstTouch", "LastTouch", "Linear", "PositionBased", "TimeDecay"),
     *("Markov", "Markov(order=3)", "Markov(removal='fail')"),
     *("Shapley", "Shapley('rate')", "Shapley('model', model=Markov())", "SimpleProbabilistic"),
+    *("Hazard", "Logistic", "SelfControlled"),
 )
 QUICK_WORLDS = ("randomised", "intent", "retargeting", "null_channel", "micro_upstream")
 

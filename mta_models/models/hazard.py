@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from copy import copy
+from datetime import timedelta
 from math import log
 
 import numpy as np
@@ -15,7 +16,7 @@ from mta_models.errors import (
     JourneyError,
     ParameterError,
 )
-from mta_models.histories import Histories, histories_of
+from mta_models.histories import Histories
 from mta_models.journeys import Journeys
 from mta_models.models.additive import Rates, RateTable, maximise, standard_errors
 from mta_models.models.half_lives import (
@@ -65,6 +66,10 @@ class Hazard(TimedModel):
             conversion, and journeys in which a user converts twice are refused. None: as the
             journeys fitted show it.
         counterfactual: `"horizon"` or `"moment"`.
+        lag: a span of time from a touchpoint until it counts. Who has decided to buy may well meet
+            a channel on the way (a coupon site, a brand search) that did not make them; with
+            `lag="1d"` it is not credited for that. What touchpoints truly do so soon is left to
+            the baseline. None: they count at once.
 
     Attributes:
         half_life_: shape `(n_channels,)`, days.
@@ -95,10 +100,12 @@ class Hazard(TimedModel):
         half_life: HalfLife | None = None,
         repeat: bool | None = None,
         counterfactual: str = "horizon",
+        lag: str | timedelta | float | None = None,
     ) -> None:
         self.half_life = half_life
         self.repeat = repeat
         self.counterfactual = counterfactual
+        self.lag = lag
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -181,7 +188,7 @@ class Hazard(TimedModel):
 
     def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
         prepared = copy(self)
-        vars(prepared)["_kept"] = self._table(histories_of(journeys), keep=True)
+        vars(prepared)["_kept"] = self._table(self._histories(journeys), keep=True)
         return TimedModel._reweigher(prepared, journeys, of)
 
     def _parts(self, histories: Histories) -> Floats:

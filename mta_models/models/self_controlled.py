@@ -12,7 +12,7 @@ import numpy as np
 
 from mta_models.durations import as_days
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
-from mta_models.histories import Histories, histories_of
+from mta_models.histories import Histories
 from mta_models.journeys import Journeys
 from mta_models.models.control_days import ControlDays, control_days
 from mta_models.models.first_conversion_game import Thresholds, first_conversion_game
@@ -108,6 +108,7 @@ class SelfControlled(TimedModel):
         intent: whether intent moves within a user: True, False, or `"auto"`: where that gains 15
             in log-likelihood (2.5 a channel, if that is more), or 10 and the lead test asks for it.
         calendar: whether there is a factor f for each week.
+        lag: a span of time from a touchpoint until it counts, see `Hazard`.
 
     Attributes:
         beta_: shape `(n_channels,)`, what a fresh touchpoint adds to the rate, in units of the
@@ -139,6 +140,7 @@ class SelfControlled(TimedModel):
         counterfactual: str = "horizon",
         intent: str | bool = "auto",
         calendar: bool = True,
+        lag: str | timedelta | float | None = None,
     ) -> None:
         self.half_life = half_life
         self.burn_in = burn_in
@@ -146,6 +148,7 @@ class SelfControlled(TimedModel):
         self.counterfactual = counterfactual
         self.intent = intent
         self.calendar = calendar
+        self.lag = lag
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -249,7 +252,7 @@ class SelfControlled(TimedModel):
 
     def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
         prepared = copy(self)
-        design = self._design(histories_of(journeys))
+        design = self._design(self._histories(journeys))
         vars(prepared)["_kept"] = design, joint_terms(design, self.rate_)
         return TimedModel._reweigher(prepared, journeys, of)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from datetime import timedelta
 from typing import ClassVar
 
 import numpy as np
 
+from mta_models.durations import as_days
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.histories import Histories, histories_of
 from mta_models.journeys import Journeys
@@ -40,6 +42,7 @@ class TimedModel(AttributionModel):
     needs_times = True
     counterfactuals: ClassVar[tuple[str, ...]] = ("horizon", "moment")
     counterfactual: str
+    lag: str | timedelta | float | None = None  # a parameter of those that have one
     half_life_: Floats
     removal_: Floats
 
@@ -70,7 +73,7 @@ class TimedModel(AttributionModel):
         journeys = self._ready(journeys)
         if not since <= until:
             raise ParameterError(f"`until` must not come before `since`; got {since} and {until}")
-        return self._expected(histories_of(journeys), since, until)
+        return self._expected(self._histories(journeys), since, until)
 
     # What a subclass writes.
 
@@ -102,7 +105,14 @@ class TimedModel(AttributionModel):
 
     # What follows from it.
 
+    def _histories(self, journeys: Journeys) -> Histories:
+        """The histories that the model learns from and credits."""
+        found = histories_of(journeys)
+        return found if self.lag is None else found.lagged(as_days(self.lag, "lag"))
+
     def _check_parameters(self) -> None:
+        if self.lag is not None:
+            as_days(self.lag, "lag")
         if self.counterfactual not in self.counterfactuals:
             known = ", ".join(repr(each) for each in self.counterfactuals)
             raise ParameterError(
@@ -110,10 +120,10 @@ class TimedModel(AttributionModel):
             )
 
     def _fit(self, journeys: Journeys) -> None:
-        self._learn(histories_of(journeys))
+        self._learn(self._histories(journeys))
 
     def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:
-        return self._account_of(histories_of(journeys), journeys.outcome(of), of)
+        return self._account_of(self._histories(journeys), journeys.outcome(of), of)
 
     def _account_of(self, histories: Histories, outcome: Floats, of: str) -> tuple[Floats, float]:
         """Credit and baseline of the conversions of some histories, or of their value."""
@@ -143,7 +153,7 @@ class TimedModel(AttributionModel):
         With `counterfactual="moment"` and no lookback nothing needs to be scaled. A touchpoint may
         be credited with conversions of later journeys of its user.
         """
-        histories = histories_of(journeys)
+        histories = self._histories(journeys)
         credit, _ = self._account(journeys, of)
         amounts = journeys.outcome(of)[histories.event_row] if of == "value" else None
         each = self._by_touchpoint(histories, amounts)
@@ -180,7 +190,7 @@ class TimedModel(AttributionModel):
         return np.bincount(touchpoint, rate[event, code] * faded, n).astype(np.float64)
 
     def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
-        histories = histories_of(journeys)
+        histories = self._histories(journeys)
 
         def refit(weighted: Journeys) -> tuple[Floats, float]:
             model = clone(self)
