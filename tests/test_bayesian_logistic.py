@@ -51,7 +51,7 @@ def test_likeliest_is_the_regression_on_all_moments(journeys: mta.Journeys) -> N
     np.testing.assert_allclose(found.coef, same.coef_, rtol=0.05)
     assert evidence.total == journeys.total
     assert len(evidence.weight) - evidence.n_cases <= 1 << 12
-    assert 0 < evidence.binning_error < 0.05
+    assert 0 < evidence.binning_error < 0.08
 
 
 def test_density_is_that_of_scipy(journeys: mta.Journeys) -> None:
