@@ -23,6 +23,7 @@ class LeadTest:
     Attributes:
         z: shape `(n_channels,)`; above 0 where more of them follow conversions than other days.
             0 for channels without any.
+        z_together: the same of all channels' touchpoints together.
         chi_square: of all channels together.
         p_value: of `chi_square`, with one degree of freedom per channel that has any.
         days: how far ahead was looked.
@@ -30,6 +31,7 @@ class LeadTest:
     """
 
     z: Floats
+    z_together: float
     chi_square: float
     p_value: float
     days: int
@@ -72,8 +74,11 @@ def lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest:
     spread = np.sqrt(np.diag(variance))
     met = spread > 1e-9
     z = np.divide(total, spread, out=np.zeros_like(total), where=met)
+    together = float(total.sum() / max(np.sqrt(variance.sum()), 1e-9))
     square = float(total @ np.linalg.pinv(variance, rcond=1e-10, hermitian=True) @ total)
-    return LeadTest(z, square, float(chdtrc(max(int(met.sum()), 1), max(square, 0.0))), days)
+    return LeadTest(
+        z, together, square, float(chdtrc(max(int(met.sum()), 1), max(square, 0.0))), days
+    )
 
 
 def _solved(explained: Floats, left: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -17,8 +17,16 @@ from mta_models.journeys import Journeys
 from mta_models.models.control_days import ControlDays, control_days
 from mta_models.models.first_conversion_game import Thresholds, first_conversion_game
 from mta_models.models.half_lives import HalfLife, check_half_life, given_half_lives
-from mta_models.models.lead_test import lead_test
+from mta_models.models.lead_test import LeadTest, lead_test
 from mta_models.models.levels import Levels, learn_levels
+from mta_models.models.moving_intent import (
+    ALARM,
+    MovingIntent,
+    Search,
+    no_moving_intent,
+    with_levels,
+    with_moving_intent,
+)
 from mta_models.models.relative_rate import (
     Design,
     RelativeRate,
@@ -27,7 +35,6 @@ from mta_models.models.relative_rate import (
     plain_rate,
     refitted,
     with_effects,
-    with_effects_and_intent,
     with_half_lives,
     with_time,
 )
@@ -36,33 +43,13 @@ from mta_models.models.timed import TimedModel
 from mta_models.models.unsuppressed import unsuppressed
 from mta_models.ragged import Floats
 
-# Half-lives of what stands for moving intent; and of what stands for a user's level.
-_MOVING, _LEVEL = (3.0, 8.0), (np.inf,)
-# Log-likelihood that intent must gain to be kept, at least and per channel; a part of it will do
-# where the lead test's p is below the alarm.
-_GAIN, _GAIN_PER_CHANNEL, _GAIN_ALARMED, _ALARM = 15.0, 2.5, 2 / 3, 0.01
-# z of the lead test below which ads are taken to stop after conversions.
-_STOPPED = -6.0
+# z of the lead test, of all touchpoints together and of one channel's, below which ads are taken
+# to stop after conversions; and p below which what is left is warned of.
+_STOPPED, _ONE_STOPPED, _LEFT = -4.0, -6.0, 0.001
 # Conversions per group whose thinning out is followed by itself, and groups at most.
 _PER_GROUP, _GROUPS = 400.0, 12
 _TOO_FEW = 200
 _ROUNDS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class MovingIntent:
-    """What the correction for intent that moves within a user came to.
-
-    Attributes:
-        kept: whether it is part of the fit.
-        gain: in log-likelihood, over the fit without it.
-        effect: shape `(2, n_channels)`: by how much a touchpoint of a channel, past or future,
-            marks its user's baseline as raised, with half-lives of 3 and of 8 days.
-    """
-
-    kept: bool
-    gain: float
-    effect: Floats
 
 
 class SelfControlled(TimedModel):
@@ -132,6 +119,12 @@ class SelfControlled(TimedModel):
         (False, False)
     """
 
+    moving_intent_: MovingIntent
+    lead_test_: LeadTest
+    levels_: bool
+    suppression_: bool
+    rate_: RelativeRate
+
     def __init__(
         self,
         half_life: HalfLife | None = None,
@@ -171,14 +164,12 @@ class SelfControlled(TimedModel):
         design = self._design(histories)
         rate, value = self._fitted(design, histories)
         before = lead_test(design, rate)
-        if before.z.min(initial=0.0) < _STOPPED and not histories.repeats:
+        if _stops(before) and not histories.repeats:
             self.suppression_ = True
             self._edges = _group_edges(self._converters(histories))
             design = self._design(histories)
             rate, value = self._fitted(design, histories)
-        alarm = not self.suppression_ and before.p_value < _ALARM
-        rate, value = self._with_levels(design, rate, value)
-        rate, value = self._with_moving_intent(design, rate, value, alarm)
+        rate, value = self._with_intent(design, rate, value, before)
         self._store(rate, value)
         self.lead_test_ = replace(lead_test(design, rate), before=before)
         self.user_levels_ = self._learn_levels(histories)
@@ -198,42 +189,18 @@ class SelfControlled(TimedModel):
             rate, value = with_effects(design, with_time(design, rate, self.calendar))
         return rate, value
 
-    def _with_levels(
-        self, design: Design, rate: RelativeRate, value: float
+    def _with_intent(
+        self, design: Design, rate: RelativeRate, value: float, before: LeadTest
     ) -> tuple[RelativeRate, float]:
-        """Step 6: a baseline that is higher for users of many touchpoints, if that gains enough."""
-        self.levels_ = False
+        """Steps 6 and 3: levels that show in touchpoints, intent that moves."""
+        self.levels_, self.moving_intent_ = False, no_moving_intent(design.n_channels)
         if self.intent is False:
             return rate, value
-        tried, found = with_effects_and_intent(design, rate, np.array(_LEVEL))
-        if found - value <= _needed(design.n_channels):
-            return rate, value
-        self.levels_ = True
-        return with_effects_and_intent(design, with_time(design, tried, self.calendar), tried.spans)
-
-    def _with_moving_intent(
-        self, design: Design, rate: RelativeRate, value: float, alarm: bool
-    ) -> tuple[RelativeRate, float]:
-        """Step 3: intent that moves within a user, if the data ask for it."""
-        n = design.n_channels
-        self.moving_intent_ = MovingIntent(False, 0.0, np.zeros((len(_MOVING), n)))
-        if self.intent is False:
-            return rate, value
-        spans = np.array((*_MOVING, *(_LEVEL if self.levels_ else ())))
-        tried, found = with_effects_and_intent(design, rate, spans)
-        gain = found - value
-        needed = _needed(n) * (_GAIN_ALARMED if alarm else 1)
-        kept = self.intent is True or gain > needed
-        self.moving_intent_ = MovingIntent(kept, gain, tried.intent[: len(_MOVING)])
-        if not kept:
-            return rate, value
-        for _ in range(_ROUNDS):
-            tried = with_time(design, tried, self.calendar)
-            tried, found = with_effects_and_intent(design, tried, spans)
-        if self.half_life is None:
-            tried, found = with_effects_and_intent(design, with_half_lives(design, tried), spans)
-        self.moving_intent_ = MovingIntent(kept, gain, tried.intent[: len(_MOVING)])
-        return tried, found
+        alarmed = not self.suppression_ and before.p_value < ALARM
+        rate, value, self.levels_ = with_levels(design, rate, value, self.calendar)
+        search = Search(self.half_life is None, self.calendar, self.intent is True, alarmed)
+        rate, value, self.moving_intent_ = with_moving_intent(design, rate, value, search)
+        return rate, value
 
     def _store(self, rate: RelativeRate, value: float) -> None:
         self.rate_ = rate
@@ -313,14 +280,14 @@ class SelfControlled(TimedModel):
                 f"no converter met {names} on some days more than on others, so within users "
                 "there is nothing to learn an effect from; it is credited nothing"
             )
+        before = self.lead_test_.before or self.lead_test_
         if self.suppression_:
             say(
-                "touchpoints stop after conversions (lead test z "
-                f"{self.lead_test_.before.z.min():.0f}), so that the days after a conversion are "  # type: ignore[union-attr]
-                "no fair control. They were imputed from each user's own past, which mends the "
-                "credit in part. A lift test would tell more"
+                f"touchpoints stop after conversions (lead test z {before.z_together:.0f}), so "
+                "that the days after a conversion are no fair control. They were imputed from each "
+                "user's own past, which mends the credit in part. A lift test would tell more"
             )
-        elif self.lead_test_.p_value < _ALARM / 10:
+        elif self.lead_test_.p_value < _LEFT:
             say(
                 "touchpoints after a moment still tell whether users convert at it (lead test p "
                 f"{self.lead_test_.p_value:.1g}), though they cannot have caused it: something "
@@ -411,9 +378,9 @@ class SelfControlled(TimedModel):
         return total
 
 
-def _needed(n_channels: int) -> float:
-    """What intent must gain in log-likelihood; noise gains with every channel's two parameters."""
-    return max(_GAIN, _GAIN_PER_CHANNEL * n_channels)
+def _stops(test: LeadTest) -> bool:
+    """Whether fewer touchpoints follow conversions than chance would have it."""
+    return test.z_together < _STOPPED or bool(test.z.min(initial=0.0) < _ONE_STOPPED)
 
 
 def _volume(histories: Histories) -> Floats:
