@@ -17,7 +17,14 @@ from pathlib import Path
 from benchmarks.bench import Bench
 from benchmarks.contests import CONTESTS, GROUPS
 from benchmarks.data import ROOT
-from benchmarks.table import Row, machine, markdown, write_between_markers, write_csv
+from benchmarks.table import (
+    Row,
+    machine,
+    markdown,
+    read_csv,
+    write_between_markers,
+    write_csv,
+)
 
 HERE = ROOT / "benchmarks"
 
@@ -30,7 +37,11 @@ def parser() -> argparse.ArgumentParser:
     add("--repeat", type=int, default=3, help="runs of each side; the table shows their median")
     add("--only", nargs="+", choices=GROUPS, default=GROUPS, help="some groups of rows")
     add("--out", type=Path, help="a CSV file for every row and run")
-    add("--write", action="store_true", help="renew benchmarks/README.md and results/speed.csv")
+    add(
+        "--write",
+        action="store_true",
+        help="renew these rows in benchmarks/README.md and results/speed.csv",
+    )
     add("--cache", type=Path, default=HERE / ".cache", help="folder of inputs and environments")
     add("--peer", help="a Python that has ChannelAttribution already; else one is made")
     return options
@@ -43,14 +54,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().error("peak memory is asked of the kernel by wait4, which this system lacks")
     if not 0 < options.scale <= 1 or options.repeat < 1:
         parser().error("--scale must lie in (0, 1] and --repeat be 1 or more")
-    if options.write and (options.scale != 1 or set(options.only) != set(GROUPS)):
-        parser().error("--write is for the whole table at full size: leave out --scale and --only")
+    if options.write and options.scale != 1:
+        parser().error("--write is for the full size: leave out --scale")
     started = time.perf_counter()
     found = measured(options)
+    results = HERE / "results" / "speed.csv"
+    if options.write and results.exists():
+        # Ratios are within a row: those of groups not asked for stand as they were measured.
+        kept = [row for row in read_csv(results, CONTESTS) if row.contest.group not in options.only]
+        place = {contest.work: i for i, contest in enumerate(CONTESTS)}
+        found = sorted([*kept, *found], key=lambda row: place[row.contest.work])
     described = f"{machine()}; scale {options.scale:g}, median of {options.repeat}"
     text = markdown(found, caption(found, described, options.scale))
     print(text)
-    out = options.out or (HERE / "results" / "speed.csv" if options.write else None)
+    out = options.out or (results if options.write else None)
     if out is not None:
         write_csv(found, out, described)
     if options.write:

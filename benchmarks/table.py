@@ -145,6 +145,32 @@ def write_csv(rows: Sequence[Row], file: Path, described: str) -> None:
             )
 
 
+def read_csv(file: Path, contests: Sequence[Contest]) -> list[Row]:
+    """The rows that `write_csv` wrote, of contests that there still are."""
+    by_work = {contest.work: contest for contest in contests}
+    with file.open(newline="", encoding="utf-8") as lines:
+        found = [line for line in csv.DictReader(lines) if line["work"] in by_work]
+    return [
+        Row(
+            by_work[line["work"]],
+            Reading(line["measure"], _never, line["unit"], _goal_of(line)),
+            ours=tuple(map(float, line["ours_runs"].split())),
+            other=tuple(map(float, line["yardstick_runs"].split())),
+            note=line["note"],
+            failed=line["met"] == "missed" and not line["ours_runs"],
+        )
+        for line in found
+    ]
+
+
+def _goal_of(line: dict[str, str]) -> Goal | None:
+    return Goal(float(line["goal"]), line["goal_on"]) if line["goal"] else None
+
+
+def _never(run: object) -> float:
+    raise LookupError("a row that was read again has no run to take a number from")
+
+
 def write_between_markers(file: Path, text: str) -> None:
     """Put `text` between the markers of a file; the rest stays as it is.
 
