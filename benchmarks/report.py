@@ -17,6 +17,7 @@ import polars as pl
 
 from benchmarks import figures
 from benchmarks import report_tables as tables
+from benchmarks.suites import LAGGED
 from benchmarks.text import replaced
 from mta_models.benchmark import CONTROLS, Results
 from mta_models.benchmark import rows as benchmark_rows
@@ -31,8 +32,9 @@ _WORLDS = (
 )
 _MODELS = (
     *("FirstTouch", "LastTouch", "Linear", "Markov", "Shapley", "SimpleProbabilistic"),
-    *("Hazard", "Logistic", "SelfControlled"),
+    *("Hazard", "Logistic", "SelfControlled", LAGGED),
 )
+_INCREMENTAL = ("LastTouch", "Hazard", "Logistic", "SelfControlled", LAGGED)
 _LEGEND = (
     "**Bold**: no other model is clearly better there. *Italic*: clearly worse than Uniform. "
     "Clearly: the 95 % bootstrap interval of the paired difference over seeds leaves out 0."
@@ -84,7 +86,7 @@ class Report:
         )
 
     def verdict(self) -> str:
-        """What the whole table comes to, in numbers."""
+        """What the whole table comes to, in numbers, with the worlds that are lost named."""
         main = self.main
         lost = [world for world in main.worlds if not self._beaters(world)]
         wins = {
@@ -93,10 +95,30 @@ class Report:
         }
         most = max(wins.values())
         leaders = " and ".join(tables.short(model) for model, n in wins.items() if n == most)
-        return (
+        others = {model: n for model, n in wins.items() if model not in _INCREMENTAL[1:]}
+        rule = max(others, key=lambda model: others[model])
+        said = [
             f"In {len(lost)} of {len(main.worlds)} worlds no model is clearly better than Uniform, "
-            f"which gives every channel the same; {leaders} most often is, in {most}."
-        )
+            f"which gives every channel the same: {', '.join(lost) or 'none'}. {leaders} most "
+            f"often is, in {most}; {tables.short(rule)}, first among rules, removal effects and "
+            f"Shapley values, in {others[rule]}."
+        ]
+        for model in _INCREMENTAL[1:]:
+            if model in main.models:
+                worse = [w for w in main.worlds if self._loses(w, model)]
+                said.append(
+                    f"{tables.short(model)} is clearly worse than last touch in "
+                    f"{', '.join(worse) or 'none'}."
+                )
+        return " ".join(said)
+
+    def _loses(self, world: str, model: str) -> bool:
+        """Whether last touch is clearly better."""
+        return self._against_last.get((world, model), (0.0, 0.0))[0] > 0
+
+    @cached_property
+    def _against_last(self) -> dict[tuple[str, str], tuple[float, float]]:
+        return tables.intervals(self.main.results, "LastTouch")
 
     def _beaters(self, world: str) -> list[str]:
         """The models clearly better than Uniform."""
@@ -135,12 +157,37 @@ class Report:
             "Share error of removal effects against Shapley values of the truth, as above, and "
             "against what removing each channel costs.",
             tables.own_estimand(main),
+            *self._large(),
+            *self._evidence(),
             *self._dials(),
             *self._intervals(),
             *self._rivals(),
             *self._failures(),
         ]
         return "\n\n".join(parts)
+
+    def _large(self) -> list[str]:
+        large = self.results("large")
+        if not large.rows:
+            return []
+        return [
+            "### Some thousands of conversions",
+            f"{self.described(large)}. Medians over seeds, in percent: share error / credit to "
+            "channels without effect, of all conversions / error of the baseline, of the baseline.",
+            tables.goals(large, _INCREMENTAL),
+        ]
+
+    def _evidence(self) -> list[str]:
+        evidence = self.results("evidence")
+        if not evidence.rows:
+            return []
+        main = tables.Main(evidence)
+        return [
+            "### Doubly robust",
+            f"Share error beside the other incremental models. {self.described(evidence)}. "
+            "[evidence.md](evidence.md) has what else was tried.",
+            tables.share_errors(main, main.worlds, main.models),
+        ]
 
     def _dials(self) -> list[str]:
         found = []

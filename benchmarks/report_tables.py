@@ -215,6 +215,34 @@ def along(results: Results, column: str, show: Callable[[Any], str]) -> str:
     return table(["world", column.replace("n_users", "users"), *map(short, models)], rows)
 
 
+def goals(results: Results, models: Sequence[str]) -> str:
+    """Medians over seeds, by world and strength: share error, null credit, error of the baseline.
+
+    The last is relative to the baseline itself. A dash stands where every channel works.
+    """
+    held = results.table.filter(pl.col("model").is_in(models)).with_columns(
+        off=pl.col("baseline_error") / pl.col("true_baseline_share")
+    )
+    columns = (ERROR, "credit_to_null_channels", "off")
+    medians = held.group_by("world", "strength", "model", maintain_order=True).agg(
+        *(pl.col(name).median() for name in columns), n=pl.len()
+    )
+    at = {(r["world"], r["strength"], r["model"]): r for r in medians.iter_rows(named=True)}
+
+    def cell(row: dict[str, Any] | None) -> str:
+        if row is None or row[ERROR] is None:
+            return "-"
+        off = f"{100 * row['off']:+.0f}"
+        return f"{_percent(row[ERROR])} / {_percent(row[columns[1]])} / {off}"
+
+    places = list(dict.fromkeys(key[:2] for key in at))
+    rows = [
+        [place[0], f"{place[1]:g}", *(cell(at.get((*place, model))) for model in models)]
+        for place in places
+    ]
+    return table(["world", "strength", *map(short, models)], rows)
+
+
 def means_along(results: Results, column: str, metric: str = ERROR) -> pl.DataFrame:
     """Mean over seeds by world, dial and model; null where some seed has no number."""
     value = pl.col(metric)

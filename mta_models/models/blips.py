@@ -11,7 +11,7 @@ from mta_models.errors import JourneyError
 from mta_models.histories import Histories
 from mta_models.models.learners import default_learner, fit_learner, log_odds, unit_spread
 from mta_models.models.moments import risk_of, sampled_moments
-from mta_models.models.responses import _aligned as aligned
+from mta_models.models.responses import aligned_covariates as aligned
 from mta_models.ragged import Floats, Ints, Mask
 
 # Touchpoints of one channel looked at, and moments drawn at random: more would take minutes.

@@ -86,7 +86,7 @@ class Responses:
         """The columns that touchpoints do not change, shape `(n, n_columns - n_responses)`."""
         columns = [np.empty((len(user), 0))]
         if self.covariates is not None:
-            columns.append(_aligned(self.covariates, histories)[user])
+            columns.append(aligned_covariates(self.covariates, histories)[user])
         if self.trend is not None:
             if histories.timeline is None:
                 raise JourneyError(
@@ -161,7 +161,7 @@ def check_covariates(frame: Any) -> None:
         )
 
 
-def _aligned(frame: Any, histories: Histories) -> Floats:
+def aligned_covariates(frame: Any, histories: Histories) -> Floats:
     """The covariates of each history, shape `(n_users, n_covariates)`."""
     import pandas as pd
 
