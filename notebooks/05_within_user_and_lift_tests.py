@@ -354,7 +354,7 @@ pl.DataFrame(summary)
 #
 # Which channels are tested matters. Display and Email follow interest little or not at all, so
 # their tests say little about those that do: shares get better, but the model now distrusts all
-# channels, takes far too much for the baseline, and two of seven intervals miss. Test what you
+# channels, takes far too much for the baseline, and intervals miss (see the table). Test what you
 # suspect, and what you spend most on; `mta.diagnose(journeys)` names a channel to begin with.
 #
 # ## What to take home
