@@ -66,4 +66,5 @@ def _widest(features: Numbers, order: Ints, cuts: Ints) -> Ints:
         run = column[order].astype(np.float64)
         mean = np.add.reduceat(run, starts) / sizes
         spread[place] = np.add.reduceat((run - np.repeat(mean, sizes)) ** 2, starts)
-    return np.argmax(spread, axis=0)
+    widest: Ints = np.argmax(spread, axis=0)
+    return widest

@@ -59,7 +59,8 @@ class HalfLifeBasis:
         """Of each node's polynomial in powers of the place (-1 to 1), `(n_nodes, n_nodes)`."""
         size = len(self.nodes)
         place = 2 * _level(self.nodes[:, 0]) - 1
-        return np.linalg.inv(np.vander(place, size, increasing=True))
+        inverse: Floats = np.linalg.inv(np.vander(place, size, increasing=True)).astype(np.float64)
+        return inverse
 
     def weights(self, half_life: Floats) -> Floats:
         """Of each node at half-lives, shape `(..., n_nodes)`, each row adding up to 1.
@@ -69,7 +70,8 @@ class HalfLifeBasis:
         """
         if self.is_given:
             return np.ones((*np.shape(half_life), 1))
-        return self.powers_to_weights(_level(np.asarray(half_life)))
+        weights: Floats = self.powers_to_weights(_level(np.asarray(half_life)))
+        return weights
 
     def powers_to_weights(self, level: Any) -> Any:
         """Weights from levels, 0 at the shortest half-life and 1 at the longest.

@@ -101,7 +101,7 @@ class Evidence:
         hazard = part.sum(axis=0) + point.baseline
         group = bins((part / hazard).T, most)
         rate = means(group, self.weight, np.moveaxis(self.rate, 2, 0))
-        weight = np.bincount(group, self.weight)
+        weight = np.bincount(group, self.weight).astype(np.float64)
         found = Evidence(
             self.basis, np.moveaxis(rate, 0, 2), weight, self.exposure, self.days, point
         )
@@ -158,7 +158,7 @@ class Crowd:
         dense[user, codes] = exposed(point.half_life) * np.maximum(point.beta, least)[codes]
         dense[:, k] = point.baseline * days
         group = bins(dense, most)
-        weight = np.bincount(group, histories.weight)
+        weight = np.bincount(group, histories.weight).astype(np.float64)
         cell, mass = group[user] * k + codes, histories.weight[user]
         sums = np.stack(
             [
@@ -170,8 +170,8 @@ class Crowd:
         share = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
         return cls(
             basis,
-            sums * share[:, None, None],
-            np.bincount(group, histories.weight * days) * share,
+            (sums * share[:, None, None]).astype(np.float64),
+            np.bincount(group, histories.weight * days).astype(np.float64) * share,
             weight,
             repeat,
             histories.total,

@@ -25,7 +25,8 @@ def weeks_of(histories: Histories) -> Floats:
 
 def week_of(histories: Histories, time: Floats) -> Ints:
     """Of which week each moment is."""
-    return ((time - histories.start.min()) // _WEEK).astype(np.int64)
+    week: Ints = ((time - histories.start.min()) // _WEEK).astype(np.int64)
+    return week
 
 
 def expected_by_week(histories: Histories, risk: Floats, draws: Draws) -> Floats:

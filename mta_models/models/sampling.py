@@ -98,18 +98,18 @@ class Sampler:
     def _run(self, build: Callable[[], Any]) -> Any:
         """PyMC's result, with `posterior` and `sample_stats`."""
         try:
-            import pymc as pm
+            import pymc as pm  # type: ignore[import-untyped]  # no stubs
         except ImportError as error:
             raise MissingExtraError(
                 "Bayesian models need PyMC, which is not installed. "
-                "Install it with: pip install 'mta-models[bayes]'"
+                "Install it with: pip install pymc nutpie"
             ) from error
         draws = -(-self.n_draws // self.n_chains)
         with warnings.catch_warnings():
             # Those of the sampler's own dependencies; what matters of the result is judged here.
             warnings.simplefilter("ignore")
             try:
-                import nutpie
+                import nutpie  # type: ignore[import-untyped]  # no stubs
             except ImportError:
                 with build():
                     return pm.sample(
