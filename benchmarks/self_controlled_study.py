@@ -103,14 +103,17 @@ def cases() -> Iterator[Case]:
     goals += [("retargeting", 0.5), ("retargeting", 1.0)]
     for name, strength in goals:
         yield Case("main", name, strength)
-    others = [("intent", 0.5), ("suppression", 0.5), ("suppression", 1.0), ("trend", 1.0)]
+    others = [("intent", 0.5), ("trend", 1.0)]
     others += [("season", 0.5), ("repeat", 0.5), ("carry_over", 0.5), ("heterogeneous", 0.5)]
     others += [("null_channel", 0.5), ("upstream", 0.5), ("harmful_channel", 0.5)]
-    others += [("synergy", 0.5), ("saturation", 0.5), ("delay", 0.5), ("everything", 0.5)]
+    others += [("synergy", 0.5), ("saturation", 0.5), ("delay", 0.5)]
     for name, strength in others:
         yield Case("others", name, strength, seeds=few)
     yield Case("others", "additive_intent", 1.0, AdditiveIntent, seeds=few)
-    yield Case("others", "bursts_suppressed", 1.0, BurstsSuppressed, seeds=few)
+    for name, strength in (("suppression", 0.25), ("suppression", 0.5), ("suppression", 1.0)):
+        yield Case("stopping", name, strength, seeds=few)
+    yield Case("stopping", "bursts_suppressed", 1.0, BurstsSuppressed, seeds=few)
+    yield Case("stopping", "everything", 0.5, seeds=few)
     core = {"randomised": (World, 0.5), "intent": (Intent, 1.0), "bursts": (Bursts, 1.0)}
     for name, (kind, strength) in core.items():
         for days in (30, 60):

@@ -11,11 +11,11 @@ convex, so the sum is neither; it is climbed by Newton steps on the coordinates 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mta_models.ragged import Floats
+from mta_models.ragged import Floats, Ints
 
 _STEPS = 60
 _CLOSE = 1e-9  # of the log-likelihood, relative to the sum of the weights
@@ -57,10 +57,18 @@ class Terms:
         hessian = (s * self.weight[:, None]).T @ s - (x * self.weight[:, None]).T @ x
         return gradient, hessian
 
-    def columns(self, chosen: Floats) -> Terms:
+    def columns(self, chosen: Ints) -> Terms:
         """The same rows with some of the columns."""
+        return replace(self, carried=self.carried[:, chosen], exposure=self.exposure[:, chosen])
+
+    def rows(self, chosen: slice) -> Terms:
+        """Some of the rows."""
         return Terms(
-            self.carried[:, chosen], self.exposure[:, chosen], self.case, self.control, self.weight
+            self.carried[chosen],
+            self.exposure[chosen],
+            self.case[chosen],
+            self.control[chosen],
+            self.weight[chosen],
         )
 
 

@@ -25,7 +25,7 @@ _AGES = (1, 2, 3, 4, 5, 7, 9, 11, 14, 18, 22, 28)
 # Conversions that one value of f or d is pulled towards the last by, and rounds of pulling.
 _INERTIA, _ROUNDS = 20.0, 3
 # A common half-life for fewer conversions; others need as many to be told apart.
-_FEW = 1000
+FEW = 1000
 # Conversions × channels² looked at in the search for half-lives.
 _SEARCHED = 2_000_000
 
@@ -283,31 +283,37 @@ def _tabled(group: Ints, age: Ints, amount: Floats, shape: tuple[int, ...]) -> F
     return total.astype(np.float64).reshape(shape)
 
 
-def with_half_lives(design: Design, rate: RelativeRate) -> RelativeRate:
-    """The rate with half-lives by profile likelihood, given f, d and m."""
-    n = design.n_channels
-    if not n:
-        return rate
-    stride = max(1, -(-design.n_rows * n * n // _SEARCHED))
-    rows = slice(None, None, stride)
-    halves = [np.full(n, half_life) for half_life in GRID.tolist()]
+def grid_terms(design: Design, rate: RelativeRate) -> Terms:
+    """The likelihood as a function of β at every half-life of the grid, given f, d and m.
+
+    Columns are half-life by half-life, and channel by channel within: `(n_rows, 7 · n_channels)`.
+    """
+    halves = [np.full(design.n_channels, half_life) for half_life in GRID.tolist()]
 
     def of_block(block: ControlDays) -> Floats:
         weights = rate.weights(design, block)
         carried = [block.carried(half) for half in halves]
         return np.hstack(carried + [block.exposure(weights, half) for half in halves])
 
-    found = design.per_row(of_block)[rows].reshape(-1, 2, len(GRID), n)
-    x, s = found[:, 0], found[:, 1]
-    rest = {name: each[rows] for name, each in _constants(design, rate).items()}
-    weight, each = design.weight[rows], np.arange(n)
+    found = design.per_row(of_block)
+    k = found.shape[1] // 2
+    return Terms(found[:, :k], found[:, k:], **_constants(design, rate), weight=design.weight)
+
+
+def with_half_lives(design: Design, rate: RelativeRate) -> RelativeRate:
+    """The rate with half-lives by profile likelihood, given f, d and m."""
+    n = design.n_channels
+    if not n:
+        return rate
+    stride = max(1, -(-design.n_rows * n * n // _SEARCHED))
+    terms = grid_terms(design, rate).rows(slice(None, None, stride))
+    each = np.arange(n)
 
     def log_likelihood(choice: Ints) -> float:
-        terms = Terms(x[:, choice, each], s[:, choice, each], **rest, weight=weight)
-        return maximise(terms, rate.effect)[1] * stride
+        return maximise(terms.columns(choice * n + each), rate.effect)[1] * stride
 
-    if weight.sum() * stride < _FEW:
+    if terms.weight.sum() * stride < FEW:
         scores = [log_likelihood(np.full(n, place)) for place in range(len(GRID))]
         return replace(rate, half_life=np.full(n, GRID[int(np.argmax(scores))]))
-    volume = weight @ s[:, 2]
+    volume = terms.weight @ terms.exposure[:, 2 * n : 3 * n]
     return replace(rate, half_life=GRID[profile(log_likelihood, n, np.argsort(-volume))])

@@ -27,13 +27,12 @@ from mta_models.models.moving_intent import (
     with_levels,
     with_moving_intent,
 )
+from mta_models.models.redrawn import Redrawing
 from mta_models.models.relative_rate import (
     Design,
     RelativeRate,
     channel_terms,
-    joint_terms,
     plain_rate,
-    refitted,
     with_effects,
     with_half_lives,
     with_time,
@@ -209,18 +208,18 @@ class SelfControlled(TimedModel):
         self.log_likelihood_ = value
 
     def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
-        # Half-lives, time and which corrections are kept stay those of the fit.
         assert isinstance(fitted, SelfControlled)
         self._edges, self.suppression_ = fitted._edges, fitted.suppression_
-        design, terms = vars(fitted)["_kept"]
-        drawn = replace(design, weight=histories.event_weight)
-        vars(histories)["_control_days"] = {self._design_key(): drawn}
-        self._store(*refitted(replace(terms, weight=drawn.weight), fitted.rate_))
+        kept: Redrawing = vars(fitted)["_kept"]
+        design, rate, value = kept.under(histories.event_weight)
+        vars(histories)["_control_days"] = {self._design_key(): design}
+        self._store(rate, value)
 
     def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
         prepared = copy(self)
         design = self._design(self._histories(journeys))
-        vars(prepared)["_kept"] = design, joint_terms(design, self.rate_)
+        kept = Redrawing.of(design, self.rate_, free=self.half_life is None)
+        vars(prepared)["_kept"] = kept
         return TimedModel._reweigher(prepared, journeys, of)
 
     # What it is fitted to.
