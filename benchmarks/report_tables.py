@@ -286,6 +286,19 @@ def rivals(results: Results) -> str:
     return table(("model", *main.worlds, "seconds", "MB"), rows)
 
 
+def lift_tests(found: Sequence[dict[str, str]]) -> str:
+    """Means over seeds by what was tested."""
+    columns = ("total_variation", "baseline_error", "coverage_90", "width_90", "cpu_seconds")
+    rows = []
+    for tests in dict.fromkeys(line["tests"] for line in found):
+        mine = [line for line in found if line["tests"] == tests]
+        mean = [sum(float(line[name]) for line in mine) / len(mine) for name in columns]
+        shown = [f"{100 * value + 0.0:.1f}" for value in mean[:4]]
+        rows.append([tests or "none", str(len(mine)), *shown, f"{mean[4]:.0f}"])
+    header = ("tests", "logs", "share error", "baseline", "90 % holds", "90 % width", "seconds")
+    return table(header, rows)
+
+
 def failures(results: Results) -> str:
     """What has no answer and why."""
     found = results.errors()

@@ -87,7 +87,7 @@ INTERVALS = Committed(
     "intervals",
     Suite(
         ("micro_synergy", "randomised", "intent", "upstream", "organic"),
-        ("FirstTouch", *FEW, "BayesianMarkov(random_state=0)"),
+        ("FirstTouch", *FEW, "BayesianMarkov(random_state=0)", "DoublyRobust"),
         users=(2_000, 20_000),
         seeds=30,
         draws=100,
