@@ -48,6 +48,7 @@ _COLUMN_HELP = {
     "conversion": "Events: column of conversions, 0 or 1.",
     "lookback": "Events: how long before a conversion touchpoints count, such as 30d.",
     "session": "Events: a channel's repeats within this time are one, such as 30min.",
+    "observed": "Events: file of all users observed, with columns user, start, end.",
     "event-id": "Events: column of ids; of rows that share one only the first is kept.",
     "value": "Column of values, the row's total.  [default, of paths: value, for --of value]",
 }

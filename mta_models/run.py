@@ -149,7 +149,9 @@ def run_from_toml(file: Path) -> Run:
     source = given.get("source")
     return Run(
         source=None if source is None else str(file.parent / source),
-        reading={name: _plain(value) for name, value in given.get("events", {}).items()}
+        reading={
+            name: _plain(value, file.parent) for name, value in given.get("events", {}).items()
+        }
         or dict(given.get("paths", {})),
         models=tuple(given.get("models", ())),
         of=given.get("of", "conversions"),
@@ -183,6 +185,8 @@ def _check_arguments(reading: Mapping[str, Any], reader: Any, what: str) -> None
         )
 
 
-def _plain(value: Any) -> Any:
-    """TOML knows lists only; a pair of bounds is a tuple."""
+def _plain(value: Any, folder: Path) -> Any:
+    """TOML knows lists only; a pair of bounds is a tuple. Files stand beside the TOML file."""
+    if isinstance(value, str) and value.lower().endswith((".csv", ".tsv", ".parquet")):
+        return str(folder / value)
     return tuple(value) if isinstance(value, list) else value

@@ -517,3 +517,27 @@ def test_the_examples_of_the_help_run(folder: Path, command: str) -> None:
         name, *arguments = shlex.split(example)
         assert name == "mta-models"
         run(*arguments)
+
+
+def test_users_observed_are_read_from_a_file_of_their_own(tmp_path: Path) -> None:
+    """What `simulate` writes, a time model reads: users without any event are there too."""
+    log = tmp_path / "log.parquet"
+    run("simulate", "randomised", "--users", "3000", "--out", str(log))
+    columns = [f"--{name}={name}" for name in ("user", "time", "channel", "conversion")]
+    out = tmp_path / "credit.csv"
+    everyone = f"--observed={tmp_path / 'log.observed.parquet'}"
+    command = ("attribute", str(log), *columns, "--model", "Hazard", "--out", str(out))
+    run(*command, everyone)
+    world = mta.worlds.make("randomised", n_users=3000)
+    expected = mta.Hazard().fit_attribute(world.simulate().journeys)
+    rows = pl.read_csv(out)
+    found = dict(zip(rows["channel"], rows["credit"], strict=True))
+    for name, credit in zip(expected.channels, expected.credit.tolist(), strict=True):
+        assert found[name] == pytest.approx(credit, rel=1e-6, abs=1e-6)
+    (tmp_path / "run.toml").write_text(
+        'source = "log.parquet"\nmodels = ["Hazard"]\n[events]\nobserved = "log.observed.parquet"\n'
+        + "".join(f'{name} = "{name}"\n' for name in ("user", "time", "channel", "conversion"))
+    )
+    run("attribute", "--config", str(tmp_path / "run.toml"), "--out", str(out))
+    assert pl.read_csv(out).equals(rows)
+    assert "a table (or a CSV" in run(*command, "--observed=everyone", code=1).stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ from mta_models.sources.event_columns import Log, narrow, read_users
 from mta_models.sources.event_times import Clock
 
 FIRST_EVENT = "first_event"
+
+
+def is_file(observed: str) -> bool:
+    """Whether a text is meant as the name of a file."""
+    return Path(observed).suffix.lower() in (".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,10 @@ def observe(log: Log, observed: Any, user_column: str) -> tuple[Log, Observation
         if stop < last:
             outside["after observation"] = log.ticks > stop
         return log, Observation(_same(start, n_users), _same(stop, n_users)), outside
-    if isinstance(observed, str | tuple | list):
+    if isinstance(observed, tuple | list) or (isinstance(observed, str) and not is_file(observed)):
         raise ParameterError(
-            "`observed` must be None, a pair (start, end), a table with the columns user, start "
-            f'and end, or "first_event"; got {observed!r}'
+            "`observed` must be None, a pair (start, end), a table (or a CSV or Parquet file of "
+            f'one) with the columns user, start and end, or "first_event"; got {observed!r}'
         )
     return _of_table(log, observed, user_column)
 

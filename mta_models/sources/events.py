@@ -74,8 +74,9 @@ def read_events(
         session: as `"30min"`: touchpoints of one channel in a row and in one journey, each no more
             than this after the one before, are one touchpoint, at the time and row of the first.
         observed: None: every user, from the log's first instant to its last. `(start, end)`: every
-            user, between these, both included; either may be None. A table with the columns user
-            (or the log's name for it), `start` and `end`: these users, and no others.
+            user, between these, both included; either may be None. A table, or a CSV or Parquet
+            file of one, with the columns user (or the log's name for it), `start` and `end`: these
+            users, and no others.
             `"first_event"`: each user from their first event; warns.
         order: column that orders rows of one user at one time.
         compress: whether to merge equal paths, as `Journeys.compress` does; for Ibis tables that
