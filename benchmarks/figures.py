@@ -144,6 +144,8 @@ def coverage(results: Results) -> Figure:
         for model in models:
             for n_users in sizes:
                 own = held.filter(world=world, model=model, n_users=n_users)
+                if not own["coverage_50"].count():
+                    continue
                 found = [100 * own[f"coverage_{prob}"].mean() for prob in probs]  # type: ignore[operator]
                 large = n_users == sizes[-1]
                 ax.plot(

@@ -290,10 +290,18 @@ class Report:
 
 
 def _with_fewer(numbers: pl.DataFrame) -> str:
-    """The models that met fewer logs than others did, with their seeds."""
-    found = numbers.group_by("model", maintain_order=True).agg(pl.col("seed").n_unique())
-    few = found.filter(pl.col("seed") < pl.col("seed").max())
-    said = [f"{tables.short(name)} {n}" for name, n in few.iter_rows()]
+    """The models that met fewer logs of some world than others did, with their seeds."""
+    seeds = numbers.group_by("model", "world", "strength", "n_users", maintain_order=True).agg(
+        pl.col("seed").n_unique()
+    )
+    found = seeds.group_by("model", maintain_order=True).agg(
+        pl.col("seed").min().alias("least"), pl.col("seed").max().alias("most")
+    )
+    few = found.filter(pl.col("least") < found["least"].max())
+    said = [
+        f"{tables.short(name)} {least}" + (f" to {most}" if most > least else "")
+        for name, least, most in few.iter_rows()
+    ]
     return f" ({', '.join(said)})" if said else ""
 
 

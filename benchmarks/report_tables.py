@@ -265,7 +265,7 @@ def coverages(results: Results) -> str:
             f"{row['n_users']:,}",
             short(row["model"]),
             *(_percent(row[name]) for name in columns[:4]),
-            f"{row['winkler_95']:.2f}",
+            "-" if row["winkler_95"] is None else f"{row['winkler_95']:.2f}",
         ]
         for row in means.iter_rows(named=True)
     ]

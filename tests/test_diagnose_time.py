@@ -93,8 +93,8 @@ def test_a_lead_test_that_no_correction_passes_is_graver() -> None:
     from mta_models.symptoms_of_models import lead_test
 
     seen = SeenByHazard(journeys_of("randomised", 500))
-    first = LeadTest(np.array([5.0, 0, 0, -4, 0, 0]), 41.0, 1e-7, 7)
-    last = LeadTest(np.array([4.0, 0, 0, 0, 0, 0]), 20.0, 0.003, 7, before=first)
+    first = LeadTest(np.array([5.0, 0, 0, -4, 0, 0]), 1.0, 41.0, 1e-7, 7)
+    last = LeadTest(np.array([4.0, 0, 0, 0, 0, 0]), 1.0, 20.0, 0.003, 7, before=first)
     vars(seen)["self_controlled"] = SimpleNamespace(lead_test_=last)
     (each,) = lead_test(seen)
     assert (each.severity, each.channels) == ("caution", ("Affiliate", "Retargeting"))
