@@ -31,7 +31,8 @@ main.filter(pl.col("error").is_not_null()).group_by("model", "error").agg(pl.col
 
 # %% [markdown]
 # The rows above are the models that refused a world, with the reason. A refusal is a result: a
-# Shapley value over 30 channels has a billion coalitions, and no model here pretends otherwise.
+# Shapley value over 30 channels has a billion coalitions, and who is compared with themselves on
+# other days must have been observed on them.
 #
 # ## A world, its log and its truth
 #
@@ -90,12 +91,15 @@ ax.set_title("Share of credit on the wrong channels, mean over logs")
 plt.show()
 
 # %% [markdown]
-# Read it by rows: no model is best everywhere. Read it by columns: how rarely a column beats
-# `Uniform`. Three things to know first. The channels of these worlds do not differ wildly, so equal
-# shares are a strong guess here; with channels a hundredfold apart (`rare`) they are the worst. In
-# `micro_intent` no channel does anything, so any credit is all wrong. And Shapley of rates compares
-# those who met few channels with those who met many: converters' journeys stop, the others' go on,
-# so exposure looks harmful and its credits are negative.
+# Read it by rows: no model is best everywhere. Read it by columns: rules, Markov chains and Shapley
+# values rarely beat `Uniform`; the models of *when* users convert (`Hazard`, `Logistic`,
+# `SelfControlled`, notebooks 04 and 05) do nearly everywhere, and fail where a channel is met on
+# the way to a purchase already decided (`null_channel`), unless told to count touchpoints only
+# after a `lag`. Three things to know first. The channels of these worlds do not differ wildly, so
+# equal shares are a strong guess here; with channels a hundredfold apart (`rare`) they are the
+# worst. In `micro_intent` no channel does anything, so any credit is all wrong. And Shapley of
+# rates compares those who met few channels with those who met many: converters' journeys stop, the
+# others' go on, so exposure looks harmful and its credits are negative.
 
 # %%
 uniform = cells.filter(pl.col("model") == "Uniform").select("world", uniform="total_variation")
@@ -121,28 +125,31 @@ ax.spines[["top", "right", "bottom"]].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# ## The baseline: everybody gives organic sales to ads
+# ## The baseline: rules give organic sales to ads
 #
-# The baseline of these models is the conversions without a touchpoint. It is far below the sales
-# that would have come anyway, and the difference is credited to channels.
+# The baseline of rules, Markov chains and Shapley values is the conversions without a touchpoint.
+# It is far below the sales that would have come anyway, and the difference is credited to channels.
+# A hazard estimates it, and is fooled where intent drives exposure; comparing users with themselves
+# helps there.
 
 # %%
-rows = (
-    main.filter(pl.col("model") == "Linear")
-    .group_by("world")
-    .agg(true=pl.col("true_baseline_share").mean(), error=pl.col("baseline_error").mean())
-    .sort("true")
+each = main.group_by("world", "model").agg(
+    true=pl.col("true_baseline_share").mean(), error=pl.col("baseline_error").mean()
 )
+rows = each.filter(model="Linear").sort("true")
 place = np.arange(rows.height)
 fig, ax = plt.subplots(figsize=(9, 6))
 left = rows["true"] + rows["error"]
 ax.hlines(place, left, rows["true"], color="#BBBBBB", zorder=0)
 ax.plot(rows["true"], place, "o", color="#444444", label="would have come anyway")
 ax.plot(left, place, "s", color="#D55E00", label="left to the baseline by every rule and Markov")
+for model, mark, colour in (("Hazard", "^", "#0072B2"), ("SelfControlled", "x", "#009E73")):
+    own = rows.select("world").join(each.filter(model=model), on="world", how="left")
+    ax.plot(own["true"] + own["error"], place, mark, color=colour, label=f"by {model}")
 ax.set_yticks(place, rows["world"])
 ax.xaxis.set_major_formatter("{x:.0%}")
 ax.set_xlabel("of all conversions")
-ax.set_title("No rule knows the baseline")
+ax.set_title("No rule knows the baseline; models of when users convert estimate it")
 ax.legend(frameon=False, loc="lower right")
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
@@ -168,7 +175,7 @@ ax.bar_label(bars, wrong, padding=4, fontsize=8)
 ax.xaxis.set_major_formatter("{x:.0%}")
 ax.set_xlim(0, 0.2)
 ax.set_xlabel("conversions lost by following it, mean over worlds")
-ax.set_title("Nearer the truth on average is not the same as deciding better")
+ax.set_title("What it costs to move a budget by each model")
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
@@ -205,7 +212,7 @@ plt.show()
 # %% [markdown]
 # ## More data does not help
 #
-# A bias is not a variance: with fifty times the users the error stays, only more surely.
+# A bias is not a variance: with fifty times the users the error of these stays, only more surely.
 
 # %%
 size = pl.read_csv("../benchmarks/results/size.csv", infer_schema_length=None)
@@ -233,7 +240,8 @@ plt.show()
 # ## Intervals that are sure of the wrong thing
 #
 # A bootstrap interval says how far chance moves a model. Against the truth, a 95% interval of a
-# biased model holds it far less often than 95%, and ever less with more data.
+# biased model holds it far less often than 95%, and ever less with more data. The mean here is over
+# worlds that mislead and worlds that do not.
 
 # %%
 intervals = pl.read_csv("../benchmarks/results/intervals.csv", infer_schema_length=None)
@@ -265,6 +273,9 @@ plt.show()
 #
 # - No rule, Markov chain or Shapley value here is incremental. Use them to book conversions
 #   consistently, not to decide what would be lost.
+# - With an event log and some hundreds of conversions, look at `Hazard` and `SelfControlled`, each
+#   also with a `lag`, and at what `diagnose` and the lead test say. Where they part, an experiment
+#   pays.
 # - Look for the world most like yours in the heat map, and read its row; report the baseline as
 #   "at least", since it is what no channel touched.
 # - Believe no interval of a rule as an interval of an effect.
