@@ -23,6 +23,7 @@ _MARK = "drawn from rows "
 _FIRST = (
     *("LastTouch", "Linear", "Markov"),
     *("Shapley(characteristic_function='model', model=Markov())", "SimpleProbabilistic"),
+    *("Hazard", "SelfControlled", "FirstTouch"),
 )
 
 
@@ -88,7 +89,7 @@ def heat_map(results: Results) -> Figure:
     ax.axvline(len(main.models) - 0.5, color="white", linewidth=4)
     for side in ax.spines.values():
         side.set_visible(False)
-    ax.set_xlabel(f"{_PERCENT}, mean of {main.n_seeds} seeds; the last three columns are controls")
+    ax.set_xlabel(f"{_PERCENT}, mean of {main.seeds} seeds; the last three columns are controls")
     return figure  # type: ignore[no-any-return]
 
 
@@ -219,8 +220,14 @@ def _plain(ax: Any) -> None:
 
 
 def _legend(figure: Any, axes: Any) -> None:
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
+    # A model that refuses one world is drawn in another panel.
+    named: dict[str, Any] = {}
+    for ax in axes.flat:
+        handles, labels = ax.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        named.values(), named.keys(), loc="outside right upper", frameon=False, fontsize=9
+    )
 
 
 # The file of each figure, the suite that it is drawn from, and how.

@@ -35,6 +35,7 @@ _MODELS = (
     *("Hazard", "Logistic", "SelfControlled", LAGGED),
 )
 _INCREMENTAL = ("LastTouch", "Hazard", "Logistic", "SelfControlled", LAGGED)
+_LARGE = tuple(model for model in _INCREMENTAL if model != "Logistic")
 _LEGEND = (
     "**Bold**: no other model is clearly better there. *Italic*: clearly worse than Uniform. "
     "Clearly: the 95 % bootstrap interval of the paired difference over seeds leaves out 0."
@@ -175,7 +176,7 @@ class Report:
             "### Some thousands of conversions",
             f"{self.described(large)}. Medians over seeds, in percent: share error / credit to "
             "channels without effect, of all conversions / error of the baseline, of the baseline.",
-            tables.goals(large, _INCREMENTAL),
+            tables.goals(large, _LARGE),
         ]
 
     def _evidence(self) -> list[str]:

@@ -67,6 +67,13 @@ class Main:
             self.results.table.group_by("world").agg(pl.col("seed").n_unique())["seed"].min()
         )  # type: ignore[arg-type]
 
+    @property
+    def seeds(self) -> str:
+        """Seeds that every world has of every model: `"30"`, or `"20 to 30"`."""
+        counts = self.results.table.group_by("world", "model").agg(pl.col("seed").n_unique())
+        least, most = counts["seed"].min(), counts["seed"].max()
+        return f"{least}" if least == most else f"{least} to {most}"
+
     def errors(self, model: str, metric: str = ERROR) -> dict[str, float | None]:
         """By world."""
         board = self.board if metric == ERROR else self.results.leaderboard(metric)
