@@ -187,7 +187,7 @@ class Report:
         return [
             "### Doubly robust",
             f"Share error beside the other incremental models. {self.described(evidence)}. "
-            "[evidence.md](evidence.md) has what else was tried.",
+            "Some points are chance. [evidence.md](evidence.md) has what else was tried.",
             tables.share_errors(main, main.worlds, main.models),
         ]
 
@@ -218,7 +218,8 @@ class Report:
         draws = results.table.filter(~pl.col("model").is_in(CONTROLS))["draws"].max()
         return [
             "### Intervals",
-            "Percent of channels and baselines whose bootstrap interval holds the truth, mean "
+            "Percent of channels and baselines whose interval (of a bootstrap, or the model's own) "
+            "holds the truth, mean "
             "width and Winkler score per true conversion. "
             f"{self.described(results)}; {draws} draws.",
             "![How often intervals hold the truth](results/coverage.svg)",
