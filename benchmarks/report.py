@@ -98,10 +98,12 @@ class Report:
         leaders = " and ".join(tables.short(model) for model, n in wins.items() if n == most)
         others = {model: n for model, n in wins.items() if model not in _INCREMENTAL[1:]}
         rule = max(others, key=lambda model: others[model])
+        without = sum(not set(self._beaters(world)) & others.keys() for world in main.worlds)
         said = [
             f"In {len(lost)} of {len(main.worlds)} worlds no model is clearly better than Uniform, "
-            f"which gives every channel the same: {', '.join(lost) or 'none'}. {leaders} most "
-            f"often is, in {most}; {tables.short(rule)}, first among rules, removal effects and "
+            f"which gives every channel the same: {', '.join(lost) or 'none'}. Without the models "
+            f"of when users convert that would be {without}. Most often clearly better: {leaders}, "
+            f"in {most} worlds; {tables.short(rule)} is first among rules, removal effects and "
             f"Shapley values, in {others[rule]}."
         ]
         for model in _INCREMENTAL[1:]:
