@@ -163,7 +163,7 @@ def test_prior_and_parameters(journeys: mta.Journeys) -> None:
 
 def test_sampled(journeys: mta.Journeys) -> None:
     tests = [mta.LiftTest("Search", -5.0, 20.0)]
-    model = mta.BayesianLogistic(tests, random_state=1, n_draws=400, half_life=3).fit(journeys)
+    model = mta.BayesianLogistic(tests, random_state=1, half_life=3).fit(journeys)
     result = model.attribute(journeys)
     assert result.estimand == "incremental:horizon"
     assert model.diagnostics_.problem == ""
