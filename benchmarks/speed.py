@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept = [row for row in read_csv(results, CONTESTS) if row.contest.group not in options.only]
         place = {contest.work: i for i, contest in enumerate(CONTESTS)}
         found = sorted([*kept, *found], key=lambda row: place[row.contest.work])
-    described = f"{machine()}; scale {options.scale:g}, median of {options.repeat}"
+    described = f"{machine()}; scale {options.scale:g}; medians of the runs in results/speed.csv"
     text = markdown(found, caption(found, described, options.scale))
     print(text)
     out = options.out or (results if options.write else None)
