@@ -7,7 +7,6 @@ one vectorised pass for each half-life tried; everything here is such a pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
@@ -17,7 +16,7 @@ import numpy as np
 
 from mta_models.errors import InvariantError, JourneyError
 from mta_models.journeys import Journeys
-from mta_models.ragged import Floats, Ints, Numbers, lengths, owner, position, spread
+from mta_models.ragged import Floats, Ints, Numbers, chunks, lengths, owner, position, spread
 from mta_models.timeline import Timeline
 
 # Touchpoints (or pairs of moment and touchpoint) looked at together: 32 MB an array.
@@ -188,7 +187,7 @@ class Histories:
         found = np.zeros((len(user), self.n_channels))
         first = self.offsets[:-1][user].astype(np.int64)
         count = self.seen_by(user, time) - first
-        for part in chunks(count):
+        for part in chunks(count, _AT_ONCE):
             cuts = np.concatenate(([0], np.cumsum(count[part])))
             touched = position(cuts) + spread(first[part], cuts)
             code = self.codes[touched]
@@ -451,14 +450,3 @@ def _from_rows(journeys: Journeys) -> Histories:
         user_row=row,
         touchpoint=touched,
     )
-
-
-def chunks(cost: Ints, at_once: int = _AT_ONCE) -> Iterator[slice]:
-    """Runs of items that cost about `at_once` together, and at least one item each."""
-    ends = np.cumsum(cost)
-    start = 0
-    while start < len(cost):
-        budget = at_once + (ends[start - 1] if start else 0)
-        stop = max(int(np.searchsorted(ends, budget, side="right")), start + 1)
-        yield slice(start, stop)
-        start = stop

@@ -6,6 +6,7 @@ Nothing here loops over segments in Python, and nothing knows what a channel mea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -125,3 +126,14 @@ def group_equal(codes: Numbers, offsets: Numbers) -> tuple[Ints, Ints]:
         ):
             return group, leader
     raise InvariantError("sixteen independent 64-bit hashes collided: report these journeys to us")
+
+
+def chunks(cost: Ints, at_once: int = 1 << 22) -> Iterator[slice]:
+    """Runs of items that cost about `at_once` together, and at least one item each."""
+    ends = np.cumsum(cost)
+    start = 0
+    while start < len(cost):
+        budget = at_once + (ends[start - 1] if start else 0)
+        stop = max(int(np.searchsorted(ends, budget, side="right")), start + 1)
+        yield slice(start, stop)
+        start = stop

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mta_models as mta
-from mta_models.histories import Histories, chunks, histories_of
+from mta_models.histories import Histories, histories_of
+from mta_models.ragged import chunks
 
 CHANNELS = ("A", "B", "C")
 HALF = np.array([1.0, 3.5, 9.0])

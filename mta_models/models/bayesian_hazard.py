@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import log
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,9 +34,6 @@ from mta_models.models.predictive import expected_by_week
 from mta_models.models.sampling import Sampler
 from mta_models.models.survival import HorizonGame
 from mta_models.ragged import Floats
-
-if TYPE_CHECKING:
-    pass
 
 _LN2 = log(2)
 

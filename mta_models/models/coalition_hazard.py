@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mta_models.histories import Histories, chunks
+from mta_models.histories import Histories
 from mta_models.models.coalitions import shapley_of_table
 from mta_models.models.learners import LogHazard
 from mta_models.models.moments import within
 from mta_models.models.responses import Responses
 from mta_models.models.restricted import MOST_PER_JOURNEY
 from mta_models.models.survival import HorizonGame
-from mta_models.ragged import Floats, Ints, Mask, owner
+from mta_models.ragged import Floats, Ints, Mask, chunks, owner
 
 # Orders of arrival drawn for each user of more channels, each with its reverse.
 _PAIRS = 8

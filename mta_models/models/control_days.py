@@ -18,8 +18,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mta_models.histories import Histories, chunks
-from mta_models.ragged import Floats, Ints, Numbers, position, spread
+from mta_models.histories import Histories
+from mta_models.ragged import Floats, Ints, Numbers, chunks, position, spread
 
 # Moments (rows × days) of conversions looked at together: 32 MB a grid.
 _AT_ONCE = 1 << 22

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
-from mta_models.histories import Histories, chunks
+from mta_models.histories import Histories
 from mta_models.journeys import Journeys
 from mta_models.models.calibration import Calibration
 from mta_models.models.coalition_hazard import CoalitionHazard, horizon_game, moment_game
@@ -19,7 +19,7 @@ from mta_models.models.person_period import Learnt, learn
 from mta_models.models.responses import SATURATIONS, TRENDS, check_covariates
 from mta_models.models.survival import HorizonGame
 from mta_models.models.timed import TimedModel
-from mta_models.ragged import Floats, owner
+from mta_models.ragged import Floats, chunks, owner
 
 SPLITS = ("shapley", "removal")
 ROWS = ("sampled", "days")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from mta_models.ragged import (
     Ints,
     Mask,
     Numbers,
+    chunks,
     first_occurrence,
     keep,
     owner,
@@ -26,8 +27,6 @@ from mta_models.ragged import (
 
 # Distinct channels up to which a journey's own 2^d coalitions are all looked at.
 MOST_PER_JOURNEY = 10
-# Touchpoints (with those about to be left out) of journeys predicted together.
-_CHUNK = 1 << 22
 
 Predict = Callable[[Journeys], Floats]
 
@@ -169,7 +168,10 @@ class _Restriction:
         """Predictions for `copies` of each row, each copy with the touchpoints `kept` of it."""
         cost = copies * np.maximum(self.journeys.lengths[rows], 1)
         return np.concatenate(
-            [self._predicted_at_once(rows[part], copies[part], kept) for part in _chunks(cost)]
+            [
+                self._predicted_at_once(rows[part], copies[part], kept)
+                for part in chunks(cost, _CHUNK)
+            ]
         )
 
     def _predicted_at_once(
@@ -209,14 +211,3 @@ def _checked(predict: Predict, journeys: Journeys) -> Floats:
             "Return the conversion's column alone"
         )
     return predicted
-
-
-def _chunks(cost: Ints) -> Iterator[slice]:
-    """Runs of rows that cost about `_CHUNK` together."""
-    ends = np.cumsum(cost)
-    start = 0
-    while start < len(cost):
-        budget = _CHUNK + (ends[start - 1] if start else 0)
-        stop = max(int(np.searchsorted(ends, budget, side="right")), start + 1)
-        yield slice(start, stop)
-        start = stop
