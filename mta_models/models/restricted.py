@@ -168,10 +168,7 @@ class _Restriction:
         """Predictions for `copies` of each row, each copy with the touchpoints `kept` of it."""
         cost = copies * np.maximum(self.journeys.lengths[rows], 1)
         return np.concatenate(
-            [
-                self._predicted_at_once(rows[part], copies[part], kept)
-                for part in chunks(cost, _CHUNK)
-            ]
+            [self._predicted_at_once(rows[part], copies[part], kept) for part in chunks(cost)]
         )
 
     def _predicted_at_once(
