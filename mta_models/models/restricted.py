@@ -27,6 +27,8 @@ from mta_models.ragged import (
 
 # Distinct channels up to which a journey's own 2^d coalitions are all looked at.
 MOST_PER_JOURNEY = 10
+# Touchpoints (with those about to be left out) of journeys predicted together.
+_CHUNK = 1 << 22
 
 Predict = Callable[[Journeys], Floats]
 
@@ -168,7 +170,10 @@ class _Restriction:
         """Predictions for `copies` of each row, each copy with the touchpoints `kept` of it."""
         cost = copies * np.maximum(self.journeys.lengths[rows], 1)
         return np.concatenate(
-            [self._predicted_at_once(rows[part], copies[part], kept) for part in chunks(cost)]
+            [
+                self._predicted_at_once(rows[part], copies[part], kept)
+                for part in chunks(cost, _CHUNK)
+            ]
         )
 
     def _predicted_at_once(
