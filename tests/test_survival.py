@@ -73,6 +73,14 @@ def test_first_conversions_against_every_coalition(
     check(first_conversions(*arrays(given_users)), by_enumeration(given_users, repeat=False))
 
 
+@pytest.mark.parametrize("n", range(1, 7))
+def test_every_number_of_channels_has_nodes_enough(n: int) -> None:
+    """One user, so that the nodes are those of its own channels and of nobody else's."""
+    amounts = np.random.default_rng(n).uniform(-0.3, 2.5, n).tolist()
+    alone = [(0.3, 1.0, dict(enumerate(amounts)))]
+    check(first_conversions(*arrays(alone)), by_enumeration(alone, repeat=False))
+
+
 @settings(max_examples=20, deadline=None)
 @given(users)
 def test_repeat_conversions_against_every_coalition(
