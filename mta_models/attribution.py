@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mta_models.checks import read_only
+from mta_models.core.arrays import read_only
+from mta_models.core.ragged import Floats
 from mta_models.errors import InvariantError, MTAError, ParameterError
-from mta_models.ragged import Floats
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ import pandas as pd
 import polars as pl
 
 import mta_models as mta
-from mta_models.example import EFFECTS
+from mta_models.worlds.mechanisms.shop import EFFECTS
 
 fast = "MTA_FAST" in os.environ
 plt.rcParams |= {"figure.figsize": (8, 3.8), "axes.titlelocation": "left", "axes.titlesize": 11}

@@ -3,7 +3,7 @@
 #
 # On a real log nobody knows the truth, so nobody can say which model is right. In a simulated world
 # every channel can be switched off and the world run again. This notebook reads the committed rows
-# of that benchmark (`benchmarks/results`, made by `python -m benchmarks.run`) aloud.
+# of that benchmark (`benchmarks/results`, made by `python -m benchmarks.truth.run`) aloud.
 #
 # The truth here is interventional: a channel's Shapley value of "expected conversions with only
 # these channels running", and the **baseline**, what would have come with all of them off.

@@ -16,7 +16,7 @@ from benchmarks.peers.catalogue import EVERYONE, OURS
 from benchmarks.peers.definitions import exact, read, total_of
 from benchmarks.peers.environments import install
 from benchmarks.peers.running import Result
-from benchmarks.table import machine
+from benchmarks.speed.table import machine
 
 _NUMBER = re.compile(r"-?\d[\d.e-]*")
 Run = Callable[[str, Path], list[Result]]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mta_models.attribution import Attribution
-from mta_models.journeys import Journeys
+from mta_models.core.ragged import Floats
+from mta_models.data.journeys import Journeys
 from mta_models.models.base import AttributionModel
-from mta_models.ragged import Floats
 
 if TYPE_CHECKING:
     from mta_models.worlds.truth import Truth

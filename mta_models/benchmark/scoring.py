@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import mta_models
 from mta_models import metrics
+from mta_models.analysis.resampling import bootstrap
 from mta_models.attribution import Attribution
 from mta_models.benchmark.controls import ORACLE, ExposureShare, Uniform, oracle
 from mta_models.benchmark.rows import IDENTITY, Row, as_text
 from mta_models.benchmark.suite import Log
-from mta_models.comparison import label_of
 from mta_models.errors import MTAError
 from mta_models.models.base import AttributionModel, clone
-from mta_models.resample import bootstrap
+from mta_models.models.names import label_of
 
 if TYPE_CHECKING:
-    from mta_models.journeys import Journeys
+    from mta_models.data.journeys import Journeys
     from mta_models.worlds.simulation import Simulation
     from mta_models.worlds.truth import Truth
 

@@ -10,9 +10,9 @@ from itertools import product
 from typing import Any
 
 from mta_models.benchmark.controls import CONTROLS
-from mta_models.comparison import as_model, label_of
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
+from mta_models.models.names import as_model, label_of
 from mta_models.worlds.catalogue import make, names
 from mta_models.worlds.world import World
 

@@ -58,5 +58,5 @@ def _read(kept: dict[str, Any], n_units: int) -> Truth:
 def _sources() -> str:
     from mta_models import worlds
 
-    files = sorted(Path(worlds.__path__[0]).glob("*.py"))
+    files = sorted(Path(worlds.__path__[0]).rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from mta_models.attribution import Attribution
+from mta_models.core.ragged import Floats
+from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterError
-from mta_models.journeys import Journeys
-from mta_models.ragged import Floats
 
 
 class AttributionModel(ABC):

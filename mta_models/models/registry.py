@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from mta_models.models.base import AttributionModel
-from mta_models.models.bayesian_hazard import BayesianHazard
-from mta_models.models.bayesian_logistic import BayesianLogistic
-from mta_models.models.bayesian_markov import BayesianMarkov
-from mta_models.models.custom_rule import CustomRule
-from mta_models.models.doubly_robust import DoublyRobust
-from mta_models.models.hazard import Hazard
-from mta_models.models.heuristics import (
+from mta_models.models.incremental.bayesian.hazard import BayesianHazard
+from mta_models.models.incremental.bayesian.logistic import BayesianLogistic
+from mta_models.models.incremental.doubly_robust.doubly_robust import DoublyRobust
+from mta_models.models.incremental.hazard.hazard import Hazard
+from mta_models.models.incremental.logistic.counts import LogisticCounts
+from mta_models.models.incremental.logistic.logistic import Logistic
+from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
+from mta_models.models.markov.bayesian import BayesianMarkov
+from mta_models.models.markov.markov import Markov
+from mta_models.models.rules.by_position import (
     FirstTouch,
     InverseJShaped,
     JShaped,
@@ -19,13 +22,10 @@ from mta_models.models.heuristics import (
     PositionBased,
     TimeDecay,
 )
-from mta_models.models.logistic import Logistic
-from mta_models.models.logistic_counts import LogisticCounts
-from mta_models.models.markov import Markov
-from mta_models.models.milestones import FullPath, MilestoneBased, WShaped
-from mta_models.models.probabilistic import SimpleProbabilistic
-from mta_models.models.self_controlled import SelfControlled
-from mta_models.models.shapley import Shapley
+from mta_models.models.rules.custom import CustomRule
+from mta_models.models.rules.milestones import FullPath, MilestoneBased, WShaped
+from mta_models.models.rules.simple_probabilistic import SimpleProbabilistic
+from mta_models.models.shapley.shapley import Shapley
 
 ALL_MODELS: tuple[type[AttributionModel], ...] = (
     FirstTouch,

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mta_models.core.ragged import Floats, Ints, Numbers
+from mta_models.data.journeys import Journeys
+from mta_models.data.ledger import Ledger
 from mta_models.errors import JourneyError, MTAWarning, ParameterError
-from mta_models.journeys import Journeys
-from mta_models.ledger import Ledger
-from mta_models.ragged import Floats, Ints, Numbers
 from mta_models.sources.tables import (
     cell,
     check_columns,

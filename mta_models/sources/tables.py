@@ -13,8 +13,8 @@ from typing import Any
 
 import polars as pl
 
+from mta_models.core.ragged import Floats
 from mta_models.errors import JourneyError
-from mta_models.ragged import Floats
 
 _PARQUET = (".parquet", ".pq")
 

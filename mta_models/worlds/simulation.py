@@ -10,20 +10,20 @@ from zlib import crc32
 
 import numpy as np
 
+from mta_models.core.ragged import Floats, Ints, Mask, Numbers
+from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError
-from mta_models.lift_test import LiftTest
-from mta_models.ragged import Floats, Ints, Mask, Numbers
-from mta_models.worlds import engine
-from mta_models.worlds.engine import Noise, State
+from mta_models.worlds import engine, state
+from mta_models.worlds.state import Noise, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
 
-    from mta_models.journeys import Journeys
+    from mta_models.data.journeys import Journeys
+    from mta_models.worlds.mechanism import Mechanism
     from mta_models.worlds.truth import Truth
-    from mta_models.worlds.world import World
 
 START = datetime(2024, 1, 1)
 # Of a day: when its touchpoints end, and when its decisions have become conversions.
@@ -47,7 +47,7 @@ class Simulation:
         lift_tests: as asked of `World.simulate`, scaled to the population of the log.
     """
 
-    world: World
+    world: Mechanism
     events: pl.DataFrame
     observed: pl.DataFrame
     costs: Mapping[str, float]
@@ -56,7 +56,7 @@ class Simulation:
     @cached_property
     def journeys(self) -> Journeys:
         """The log as `read_events` reads it, without a lookback, with every user observed."""
-        from mta_models.sources.events import read_events
+        from mta_models.sources.events.reading import read_events
 
         return read_events(
             self.events,
@@ -103,7 +103,7 @@ class Rows:
 
 
 def simulate(
-    world: World, doses: Floats, tested: tuple[str, ...], n_test_users: int | None
+    world: Mechanism, doses: Floats, tested: tuple[str, ...], n_test_users: int | None
 ) -> Simulation:
     """As `World.simulate`, with doses of shape `(1, C)`."""
     import polars as pl
@@ -111,7 +111,7 @@ def simulate(
     world.check_channels(tested)
     n_users = world.whole(world.n_users)
     rows, known = Rows(len(world.channels)), []
-    for first, n, noise in engine.blocks(engine.SIMULATED, world.seed, n_users):
+    for first, n, noise in state.blocks(state.SIMULATED, world.seed, n_users):
         now, _ = live(world, doses, n, noise, rows, first)
         known.append(world.covariates(now.people, noise))
     events, costs = _events(world, rows)
@@ -132,7 +132,7 @@ def simulate(
     )
 
 
-def _events(world: World, rows: Rows) -> tuple[pl.DataFrame, dict[str, float]]:
+def _events(world: Mechanism, rows: Rows) -> tuple[pl.DataFrame, dict[str, float]]:
     """All that happened, as a table in time order, and what each channel cost."""
     import polars as pl
 
@@ -154,7 +154,7 @@ def _events(world: World, rows: Rows) -> tuple[pl.DataFrame, dict[str, float]]:
 
 
 def live(
-    world: World, doses: Floats, n: int, noise: Noise, rows: Rows | None = None, first: int = 0
+    world: Mechanism, doses: Floats, n: int, noise: Noise, rows: Rows | None = None, first: int = 0
 ) -> tuple[State, Floats]:
     """Live through a block of users, day by day, and add what happens to `rows`.
 
@@ -186,7 +186,7 @@ def live(
     return now, logged
 
 
-def holdout(world: World, channel: str, n_users: int | None) -> LiftTest:
+def holdout(world: Mechanism, channel: str, n_users: int | None) -> LiftTest:
     """A randomised holdout of a channel, on users of its own, scaled to the world's population.
 
     Half of the users (accounts, where those convert) live with the channel, half without. The
@@ -205,8 +205,8 @@ def holdout(world: World, channel: str, n_users: int | None) -> LiftTest:
         stream = crc32(f"{channel}/{arm}".encode())
         each = np.concatenate(
             [
-                live(world, doses, n, Noise((engine.TESTED, stream, *noise.key[1:])))[1]
-                for _, n, noise in engine.blocks(engine.TESTED, world.seed, per_arm)
+                live(world, doses, n, Noise((state.TESTED, stream, *noise.key[1:])))[1]
+                for _, n, noise in state.blocks(state.TESTED, world.seed, per_arm)
             ]
         )
         each = each.reshape(-1, world.group).sum(axis=1)

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import factorial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mta_models.attribution import Attribution, check_adds_up
-from mta_models.checks import read_only
+from mta_models.core.arrays import read_only
+from mta_models.core.ragged import Floats
 from mta_models.errors import UnknownChannelError
-from mta_models.ragged import Floats, Mask
-from mta_models.worlds import engine
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from mta_models.worlds.micro import Micro
-    from mta_models.worlds.world import World
 
-EXACT = 8  # channels up to which every coalition is run
-LESS = 0.9  # the dose of `marginal`
 PER_CHANNEL = ("removal", "shapley", "marginal", "direct")
 
 
@@ -143,139 +137,3 @@ class Truth:
 
     def _columns(self) -> dict[str, Any]:
         return {"channel": self.channels} | {name: getattr(self, name) for name in PER_CHANNEL}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Interventions to run, and how the truth is read off their expectations.
-
-    Attributes:
-        doses: shape `(m, C)`; the first row is the world as it is.
-        frozen: shape `(m,)`, as in `engine.touch`.
-        weights: shape `(2 + 4 C, m)`: total, baseline and the four of `PER_CHANNEL`, each the sum
-            of so many times each expectation.
-    """
-
-    doses: Floats
-    frozen: Mask
-    weights: Floats
-
-    def read(self, channels: tuple[str, ...], value: Floats, error: Floats) -> Truth:
-        """The truth with these values and standard errors, both of shape `(2 + 4 C,)`."""
-        n = len(channels)
-        parts = [slice(2 + n * i, 2 + n * (i + 1)) for i in range(len(PER_CHANNEL))]
-        arrays = {name: value[part] for name, part in zip(PER_CHANNEL, parts, strict=True)}
-        errors = {name: error[part] for name, part in zip(PER_CHANNEL, parts, strict=True)}
-        total, baseline = float(value[0]), float(value[1])
-        errors |= {"total": error[0], "baseline": error[1]}
-        return Truth(channels, total, baseline, **arrays, standard_error=errors)
-
-
-def exact_plan(n: int, reactive: bool) -> Plan:
-    """Every coalition of n channels, all on first."""
-    on = (np.arange(2**n)[::-1, None] >> np.arange(n) & 1).astype(float)
-    size = on.sum(axis=1).astype(int)
-    joins = np.array([factorial(s - 1) * factorial(n - s) if s else 0 for s in range(n + 1)])
-    stays = np.array([factorial(s) * factorial(n - s - 1) if s < n else 0 for s in range(n + 1)])
-    shapley = np.where(on.T > 0, joins[size], -stays[size]) / factorial(n)
-    # Channel c off alone is the coalition 2^c below the top.
-    without = np.array([2**c for c in range(n)])
-    return _with_single_channels(on, shapley, without, reactive)
-
-
-def sampled_plan(n: int, reactive: bool, rng: np.random.Generator) -> Plan:
-    """A random order of n channels and its reverse, joined one by one; all on first."""
-    order = rng.permutation(n)
-    rank = np.argsort(order)
-    # After k of the order have joined; the reverse order passes through the complements.
-    joined = (rank[None, :] < np.arange(n, -1, -1)[:, None]).astype(float)
-    doses = np.vstack([joined, 1 - joined[1:-1], 1 - np.eye(n)])
-    shapley = np.zeros((n, len(doses)))
-    channel = np.arange(n)
-    forward = np.column_stack([n - rank - 1, n - rank])  # with c, without c
-    # Complement of row k is row n + k; of the full row the empty one, and the other way round.
-    complement = np.concatenate(([n], np.arange(n + 1, 2 * n), [0]))
-    backward = complement[forward[:, ::-1]]
-    for pair in (forward, backward):
-        shapley[channel, pair[:, 0]] += 0.5
-        shapley[channel, pair[:, 1]] -= 0.5
-    return _with_single_channels(doses, shapley, np.arange(2 * n, 3 * n), reactive, empty=n)
-
-
-def _with_single_channels(
-    doses: Floats, shapley: Floats, without: Any, reactive: bool, empty: int = -1
-) -> Plan:
-    """Add what is done to one channel at a time, and read everything off."""
-    n, start = doses.shape[1], len(doses)
-    empty = empty % start
-    rows = [doses, 1 - (1 - LESS) * np.eye(n), *([1 - np.eye(n)] if reactive else [])]
-    every = np.vstack(rows)
-    frozen = np.arange(len(every)) >= start + n
-
-    def lost(at: Any) -> Floats:
-        weight = np.zeros((n, len(every)))
-        weight[:, 0] = 1
-        weight[np.arange(n), at] -= 1
-        return weight
-
-    ends = np.zeros((2, len(every)))
-    ends[0, 0] = ends[1, empty] = 1
-    padded = np.hstack([shapley, np.zeros((n, len(every) - start))])
-    less = start + np.arange(n)
-    alone = less + n if reactive else without
-    return Plan(every, frozen, np.vstack([ends, lost(without), padded, lost(less), lost(alone)]))
-
-
-_truths: dict[tuple[Any, ...], Truth] = {}
-
-
-def truth_of(world: World, users: int) -> Truth:
-    """The truth per unit, computed once for each world, strength and number of users."""
-    key = (*world.key(), users)
-    if key not in _truths:
-        compute = _exact if len(world.channels) <= EXACT else _sampled
-        _truths[key] = compute(world, world.whole(users))
-    return _truths[key]
-
-
-def arithmetic(world: Micro) -> Truth:
-    """The truth per user of a world that can be worked out."""
-    plan = exact_plan(len(world.channels), reactive=True)
-    value = plan.weights @ world.exact(plan.doses, plan.frozen)
-    return plan.read(world.channels, value, np.zeros(len(value)))
-
-
-def _exact(world: World, users: int) -> Truth:
-    """All coalitions on the same users; the error is that of a mean over users."""
-    plan = exact_plan(len(world.channels), world.reactive)
-    count, total, square = 0, 0.0, 0.0
-    for _, n, noise in engine.blocks(engine.TRUTH, 0, users):
-        part = plan.weights @ engine.expect(world, plan.doses, plan.frozen, n, noise)
-        count += part.shape[1]
-        total, square = total + part.sum(axis=1), square + (part**2).sum(axis=1)
-    mean = np.asarray(total / count)
-    variance = np.maximum(square / count - mean**2, 0)
-    return plan.read(world.channels, mean, np.sqrt(variance / count))
-
-
-def _sampled(world: World, users: int) -> Truth:
-    """One random order and its reverse per block; the error is that of a mean over blocks."""
-    n_channels, parts = len(world.channels), []
-    for index, (_, n, noise) in enumerate(engine.blocks(engine.TRUTH, 0, users)):
-        rng = np.random.default_rng([engine.TRUTH, index])
-        plan = sampled_plan(n_channels, world.reactive, rng)
-        values = engine.expect(world, plan.doses, plan.frozen, n, noise)
-        parts.append(plan.weights @ values.mean(axis=1))
-    each = np.array(parts)
-    error = each.std(axis=0, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else each[0] * np.nan
-    return plan.read(world.channels, each.mean(axis=0), error)
-
-
-def expected(world: World, doses: Floats, users: int) -> Floats:
-    """Expected conversions per unit under each row of doses, on the users of the truth."""
-    total, count = np.zeros(len(doses)), 0
-    frozen = np.zeros(len(doses), dtype=bool)
-    for _, n, noise in engine.blocks(engine.TRUTH, 0, world.whole(users)):
-        part = engine.expect(world, doses, frozen, n, noise)
-        total, count = total + part.sum(axis=1), count + part.shape[1]
-    return total / count

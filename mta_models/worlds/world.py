@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from mta_models.errors import ParameterError, UnknownChannelError
-from mta_models.ragged import Floats, Ints, Mask, Numbers
-from mta_models.worlds import engine
-from mta_models.worlds.engine import Noise, State
-
-if TYPE_CHECKING:
-    import polars as pl
-
-    from mta_models.worlds.simulation import Simulation
-    from mta_models.worlds.truth import Truth
+from mta_models.core.ragged import Floats
+from mta_models.worlds.interventions import expected, truth_of
+from mta_models.worlds.mechanism import Mechanism
+from mta_models.worlds.simulation import Simulation, simulate
+from mta_models.worlds.truth import Truth
 
 
-class World:
+class World(Mechanism):
     """The base of all worlds, and the world `randomised` itself: no mechanism misleads anybody.
 
     **Mechanism.** Every day t each user u meets each channel c at most once, by chance alone, and
@@ -62,29 +57,6 @@ class World:
     channels: ClassVar[tuple[str, ...]] = (
         *("Search", "Social", "Display", "Retargeting", "Email", "Affiliate"),
     )
-    days: ClassVar[int] = 90
-    repeatable: ClassVar[bool] = False
-    # Whether touchpoints cause touchpoints. Where not, direct effects are the removal effects.
-    reactive: ClassVar[bool] = False
-    group: ClassVar[int] = 1  # people who convert as one
-    unit: ClassVar[str] = "user"  # the column of the log whose journeys these are
-    truth_users: ClassVar[int] = 10 * engine.BLOCK
-
-    def __init__(self, *, n_users: int = 20_000, strength: float = 0.5, seed: int = 0) -> None:
-        for name, given, least in (("n_users", n_users, 1), ("seed", seed, 0)):
-            if not isinstance(given, int | np.integer) or given < least:
-                raise ParameterError(f"{name} must be a whole number >= {least}; got {given!r}")
-        if not 0 <= strength <= 1:
-            raise ParameterError(f"strength must lie between 0 and 1; got {strength!r}")
-        self.n_users, self.strength, self.seed = int(n_users), float(strength), int(seed)
-        self.tune()
-
-    # Hooks: what a world may change.
-
-    @property
-    def dial(self) -> float:
-        """The strength that mechanisms read."""
-        return self.strength
 
     def tune(self) -> None:
         """Set the parameters, each array of shape `(C,)` and in the order of `channels`."""
@@ -93,109 +65,6 @@ class World:
         self.costs = np.array([1.0, 0.5, 0.1, 0.4, 0.05, 0.3])  # of a touchpoint
         self.half_lives = np.full(6, 4.0)  # days
         self.base_rate = 0.0006  # conversions a day
-
-    def traits(self, noise: Noise, n: int) -> dict[str, Numbers]:
-        """What n people are born with, by name, each of shape `(n,)`."""
-        return {}
-
-    def begin(self, now: State) -> None:
-        """Set up `now.memory` before the first day."""
-
-    def move(self, now: State) -> None:
-        """Let what no channel causes move on, before today's touchpoints."""
-
-    def exposure(self, now: State) -> Numbers:
-        """Today's chance of each channel, `(C, n)`, or `(m, C, n)` if it depends on the past."""
-        return np.broadcast_to(self.rates.astype(np.float32)[:, None], (len(self.rates), now.n))
-
-    def remember(self, now: State, touched: Mask) -> None:
-        """Carry today's touchpoints, `(m, C, n)`, into the state."""
-        now.adstock *= self.kept_overnight[:, None]
-        now.adstock += touched
-
-    def pressure(self, now: State) -> Numbers:
-        """What each channel bears on people today, `(m, C, n)`: the adstock, in many worlds."""
-        return now.adstock
-
-    def base(self, now: State) -> Numbers:
-        """Today's chance to convert without any channel: a number, `(n,)` or `(m, n)`."""
-        return np.float32(self.base_rate)  # type: ignore[return-value]  # broadcasts as an array
-
-    def response(self, now: State) -> Numbers:
-        """What channels add to today's chance to convert, `(m, n)`."""
-        return self.weigh(self.pressure(now))
-
-    def hazard(self, now: State) -> Numbers:
-        """Today's chance to convert, `(m, n)`, for those who have not."""
-        return self.base(now) + self.response(now)
-
-    def close(self, now: State, converts: Mask) -> Mask | None:
-        """Touchpoints `(C, n)` between a decision made today, `(n,)`, and its conversion."""
-        return None
-
-    def lag(self, now: State) -> Ints | None:
-        """Days from a decision made today until its conversion is logged, `(n,)`; None: none."""
-        return None
-
-    def logged_share(self, day: int) -> float:
-        """The chance that a decision made today is logged before the log ends."""
-        return 1.0
-
-    def covariates(self, people: dict[str, Numbers], noise: Noise) -> dict[str, Numbers]:
-        """What the tracker knows of each user, by column, each of shape `(n,)`."""
-        return {}
-
-    def track(self, events: pl.DataFrame, users: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The events as a tracker logs them, and one row for each whom it knows to be there."""
-        return events, users
-
-    # What hooks are made of.
-
-    @property
-    def kept_overnight(self) -> Numbers:
-        """The part of a channel's adstock that the next day still has, `(C,)`."""
-        return np.exp2(-1 / self.half_lives).astype(np.float32)
-
-    def weigh(self, pressure: Numbers) -> Numbers:
-        """Σ_c effect_c (1 − 2^(−1/H_c)) pressure_c, shape `(m, n)`."""
-        weight = (self.effects * (1 - np.exp2(-1 / self.half_lives))).astype(np.float32)
-        added: Numbers = np.matmul(weight, pressure)
-        return added
-
-    def at(self, *channels: str) -> Any:
-        """The places of channels in `channels`: a number for one, a list for several."""
-        found = [self.channels.index(name) for name in channels]
-        return found[0] if len(found) == 1 else found
-
-    # What becomes of the hazard.
-
-    def expected_today(self, now: State) -> Floats:
-        """Expected conversions of each unit today, shape `(m, n_units)`."""
-        hazard = np.clip(self.hazard(now), 0, 1)
-        if self.repeatable:
-            return hazard * self.logged_share(now.day)
-        today: Floats = now.survival * hazard
-        now.survival -= today
-        return today * self.logged_share(now.day)
-
-    def convert_today(self, now: State) -> Mask:
-        """Who decides to convert today, shape `(n,)`, in a simulation (one intervention)."""
-        converts: Mask = now.uniform("conversion", now.n) < self.hazard(now)[0]
-        if not self.repeatable:
-            converts &= ~now.converted[0]
-        now.converted[0] |= converts
-        return converts
-
-    # What is asked of a world.
-
-    @property
-    def n_units(self) -> int:
-        """How many can convert: users, or accounts."""
-        return self.whole(self.n_users) // self.group
-
-    def whole(self, users: int) -> int:
-        """So many users, or as many more as make the last account whole."""
-        return -(-users // self.group) * self.group
 
     def simulate(
         self,
@@ -217,8 +86,6 @@ class World:
             UnknownChannelError: a channel is none of this world's.
             ParameterError: a dose is negative, or a test has fewer than four users.
         """
-        from mta_models.worlds.simulation import simulate
-
         return simulate(self, self.dose(doses or {}), tuple(lift_tests), n_test_users)
 
     def truth(self, *, users: int | None = None) -> Truth:
@@ -230,8 +97,6 @@ class World:
         Args:
             users: how many users to compute it on; None: 20,480. The error falls with its root.
         """
-        from mta_models.worlds.truth import truth_of
-
         return truth_of(self, users or self.truth_users).scaled(self.n_units)
 
     def expected(self, doses: Iterable[Iterable[float]], *, users: int | None = None) -> Floats:
@@ -247,46 +112,4 @@ class World:
         Raises:
             ParameterError: `doses` has another shape, or holds what is not a number >= 0.
         """
-        from mta_models.worlds.truth import expected
-
         return expected(self, self.check_doses(doses), users or self.truth_users) * self.n_units
-
-    def dose(self, doses: Mapping[str, float]) -> Floats:
-        """Doses by name as an array, shape `(1, C)`.
-
-        Raises:
-            UnknownChannelError: a channel is none of this world's.
-            ParameterError: a dose is not a number >= 0.
-        """
-        self.check_channels(doses)
-        return self.check_doses([[doses.get(name, 1.0) for name in self.channels]])
-
-    def check_channels(self, names: Iterable[str]) -> None:
-        """Refuse a channel that this world does not have."""
-        for name in names:
-            if name not in self.channels:
-                raise UnknownChannelError(
-                    f"the channels of {self.name} are {', '.join(self.channels)}; got {name!r}"
-                )
-
-    def check_doses(self, doses: Iterable[Iterable[float]]) -> Floats:
-        """Doses as an array of shape `(m, C)`, or an error."""
-        array = np.array(doses, dtype=np.float64)
-        if array.ndim != 2 or array.shape[1] != len(self.channels):
-            raise ParameterError(
-                f"doses must have the shape (m, {len(self.channels)}), one column for each channel "
-                f"of {self.name}; got {array.shape}"
-            )
-        if not (np.isfinite(array) & (array >= 0)).all():
-            raise ParameterError(f"every dose must be a finite number >= 0; got {array.tolist()}")
-        return array
-
-    def key(self) -> tuple[Any, ...]:
-        """What the truth depends on; add to it where a subclass has parameters of its own."""
-        return type(self), self.strength
-
-    def __repr__(self) -> str:
-        return (
-            f"World({self.name!r}, n_users={self.n_users}, strength={self.strength:g}, "
-            f"seed={self.seed})"
-        )

@@ -1,0 +1,1 @@
+"""Seconds and memory, beside what the same work takes at least."""

@@ -1,0 +1,262 @@
+"""What is measured, each in a fresh process: `python -m benchmarks.speed.jobs NAME '{"file": …}'`.
+
+A job prints one line of JSON: the seconds of its parts by name, and `answer`, numbers by which
+the two sides of a comparison are held against each other. Jobs called `plain_…` are yardsticks:
+the least that any program would have to do, in numpy, scipy or polars, with nothing checked.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+Told = dict[str, Any]
+
+
+class Watch:
+    """Seconds by name, each since the lap before."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Seconds since the lap before, or since the watch was made."""
+        now = time.perf_counter()
+        self.laps[name] = now - self._since
+        self._since = now
+
+    def again(self, name: str, work: Callable[[], Any], times: int = 3) -> Any:
+        """The mean of some runs after a first one that is not counted, which pays for imports."""
+        work()
+        start = time.perf_counter()
+        for _ in range(times):
+            answer = work()
+        self._since = time.perf_counter()
+        self.laps[name] = (self._since - start) / times
+        return answer
+
+
+def by_channel(attribution: Any) -> dict[str, float]:
+    return dict(zip(attribution.channels, attribution.credit.tolist(), strict=True))
+
+
+# From a file to credits, the whole process counted.
+
+
+def _load(file: str, example: bool = False) -> Any:
+    import mta_models as mta
+
+    if example:
+        return mta.read_paths(file, conversions="total_conversions", nulls="total_null")
+    return mta.read_paths(file, nulls="nulls")
+
+
+def rules(file: str) -> Told:
+    watch = Watch()
+    import mta_models as mta
+
+    models = [mta.FirstTouch(), mta.LastTouch(), mta.Linear()]
+    journeys_of = mta.read_paths
+    watch.lap("import")
+    journeys = journeys_of(file, nulls="nulls")
+    watch.lap("read")
+    credit = [model.fit_attribute(journeys) for model in models]
+    watch.lap("model")
+    answer = {
+        f"{type(model).__name__} {name}": amount
+        for model, given in zip(models, credit, strict=True)
+        for name, amount in by_channel(given).items()
+    }
+    return watch.laps | {"answer": answer}
+
+
+def markov(file: str, order: int) -> Told:
+    watch = Watch()
+    import mta_models as mta
+
+    model, journeys_of = mta.Markov(order=order), mta.read_paths
+    watch.lap("import")
+    journeys = journeys_of(file, nulls="nulls")
+    watch.lap("read")
+    credit = model.fit_attribute(journeys)
+    watch.lap("model")
+    return watch.laps | {"answer": by_channel(credit)}
+
+
+# Models alone, on journeys that are there already.
+
+
+def rules_alone(file: str) -> Told:
+    import mta_models as mta
+
+    journeys, watch = _load(file), Watch()
+    models = [mta.FirstTouch(), mta.LastTouch(), mta.Linear()]
+    credit = watch.again("model", lambda: [model.fit_attribute(journeys) for model in models])
+    return watch.laps | {"answer": by_channel(credit[-1])}
+
+
+def markov_alone(file: str, order: int) -> Told:
+    import mta_models as mta
+
+    journeys, model, watch = _load(file), mta.Markov(order=order), Watch()
+    watch.again("model", lambda: model.fit_attribute(journeys))
+    users = model.counts_.users
+    return watch.laps | {"answer": {"steps": len(users), "square": float((users**2).sum())}}
+
+
+def _journeys(n: int, n_channels: int, empty: float = 0.0) -> Any:
+    """Journeys made from the seed, in memory."""
+    import mta_models as mta
+    from benchmarks.data import SEED, flat_paths, outcomes
+
+    codes, offsets = flat_paths(n, n_channels, SEED, empty)
+    names = [f"c{i}" for i in range(n_channels)]
+    return mta.Journeys.from_arrays(
+        names, codes, offsets, *outcomes(codes, offsets, n_channels, SEED)
+    )
+
+
+def removal(n: int, n_channels: int, order: int) -> Told:
+    import scipy.sparse.linalg  # noqa: F401 (so that its import is not timed)
+
+    import mta_models as mta
+
+    journeys, model, watch = _journeys(n, n_channels), mta.Markov(order=order), Watch()
+    watch.again("model", lambda: model.fit(journeys))
+    answer = dict(zip(journeys.channels, model.removal_effect_.tolist(), strict=True))
+    return watch.laps | {"answer": answer, "states": len(model.states_)}
+
+
+def shapley_rate(n: int, n_channels: int) -> Told:
+    import mta_models as mta
+
+    journeys, watch = _journeys(n, n_channels, empty=0.02), Watch()
+    credit = mta.Shapley("rate").fit_attribute(journeys)
+    watch.lap("model")
+    return watch.laps | {"answer": by_channel(credit)}
+
+
+def shapley_conversions(n: int, n_channels: int) -> Told:
+    import mta_models as mta
+
+    journeys, watch = _journeys(n, n_channels), Watch()
+    credit = watch.again("model", lambda: mta.Shapley().fit_attribute(journeys))
+    return watch.laps | {"answer": by_channel(credit)}
+
+
+def _model(name: str) -> Any:
+    import mta_models as mta
+
+    return {"linear": mta.Linear(), "markov": mta.Markov(), "rate": mta.Shapley("rate")}[name]
+
+
+def fit(file: str, model: str, example: bool = False) -> Told:
+    journeys, watch = _load(file, example), Watch()
+    credit = watch.again("model", lambda: _model(model).fit_attribute(journeys), times=5)
+    return watch.laps | {"answer": by_channel(credit)}
+
+
+def bootstrap(file: str, model: str, example: bool = False) -> Told:
+    import mta_models as mta
+
+    journeys = _load(file, example)
+    _model(model).fit_attribute(journeys)  # imports are paid for, as in `fit`
+    watch = Watch()
+    drawn = mta.bootstrap(_model(model), journeys, n_draws=200, random_state=0)
+    watch.lap("model")
+    return watch.laps | {"answer": by_channel(drawn)}
+
+
+# Event logs.
+
+
+def events(file: str) -> Told:
+    import mta_models as mta
+
+    journeys = mta.read_events(
+        file, user="user", time="time", channel="channel", conversion="conversion"
+    )
+    timeline: Any = journeys.timeline
+    held = held_bytes(journeys) / max(1, journeys.n_touchpoints)
+    answer = {"users": timeline.n_users, "rows": len(timeline.codes) + journeys.total}
+    return {"held": held, "answer": answer}
+
+
+def _histories(n: int, n_channels: int, rate: float) -> Any:
+    """Journeys of n users over 60 days, some five touchpoints each, of whom `rate` convert."""
+    import numpy as np
+    import polars as pl
+
+    import mta_models as mta
+    from benchmarks.data import SEED
+
+    rng, days = np.random.default_rng(SEED), 60.0
+    user = rng.integers(0, n, 5 * n)
+    buyers = np.flatnonzero(rng.random(n) < rate)
+    code = np.concatenate([rng.integers(0, n_channels, 5 * n), np.full(len(buyers), n_channels)])
+    names = pl.Series([*(f"c{i}" for i in range(n_channels)), None], dtype=pl.String)
+    events = pl.DataFrame(
+        {
+            "user": np.concatenate([user, buyers]),
+            "time": days * rng.random(len(code)),
+            "channel": names.gather(code),
+            "conversion": (code == n_channels).astype(np.int8),
+        }
+    )
+    users = pl.DataFrame({"user": np.arange(n)})
+    observed = users.with_columns(start=pl.lit(0.0), end=pl.lit(days))
+    columns = {name: name for name in events.columns}
+    return mta.read_events(events, **columns, observed=observed)  # type: ignore[arg-type]  # names
+
+
+def time_model(n: int, n_channels: int, rate: float, model: str) -> Told:
+    """A model of when users convert; the answer is what its yardstick can give too."""
+    import numpy as np
+
+    import mta_models as mta
+    from mta_models.data.histories import histories_of
+
+    journeys = _histories(n, n_channels, rate)
+    watch = Watch()
+    getattr(mta, model)().fit_attribute(journeys)
+    watch.lap("model")
+    totals = histories_of(journeys).totals(np.full(n_channels, 7.0))
+    return watch.laps | {"answer": dict(zip(journeys.channels, totals.tolist(), strict=True))}
+
+
+def held_bytes(journeys: Any) -> int:
+    """Bytes of all that the journeys and their timeline keep, each array counted once.
+
+    Identifiers that are texts stay a polars series, and are counted as polars estimates them.
+    """
+    import numpy as np
+    import polars as pl
+
+    found: dict[int, int] = {}
+    for holder in (journeys, journeys.timeline):
+        for each in vars(holder).values() if holder is not None else ():
+            if isinstance(each, pl.Series):
+                found[id(each)] = int(each.estimated_size())
+                continue
+            if not isinstance(each, np.ndarray):
+                continue
+            while isinstance(each.base, np.ndarray):
+                each = each.base
+            found[each.__array_interface__["data"][0]] = each.nbytes
+    return sum(found.values())
+
+
+def main() -> None:
+    from benchmarks.speed import yardsticks
+
+    name, arguments = sys.argv[1], json.loads(sys.argv[2])
+    job = getattr(yardsticks if name.startswith("plain_") else sys.modules[__name__], name)
+    print(json.dumps(job(**arguments)))
+
+
+if __name__ == "__main__":
+    main()

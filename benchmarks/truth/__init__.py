@@ -1,0 +1,1 @@
+"""Models on logs whose truth is known: suites, runs, tables and figures."""

@@ -1,0 +1,327 @@
+"""Tables and figures from the committed rows: `python -m benchmarks.truth.report [--check]`.
+
+Writes what stands between the markers of README.md and benchmarks/README.md, and the figures.
+`--check` writes nothing and fails if any of it is not what the rows say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.truth import figures, lift_tests
+from benchmarks.truth import report_tables as tables
+from benchmarks.truth.suites import LAGGED
+from benchmarks.truth.text import replaced
+from mta_models.benchmark import CONTROLS, Results
+from mta_models.benchmark import rows as benchmark_rows
+
+HERE = Path(__file__).resolve().parents[1]
+ROOT = HERE.parent
+MARKERS = "truth"
+# For the README: worlds that differ in what misleads, and models that people know.
+_WORLDS = (
+    *("randomised", "intent", "bursts", "suppression", "retargeting", "upstream", "null_channel"),
+    *("harmful_channel", "organic", "rare", "b2b", "everything"),
+)
+_MODELS = (
+    *("FirstTouch", "LastTouch", "Linear", "Markov", "Shapley", "SimpleProbabilistic"),
+    *("Hazard", "Logistic", "SelfControlled", LAGGED),
+)
+_INCREMENTAL = ("LastTouch", "Hazard", "Logistic", "SelfControlled", LAGGED)
+_LARGE = tuple(model for model in _INCREMENTAL if model != "Logistic")
+_LEGEND = (
+    "**Bold**: no other model is clearly better there. *Italic*: clearly worse than Uniform. "
+    "Clearly: the 95 % bootstrap interval of the paired difference over seeds leaves out 0."
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """The committed rows, and the texts that they give.
+
+    Attributes:
+        folder: of the CSV files.
+    """
+
+    folder: Path = HERE / "results"
+
+    def results(self, suite: str) -> Results:
+        """The rows of a suite; none if it was not run."""
+        return Results(benchmark_rows.read(self.folder / f"{suite}.csv"))
+
+    @cached_property
+    def main(self) -> tables.Main:
+        """The main suite."""
+        return tables.Main(self.results("main"))
+
+    def described(self, results: Results) -> str:
+        """Seeds, users and versions."""
+        numbers = results.table
+        seeds = numbers.group_by("world", "strength", "n_users").agg(pl.col("seed").n_unique())
+        least, most = seeds["seed"].min(), seeds["seed"].max()
+        users = ", ".join(f"{n:,}" for n in numbers["n_users"].unique().sort())
+        versions = " and ".join(numbers["versions"].unique().sort())
+        n_seeds = f"{least} seeds" if least == most else f"{least} to {most} seeds"
+        return f"{n_seeds}{_with_fewer(numbers)}, {users} users a log; {versions}"
+
+    def short(self) -> str:
+        """For the README."""
+        main = self.main
+        worlds = [world for world in _WORLDS if world in main.worlds]
+        models = [model for model in _MODELS if model in main.models]
+        return "\n\n".join(
+            (
+                f"Percent of credit on the wrong channel. {self.described(main.results)}.",
+                _LEGEND,
+                tables.share_errors(main, worlds, models),
+                self.verdict(),
+                "![Share error by model and world](benchmarks/results/error.svg)",
+            )
+        )
+
+    def verdict(self) -> str:
+        """What the whole table comes to, in numbers, with the worlds that are lost named."""
+        main = self.main
+        lost = [world for world in main.worlds if not self._beaters(world)]
+        wins = {
+            model: sum(model in self._beaters(world) for world in main.worlds)
+            for model in main.models
+        }
+        most = max(wins.values())
+        leaders = " and ".join(tables.short(model) for model, n in wins.items() if n == most)
+        others = {model: n for model, n in wins.items() if model not in _INCREMENTAL[1:]}
+        rule = max(others, key=lambda model: others[model])
+        without = sum(not set(self._beaters(world)) & others.keys() for world in main.worlds)
+        said = [
+            f"In {len(lost)} of {len(main.worlds)} worlds no model is clearly better than Uniform, "
+            f"which gives every channel the same: {', '.join(lost) or 'none'}. Without the models "
+            f"of when users convert that would be {without}. Most often clearly better: {leaders}, "
+            f"in {most} worlds; {tables.short(rule)} is first among rules, removal effects and "
+            f"Shapley values, in {others[rule]}."
+        ]
+        for model in _INCREMENTAL[1:]:
+            if model in main.models:
+                worse = [w for w in main.worlds if self._loses(w, model)]
+                said.append(
+                    f"{tables.short(model)} is clearly worse than last touch in "
+                    f"{', '.join(worse) or 'none'}."
+                )
+        return " ".join(said)
+
+    def _loses(self, world: str, model: str) -> bool:
+        """Whether last touch is clearly better."""
+        return self._against_last.get((world, model), (0.0, 0.0))[0] > 0
+
+    @cached_property
+    def _against_last(self) -> dict[tuple[str, str], tuple[float, float]]:
+        return tables.intervals(self.main.results, "LastTouch")
+
+    def _beaters(self, world: str) -> list[str]:
+        """The models clearly better than Uniform."""
+        apart = self.main.against_uniform
+        return [m for m in self.main.models if apart.get((world, m), (0.0, 0.0))[1] < 0]
+
+    def full(self) -> str:
+        """For benchmarks/README.md."""
+        main = self.main
+        than = "LastTouch"
+        others = [model for model in (*main.models, "Uniform") if model != than]
+        half = len(others) // 2
+        parts = [
+            "### Share error",
+            f"Percent of credit on the wrong channel. {self.described(main.results)}. {_LEGEND} "
+            "The last three columns are controls.",
+            tables.share_errors(main, main.worlds, main.models),
+            self.verdict(),
+            "![Share error by model and world](results/error.svg)",
+            "### Models",
+            "Numbers of worlds in which a model is clearly better or worse than Uniform; the three "
+            "worlds in which it is furthest behind Uniform, in points of share error; medians over "
+            "worlds and seeds of all credit per conversion that channels caused, of budget regret, "
+            "of the seconds of one fit and its credits, and of the memory allocated meanwhile.",
+            tables.models_table(main),
+            f"### Differences to {tables.short(than).lower()}",
+            "In points of share error, with 95 % bootstrap intervals of the paired difference over "
+            "seeds; below 0 is better than last touch.",
+            tables.differences(main, than, others[:half]),
+            tables.differences(main, than, others[half:]),
+            "### Budget regret",
+            "Percent of conversions lost by moving the budget by a model's credit instead of the "
+            "true marginal effects.",
+            tables.regrets(main),
+            "### Against what a model estimates",
+            "Share error of removal effects against Shapley values of the truth, as above, and "
+            "against what removing each channel costs.",
+            tables.own_estimand(main),
+            *self._large(),
+            *self._evidence(),
+            *self._dials(),
+            *self._intervals(),
+            *self._lift_tests(),
+            *self._rivals(),
+            *self._failures(),
+        ]
+        return "\n\n".join(parts)
+
+    def _large(self) -> list[str]:
+        large = self.results("large")
+        if not large.rows:
+            return []
+        return [
+            "### Some thousands of conversions",
+            f"{self.described(large)}. Medians over seeds, in percent: share error / credit to "
+            "channels without effect, of all conversions / error of the baseline, of the baseline.",
+            tables.goals(large, _LARGE),
+        ]
+
+    def _evidence(self) -> list[str]:
+        evidence = self.results("evidence")
+        if not evidence.rows:
+            return []
+        main = tables.Main(evidence)
+        return [
+            "### Doubly robust",
+            f"Share error beside the other incremental models. {self.described(evidence)}. "
+            "Some points are chance. [evidence.md](evidence.md) has what else was tried.",
+            tables.share_errors(main, main.worlds, main.models),
+        ]
+
+    def _dials(self) -> list[str]:
+        found = []
+        strength, size = self.results("strength"), self.results("size")
+        if strength.rows:
+            found += [
+                "### Strength",
+                f"Share error as the mechanism grows. {self.described(strength)}.",
+                "![Share error against strength](results/strength.svg)",
+                tables.along(strength, "strength", lambda x: f"{x:g}"),
+            ]
+        if size.rows:
+            found += [
+                "### Data",
+                f"Share error, seconds and memory as the log grows. {self.described(size)}.",
+                "![Share error against users](results/size.svg)",
+                tables.along(size, "n_users", lambda x: f"{x:,}"),
+                "![Seconds and memory against users](results/cost.svg)",
+            ]
+        return found
+
+    def _intervals(self) -> list[str]:
+        results = self.results("intervals")
+        if not results.rows:
+            return []
+        draws = results.table.filter(~pl.col("model").is_in(CONTROLS))["draws"].max()
+        return [
+            "### Intervals",
+            "Percent of channels and baselines whose interval (of a bootstrap, or the model's own) "
+            "holds the truth, mean "
+            "width and Winkler score per true conversion. "
+            f"{self.described(results)}; {draws} draws.",
+            "![How often intervals hold the truth](results/coverage.svg)",
+            tables.coverages(results),
+        ]
+
+    def _lift_tests(self) -> list[str]:
+        found = lift_tests.read()
+        if not found:
+            return []
+        seeds = ", ".join(dict.fromkeys(line["seed"] for line in found))
+        return [
+            "### Lift tests",
+            "`BayesianHazard` in `intent` at strength 1, 40,000 users, without and with two lift "
+            "tests of as many users (`python -m benchmarks.truth.lift_tests`); "
+            f"seeds {seeds}, on which no prior was tuned. Means: share error, error of the "
+            "baseline (of all conversions), channels whose 90 % interval holds the truth, mean "
+            "width of these intervals (of all conversions), CPU seconds of a fit and its credit.",
+            tables.lift_tests(found),
+        ]
+
+    def _rivals(self) -> list[str]:
+        results = self.results("rivals")
+        if not results.rows:
+            return []
+        return [
+            "### Rivals",
+            "Share error on the same journeys, ours first; medians of seconds and MB of a fit, "
+            "which for rivals are those of a process of its own, its imports and the reading of "
+            f"the file included. {self.described(results)}. Rules are left out: they are the same "
+            "everywhere.",
+            tables.rivals(results),
+        ]
+
+    def _failures(self) -> list[str]:
+        both = [*self.main.results.rows, *self.results("rivals").rows]
+        found = tables.failures(Results(both))
+        return ["### Without an answer", found] if found else []
+
+    def texts(self) -> dict[Path, str]:
+        """Each file as it must be."""
+        parts = {ROOT / "README.md": self.short(), HERE / "README.md": self.full()}
+        return {
+            file: replaced(file.read_text(encoding="utf-8"), MARKERS, text)
+            for file, text in parts.items()
+        }
+
+    def stale(self) -> list[str]:
+        """Files that are not what the rows say."""
+        found = [
+            file.name if file.parent == ROOT else f"benchmarks/{file.name}"
+            for file, text in self.texts().items()
+            if file.read_text(encoding="utf-8") != text
+        ]
+        for name, (suite, _) in figures.FIGURES.items():
+            rows = self.folder / f"{suite}.csv"
+            figure = self.folder / f"{name}.svg"
+            if rows.exists() and figures.drawn_from(figure) != figures.digest(rows):
+                found.append(f"results/{figure.name}")
+        return found
+
+    def write(self) -> None:
+        """Texts and figures."""
+        for file, text in self.texts().items():
+            file.write_text(text, encoding="utf-8")
+        for name, (suite, draw) in figures.FIGURES.items():
+            rows = self.folder / f"{suite}.csv"
+            if rows.exists():
+                figures.write(draw(self.results(suite)), self.folder / f"{name}.svg", rows)
+
+
+def _with_fewer(numbers: pl.DataFrame) -> str:
+    """The models that met fewer logs of some world than others did, with their seeds."""
+    seeds = numbers.group_by("model", "world", "strength", "n_users", maintain_order=True).agg(
+        pl.col("seed").n_unique()
+    )
+    found = seeds.group_by("model", maintain_order=True).agg(
+        pl.col("seed").min().alias("least"), pl.col("seed").max().alias("most")
+    )
+    few = found.filter(pl.col("least") < found["least"].max())
+    said = [
+        f"{tables.short(name)} {least}" + (f" to {most}" if most > least else "")
+        for name, least, most in few.iter_rows()
+    ]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write, or check."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.truth.report", description=__doc__)
+    options.add_argument("--check", action="store_true", help="only say what is stale")
+    report = Report()
+    if not options.parse_args(arguments).check:
+        report.write()
+        return 0
+    stale = report.stale()
+    if stale:
+        print(f"stale: {', '.join(stale)}. Run python -m benchmarks.truth.report", file=sys.stderr)
+    return int(bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

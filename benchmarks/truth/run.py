@@ -1,0 +1,75 @@
+"""Run the committed suites: `python -m benchmarks.truth.run [SUITE …]`.
+
+Rows are added to results/SUITE.csv as they come; what is there already is not run again. Truths
+are kept in .cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.truth.suites import SUITES, Committed
+from mta_models import benchmark
+
+HERE = Path(__file__).resolve().parents[1]
+RESULTS = HERE / "results"
+_EVERY = 60.0  # seconds between two lines of progress
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.truth.run", description=__doc__)
+    add = options.add_argument
+    add("suites", nargs="*", help=f"of {', '.join(SUITES)}; none: all")
+    add("--seeds", type=int, help="the first so many only")
+    add("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
+    add("--results", type=Path, default=RESULTS, help="the folder of the CSV files")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run each suite, in passes of ever more seeds."""
+    options = parser().parse_args(arguments)
+    unknown = [name for name in options.suites if name not in SUITES]
+    if unknown:
+        parser().error(f"there is no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
+    options.results.mkdir(parents=True, exist_ok=True)
+    for name in options.suites or SUITES:
+        run(SUITES[name], options)
+    return 0
+
+
+def run(committed: Committed, options: argparse.Namespace) -> None:
+    """All passes of a suite, to its file."""
+    last = options.seeds or committed.passes[-1]
+    for seeds in (*(n for n in committed.passes if n < last), last):
+        print(f"{committed.name}: {seeds} seeds", file=sys.stderr, flush=True)
+        benchmark.run(
+            committed.up_to(seeds),
+            out=options.results / f"{committed.name}.csv",
+            jobs=options.jobs,
+            progress=_Progress(),
+            cache=HERE / ".cache" / "truths",
+        )
+
+
+class _Progress:
+    def __init__(self) -> None:
+        self.start = self.said = time.monotonic()
+
+    def __call__(self, done: int, of: int) -> None:
+        now = time.monotonic()
+        if now - self.said >= _EVERY or done == of:
+            self.said = now
+            print(
+                f"  {done:,} of {of:,} logs, {now - self.start:.0f} s", file=sys.stderr, flush=True
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""Several models on the same journeys: where they agree, and what each one's credit means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.attribution import BASELINE, Attribution
+from mta_models.core.ragged import Floats
+from mta_models.data.journeys import Journeys
+from mta_models.errors import JourneyError, ParameterError
+from mta_models.models.base import AttributionModel
+from mta_models.models.names import distinct, label_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+    from mta_models.analysis.forward_validation import ForwardValidation
+
+USUAL_MODELS = (
+    "FirstTouch",
+    "LastTouch",
+    "Linear",
+    "PositionBased",
+    "TimeDecay",
+    "Markov",
+    "Shapley",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What several models credit on the same journeys.
+
+    Columns of credit with different estimands answer different questions: that they differ is
+    not by itself an error of any of them. `estimands` says which is which.
+
+    Attributes:
+        attributions: by label, in the order the models were given. The label is the model's repr
+            without empty brackets: `"LastTouch"`, `"Markov(order=2)"`.
+        refusals: by label, why a model that was asked for has no column; see `compare`.
+        validation: how well its incremental models foretold the last third of the log, if that
+            was asked for; see `validate_forward`.
+
+    Example:
+        >>> from mta_models import Journeys, compare
+        >>> journeys = Journeys.from_paths([["Search", "Email"], []], conversions=[4, 1])
+        >>> compare(["FirstTouch", "Linear"], journeys).to_frame()
+                    FirstTouch  Linear
+        channel
+        Email              0.0     2.0
+        Search             4.0     2.0
+        (baseline)         1.0     1.0
+    """
+
+    attributions: Mapping[str, Attribution]
+    refusals: Mapping[str, str] = field(default_factory=dict)
+    validation: ForwardValidation | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels, in the journeys' order."""
+        return self._first.channels
+
+    @property
+    def of(self) -> str:
+        """What is credited: `"conversions"` or `"value"`."""
+        return self._first.of
+
+    @property
+    def total(self) -> float:
+        """What there was to credit, the same for every model."""
+        return self._first.total
+
+    @property
+    def estimands(self) -> dict[str, str]:
+        """What each model's credit estimates, by label."""
+        return {label: each.estimand for label, each in self.attributions.items()}
+
+    @property
+    def credit(self) -> Floats:
+        """Shape `(n_channels, n_models)`."""
+        return np.column_stack([each.credit for each in self.attributions.values()])
+
+    @property
+    def share(self) -> Floats:
+        """Each channel's part of the model's credit, shape `(n_channels, n_models)`."""
+        return np.column_stack([each.share for each in self.attributions.values()])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Credit, channel × model, with the baseline as last row: each column sums to `total`."""
+        import pandas as pd
+
+        return pd.DataFrame(self._credits()).set_index("channel")
+
+    def to_polars(self) -> pl.DataFrame:
+        """As `to_frame`, as a polars table."""
+        import polars as pl
+
+        return pl.DataFrame(self._credits())
+
+    def shares(self) -> pd.DataFrame:
+        """Share of credit, channel × model; each column sums to 1, the baseline is left out."""
+        import pandas as pd
+
+        return pd.DataFrame(self.share, index=self._index(), columns=list(self.attributions))
+
+    def long(self) -> pl.DataFrame:
+        """One row per model and channel, with a row for its baseline; what `--out` writes.
+
+        Columns: `model`, `estimand`, `of`, `channel`, `credit`, `share` (missing for the
+        baseline), and `lower` and `upper`, the bounds of the 95% interval, where a model has draws.
+        """
+        import polars as pl
+
+        tables = [
+            each.to_polars().select(
+                pl.lit(label).alias("model"),
+                pl.lit(each.estimand).alias("estimand"),
+                pl.lit(each.of).alias("of"),
+                pl.all(),
+            )
+            for label, each in self.attributions.items()
+        ]
+        return pl.concat(tables, how="diagonal")
+
+    @property
+    def _first(self) -> Attribution:
+        return next(iter(self.attributions.values()))
+
+    def _index(self) -> pd.Index[str]:
+        import pandas as pd
+
+        return pd.Index(self.channels, name="channel")
+
+    def _credits(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {"channel": [*self.channels, BASELINE]}
+        for label, each in self.attributions.items():
+            columns[label] = np.append(each.credit, each.baseline)
+        return columns
+
+
+def compare(
+    models: Iterable[AttributionModel | type[AttributionModel] | str],
+    journeys: Journeys,
+    *,
+    of: str = "conversions",
+    skip_refused: bool = False,
+    validate: bool = False,
+) -> Comparison:
+    """Fit each model on the journeys and credit the same journeys with each.
+
+    Args:
+        models: models, their classes, or their names (`"Markov"`, `"Markov(order=2)"`); the
+            models handed in stay unfitted.
+        journeys: at least one conversion among them.
+        of: `"conversions"`, or `"value"` for revenue.
+        skip_refused: what becomes of a model that these journeys cannot serve (one that needs
+            times, say). False: its error is raised. True: its reason is kept in `refusals`, and
+            the others are compared.
+        validate: whether to fit the incremental models again on the first two thirds of the log
+            and score what they foretell of the rest, as `validation`. To predict well is not to
+            be causal: read `validate_forward` first.
+
+    Raises:
+        ParameterError: no model, two that are equal, an unknown name, or `validate` without an
+            incremental model.
+        JourneyError: the journeys lack what a model needs or, with `skip_refused`, what every
+            model needs.
+    """
+    asked = {label_of(model): model for model in distinct(models)}
+    journeys.outcome(of)  # values that are missing are missing for all: no model's refusal
+    attributions: dict[str, Attribution] = {}
+    refusals: dict[str, JourneyError] = {}
+    for label, model in asked.items():
+        try:
+            attributions[label] = model.fit_attribute(journeys, of=of)
+        except JourneyError as refusal:
+            if not skip_refused:
+                raise
+            refusals[label] = refusal
+    if not attributions:
+        raise next(iter(refusals.values()))
+    reasons = {label: str(why) for label, why in refusals.items()}
+    validation = None
+    if validate:
+        validation = _validated([asked[label] for label in attributions], journeys, skip_refused)
+    return Comparison(attributions, reasons, validation)
+
+
+def _validated(
+    models: list[AttributionModel], journeys: Journeys, skip_refused: bool
+) -> ForwardValidation:
+    from mta_models.analysis.forward_validation import validate_forward
+    from mta_models.models.incremental.base import TimedModel
+
+    timed = [model for model in models if isinstance(model, TimedModel)]
+    if not timed:
+        raise ParameterError(
+            "there must be an incremental model to validate, such as Hazard; got "
+            f"{', '.join(label_of(model) for model in models)}. Add one, or leave `validate` out"
+        )
+    return validate_forward(timed, journeys, skip_refused=skip_refused)

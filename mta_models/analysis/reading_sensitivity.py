@@ -1,0 +1,187 @@
+"""How far the reading of a log moves credit, before any model has its say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.attribution import BASELINE, Attribution
+from mta_models.core.durations import as_days
+from mta_models.core.ragged import Floats
+from mta_models.errors import ParameterError
+from mta_models.models.base import AttributionModel
+from mta_models.models.names import as_model
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    import pandas as pd
+    import polars as pl
+
+    Duration = str | timedelta
+
+# What of `read_events` names columns and so must be among those read once for all settings.
+_COLUMNS = ("user", "time", "channel", "conversion", "value", "cost", "event_id", "order")
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """One model's credit under several readings of the same log.
+
+    Attributes:
+        attributions: by `(lookback, session)` as they were given, in that order; None: unlimited
+            lookback, no sessions. Conversions are the same under all of them.
+    """
+
+    attributions: Mapping[tuple[Duration | None, Duration | None], Attribution]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of the log."""
+        return self._all[0].channels
+
+    @property
+    def share(self) -> Floats:
+        """Shape `(n_channels, n_settings)`, each channel's part of the credit in each setting."""
+        return np.column_stack([each.share for each in self._all])
+
+    @property
+    def largest_move(self) -> float:
+        """The largest part of all credit that changes channel between two of the settings.
+
+        The total-variation distance between shares, between 0 and 1; settings in which no channel
+        has credit are left out. NaN where that leaves none.
+        """
+        share = self.share[:, ~np.isnan(self.share).any(axis=0)]
+        moves = [float(np.abs(share - each[:, None]).sum(axis=0).max()) / 2 for each in share.T]
+        return max(moves, default=float("nan"))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per setting and channel, with a row for its baseline; credits sum to `total`.
+
+        Columns: `lookback` (`"unlimited"` for None), `session` (`"none"` for None), `channel`,
+        `credit` and `share` (missing for the baseline). `pivot_table("credit", "channel",
+        ["lookback", "session"])` of it has a column per setting.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self._columns())
+
+    def to_polars(self) -> pl.DataFrame:
+        """As `to_frame`, as a polars table."""
+        import polars as pl
+
+        return pl.DataFrame(self._columns(), nan_to_null=True)
+
+    @property
+    def _all(self) -> list[Attribution]:
+        return list(self.attributions.values())
+
+    def _columns(self) -> dict[str, Any]:
+        rows = len(self.channels) + 1
+        words = [
+            ("unlimited" if lookback is None else str(lookback), str(session or "none"))
+            for lookback, session in self.attributions
+        ]
+        return {
+            "lookback": [lookback for lookback, _ in words for _ in range(rows)],
+            "session": [session for _, session in words for _ in range(rows)],
+            "channel": [*self.channels, BASELINE] * len(words),
+            "credit": np.concatenate([np.append(each.credit, each.baseline) for each in self._all]),
+            "share": np.concatenate([np.append(each.share, np.nan) for each in self._all]),
+        }
+
+
+def sensitivity(
+    model: AttributionModel | type[AttributionModel] | str,
+    source: Any,
+    *,
+    lookbacks: Sequence[Duration | None] = ("7d", "30d", "90d", None),
+    sessions: Sequence[Duration | None] = (None, "30min"),
+    of: str = "conversions",
+    **reading: Any,
+) -> Sensitivity:
+    """Credit of one model under every combination of lookback and session setting.
+
+    How long a touchpoint counts, and when two are one, are decided when a log is read, often
+    without being said; they can move credit more than the choice of a model does. The model is
+    fitted anew on each reading. A file is read once.
+
+    Args:
+        model: a model, its class or its name; it is left as it is.
+        source: an event log, as for `read_events`.
+        lookbacks: as `lookback` of `read_events`; None: unlimited.
+        sessions: as `session` of `read_events`; None: every touchpoint counts.
+        of: `"conversions"`, or `"value"` for revenue.
+        **reading: the other arguments of `read_events`: `user`, `time`, `channel` and
+            `conversion` must be there.
+
+    Raises:
+        ParameterError: no setting, one that stands twice, or not a duration.
+        JourneyError: as `read_events` and the model.
+
+    Example:
+        >>> import polars as pl
+        >>> from mta_models import sensitivity
+        >>> log = pl.DataFrame({
+        ...     "who": ["a", "a", "b"],
+        ...     "day": [0, 20, 20],
+        ...     "channel": ["TV", "Search", "Search"],
+        ...     "bought": [0, 1, 1],
+        ... })
+        >>> columns = {"user": "who", "time": "day", "channel": "channel", "conversion": "bought"}
+        >>> settings = {"lookbacks": ["7d", None], "sessions": [None]}
+        >>> found = sensitivity("FirstTouch", log, **settings, **columns)
+        >>> found.to_frame()[["lookback", "channel", "credit"]]
+            lookback     channel  credit
+        0         7d      Search     2.0
+        1         7d          TV     0.0
+        2         7d  (baseline)     0.0
+        3  unlimited      Search     1.0
+        4  unlimited          TV     1.0
+        5  unlimited  (baseline)     0.0
+        >>> found.largest_move
+        0.5
+    """
+    from mta_models.sources.events.reading import read_events
+
+    _check_settings("lookbacks", lookbacks)
+    _check_settings("sessions", sessions)
+    wrong = next((name for name in ("lookback", "session") if name in reading), None)
+    if wrong is not None:
+        raise ParameterError(f"sensitivity takes {wrong}s=, a list of settings; got {wrong}=")
+    made = as_model(model)
+    log = _read_once(source, reading)
+    attributions = {
+        (lookback, session): made.fit_attribute(
+            read_events(log, lookback=lookback, session=session, **reading), of=of
+        )
+        for lookback, session in product(lookbacks, sessions)
+    }
+    return Sensitivity(attributions)
+
+
+def _check_settings(name: str, settings: Sequence[Duration | None]) -> None:
+    if isinstance(settings, str) or not len(settings):
+        raise ParameterError(
+            f'`{name}` must be a list of settings, as ["30d", None]; got {settings!r}'
+        )
+    days = [None if each is None else as_days(each, name) for each in settings]
+    if len(set(days)) < len(days):
+        raise ParameterError(f"`{name}` must differ; got {settings!r}. Drop one of the equal ones")
+
+
+def _read_once(source: Any, reading: Mapping[str, Any]) -> Any:
+    """The columns needed, in memory; a database table is asked for each setting."""
+    if type(source).__module__.partition(".")[0] == "ibis":
+        return source
+    from mta_models.sources import tables
+
+    columns = [reading[name] for name in _COLUMNS if reading.get(name) is not None]
+    if reading.get("interaction") is not None:
+        columns.append(reading["interaction"][0])
+    return tables.collect(tables.open_table(source, columns), source)

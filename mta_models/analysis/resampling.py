@@ -1,0 +1,299 @@
+"""Bootstrap: how far any model's credit would have moved with other users of the same kind.
+
+Nothing is rebuilt. Users that cannot be told apart (same journeys, same outcomes) form a cell, a
+draw is how often each cell's users were picked, and a model answers for the outcomes that follow.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.attribution import Attribution, check_adds_up
+from mta_models.core.ragged import Floats, Ints, Numbers, first_occurrence, group_equal, keep, owner
+from mta_models.data.journeys import Journeys
+from mta_models.errors import InvariantError, JourneyError, MTAWarning, ParameterError
+from mta_models.models.base import AttributionModel, clone
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Finish = Callable[[Floats], tuple[Floats, float]]
+
+# Picks held at once while drawing, 16 MB.
+_AT_ONCE = 1 << 21
+# A binomial number costs about as much as this many picks of single users.
+_FAT = 8
+_TOLERANCE = 1e-8
+
+
+def bootstrap(
+    model: AttributionModel,
+    journeys: Journeys,
+    *,
+    n_draws: int = 200,
+    random_state: int | np.random.Generator | None = None,
+    of: str = "conversions",
+) -> Attribution:
+    """The attribution of `model` with draws of credit and baseline under resampled users.
+
+    As many users as there are, are drawn with replacement, and the model is fitted and asked again.
+    Where the journeys know their users (event logs) a user's journeys are drawn together; else
+    every row stands for `conversions + nulls` users, who are drawn one by one. A draw in which
+    nobody converts has nothing to credit: its credits and baseline are 0, and it is kept, since
+    leaving it out would narrow the interval.
+
+    The interval says how far chance in who was observed moves the result. It knows nothing of
+    what a model gets wrong for everyone. Estimand and assumptions stay those of the model; users
+    are taken to be independent of each other.
+
+    Source: Efron 1979, Annals of Statistics 7(1):1–26; drawing whole users is the cluster
+    bootstrap of Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
+
+    Args:
+        model: any model, fitted or not; it is left as it is.
+        journeys: what to resample. Counts must be whole where there are no `users`.
+        n_draws: draws, >= 1. A 95% interval wants 200 or more.
+        random_state: seed or `numpy.random.Generator`.
+        of: `"conversions"`, or `"value"` for revenue.
+
+    Returns:
+        The point estimate on the journeys themselves, with `draws` of shape
+        `(n_draws, n_channels)` and `baseline_draws` of shape `(n_draws,)`; a draw sums to its own
+        total. A model's own posterior draws are replaced.
+
+    Raises:
+        ParameterError: `n_draws` is not a whole number >= 1.
+        JourneyError: a count is not whole and the journeys have no users; or as `model.fit`.
+
+    Example:
+        >>> from mta_models import Journeys, LastTouch, bootstrap
+        >>> paths = [["Search", "Email"], ["Search"], []]
+        >>> journeys = Journeys.from_paths(paths, conversions=[40, 20, 5], nulls=[100, 300, 900])
+        >>> bootstrap(LastTouch(), journeys, random_state=0).to_frame().round(1)
+              channel  credit  share  lower  upper
+        0       Email    40.0    0.7   27.0   52.0
+        1      Search    20.0    0.3   11.0   28.0
+        2  (baseline)     5.0    NaN    1.0   10.0
+    """
+    if isinstance(n_draws, bool) or not isinstance(n_draws, int | np.integer) or n_draws < 1:
+        raise ParameterError(f"n_draws must be a whole number >= 1; got {n_draws!r}")
+    fitted = clone(model)
+    seen: set[type[Warning]] = set()
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        point = fitted.fit_attribute(journeys, of=of)
+    for each in log:
+        seen.add(each.category)
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    plan = _plan(fitted, journeys, of)
+    rng = np.random.default_rng(random_state)
+    draws, baselines = _draws(plan, _drawer(plan.size, rng), int(n_draws), seen)
+    return replace(point, draws=draws, baseline_draws=baselines)
+
+
+def _draws(
+    plan: _Plan, draw: Callable[[int], Floats], n_draws: int, seen: set[type[Warning]]
+) -> tuple[Floats, Floats]:
+    """All draws; what some of them warn of and the point estimate did not is said once."""
+    credits_, baselines, said = [], np.empty(n_draws), []
+    step = max(1, _AT_ONCE // max(len(plan.size), 1))
+    with warnings.catch_warnings(record=True) as log:
+        warnings.simplefilter("always")
+        for i in range(n_draws):
+            if i % step == 0:
+                picked = draw(min(step, n_draws - i))
+            before = len(log)
+            try:
+                credit, baselines[i] = plan.answer(picked[i % step])
+            except (JourneyError, ParameterError) as error:
+                raise JourneyError(
+                    f"every draw must be one the model can be fitted on; draw {i} is not: {error}. "
+                    "There may be too few users for a bootstrap of this model"
+                ) from error
+            credits_.append(credit)
+            said += [(i, each) for each in log[before:] if each.category not in seen]
+    for category in {each.category for _, each in said}:
+        of_it = [(i, each) for i, each in said if each.category is category]
+        count, first = len({i for i, _ in of_it}), of_it[0][1].message
+        kind = category if issubclass(category, MTAWarning) else MTAWarning
+        warnings.warn(f"in {count} of {n_draws} draws: {first}", kind, stacklevel=3)
+    return np.array(credits_), baselines
+
+
+# Users, cells and draws.
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a draw is drawn from, and what it gives.
+
+    Attributes:
+        size: shape `(n_cells,)`, users that cannot be told apart.
+        cell: shape `(n_units,)`, the cell of each unit: of each user, or of each non-zero
+            conversions and then nulls entry of the rows.
+        to_amounts: shape `(n_amounts, n_cells)`, what one pick of each cell adds to the amounts
+            that a draw is judged by.
+        finish: from a draw's amounts, shape `(n_amounts,)`, to its credit and baseline.
+    """
+
+    size: Ints
+    cell: Ints
+    to_amounts: csr_array[Any]
+    finish: Finish
+
+    def answer(self, picked: Floats) -> tuple[Floats, float]:
+        """Credit and baseline, given how often each cell was picked, shape `(n_cells,)`."""
+        return self.finish(self.to_amounts @ picked)
+
+
+def _plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
+    """The plan for a fitted model."""
+    if model._splits_rows():
+        return _split_plan(model, journeys, of)
+    group, paths = np.arange(journeys.n_journeys), journeys
+    if model._reads_paths_only():
+        paths = _as_sets(journeys) if model._reads_sets_only() else journeys
+        group, leader = group_equal(paths.codes, paths.offsets)
+        paths = paths.merge(group, leader)
+    units, size = _units(journeys, of, group, paths.n_journeys)
+    cell, units = _merge_equal(units)
+    reweigh, name = model._reweigher(paths, of), f"a draw of {model!r}"
+
+    def finish(amounts: Floats) -> tuple[Floats, float]:
+        conversions, nulls, value = amounts.reshape(3, -1)
+        outcome = value if of == "value" else conversions
+        if not outcome.any():
+            return np.zeros(paths.n_channels), 0.0
+        given = value if of == "value" else None
+        credit, baseline = reweigh(paths.reweighted(conversions, nulls, given))
+        check_adds_up(credit, baseline, float(outcome.sum()), name)
+        return credit, baseline
+
+    return _Plan(np.bincount(cell, size).astype(np.int64), cell, units.T.tocsr(), finish)
+
+
+def _split_plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
+    """The plan for a model that splits each row by itself: credit is linear in the picks."""
+    from scipy import sparse
+
+    n, k = journeys.n_journeys, journeys.n_channels
+    one = np.ones(n)
+    split = model._touchpoint_credit(journeys.reweighted(one, np.zeros(n), one), of)
+    by_channel = sparse.csr_array((split, journeys.codes, journeys.offsets), shape=(n, k))
+    rest = 1 - by_channel.sum(axis=1)
+    # What rounding leaves of 1 is no baseline.
+    rest[np.abs(rest) < _TOLERANCE] = 0
+    parts = sparse.hstack([by_channel, sparse.csr_array(rest[:, None])], format="csr")
+    units, size = _units(journeys, of, np.arange(n), n)
+    start = 2 * n if of == "value" else 0
+    cell, per_cell = _merge_equal(units[:, start : start + n] @ parts)
+    # The amounts of a draw are its credits already, with the baseline last.
+    return _Plan(
+        np.bincount(cell, size).astype(np.int64),
+        cell,
+        per_cell.T.tocsr(),
+        lambda credits_: (credits_[:-1], float(credits_[-1])),
+    )
+
+
+def _units(journeys: Journeys, of: str, group: Ints, n_groups: int) -> tuple[csr_array[Any], Ints]:
+    """What one pick of each unit adds to the conversions, nulls and value of the groups of rows.
+
+    Returns a matrix of shape `(n_units, 3 n_groups)` and how many alike each unit stands for,
+    shape `(n_units,)`. The value columns stay empty for `of="conversions"`: nothing reads them.
+    """
+    from scipy import sparse
+
+    conversions, nulls = (
+        each.astype(np.float64) for each in (journeys.conversions, journeys.nulls)
+    )
+    value = journeys.outcome(of) if of == "value" else np.zeros(journeys.n_journeys)
+    rows = [np.flatnonzero(each) for each in (conversions, nulls, value)]
+    if journeys.users is not None:
+        _, user = np.unique(journeys.users, return_inverse=True)
+        unit = [user[each] for each in rows]
+        amount = [conversions[rows[0]], nulls[rows[1]], value[rows[2]]]
+        size = np.ones(int(user.max(initial=-1)) + 1, dtype=np.int64)
+    else:
+        _check_whole(conversions, "conversions")
+        _check_whole(nulls, "nulls")
+        of_row = np.full(journeys.n_journeys, -1)
+        of_row[rows[0]] = np.arange(len(rows[0]))
+        unit = [of_row[rows[0]], len(rows[0]) + np.arange(len(rows[1])), of_row[rows[2]]]
+        amount = [*(np.ones(len(each)) for each in rows[:2]), value[rows[2]]]
+        amount[2] = amount[2] / conversions[rows[2]]
+        size = np.concatenate([conversions[rows[0]], nulls[rows[1]]]).astype(np.int64)
+    column = np.concatenate([i * n_groups + group[each] for i, each in enumerate(rows)])
+    entries = (np.concatenate(amount), (np.concatenate(unit), column))
+    return sparse.csr_array(entries, shape=(len(size), 3 * n_groups)), size
+
+
+def _as_sets(journeys: Journeys) -> Journeys:
+    """The same rows with each channel once, in the channels' order, and nothing but outcomes."""
+    k = journeys.n_channels
+    once = first_occurrence(journeys.codes, journeys.offsets, k)
+    cells = np.sort(owner(journeys.offsets)[once] * k + journeys.codes[once])
+    return Journeys(
+        channels=journeys.channels,
+        codes=cells % max(k, 1),
+        offsets=keep(once, journeys.offsets),
+        conversions=journeys.conversions,
+        nulls=journeys.nulls,
+        value=journeys.value,
+    )
+
+
+def _check_whole(counts: Floats, name: str) -> None:
+    wrong = np.flatnonzero(counts != np.floor(counts))
+    if len(wrong):
+        raise JourneyError(
+            f"a bootstrap draws whole users, so `{name}` must be whole numbers where journeys have "
+            f"no users; row {wrong[0]} has {counts[wrong[0]]:g}. Give counts of users"
+        )
+
+
+def _merge_equal(matrix: csr_array[Any]) -> tuple[Ints, csr_array[Any]]:
+    """Equal rows as one: the cell of each row, shape `(n_rows,)`, and the matrix of the cells.
+
+    Rows are told apart by a random linear form and then compared: a collision is found and hashed
+    anew. Rows that rounding makes differ stay apart, which costs time and changes nothing.
+    """
+    for seed in range(16):
+        form = np.random.default_rng(seed).standard_normal(matrix.shape[1])
+        _, leader, cell = np.unique(matrix @ form, return_index=True, return_inverse=True)
+        cells = matrix[leader]
+        if np.abs((matrix - cells[cell]).data).max(initial=0.0) <= _TOLERANCE:
+            return cell.reshape(-1), cells
+    raise InvariantError("sixteen independent hashes collided: report these journeys to us")
+
+
+def _drawer(size: Ints, rng: np.random.Generator) -> Callable[[int], Floats]:
+    """A function of n that draws `size.sum()` users with replacement n times.
+
+    It returns how many came from each cell, shape `(n, n_cells)`. One multinomial number per large
+    cell and one for all small cells together, whose users are then picked one by one: the same
+    distribution at the least cost.
+    """
+    total = int(size.sum())
+    fat, thin = np.flatnonzero(size > _FAT), np.flatnonzero(size <= _FAT)
+    n_thin = int(size[thin].sum())
+    chance = np.append(size[fat], n_thin) / max(total, 1)
+    starts = np.cumsum(size[thin]) - size[thin]
+
+    def draw(n: int) -> Floats:
+        picked: Numbers = np.zeros((n, len(size)))
+        counts = rng.multinomial(total, chance, size=n)
+        picked[:, fat] = counts[:, :-1]
+        if not n_thin:
+            return picked
+        for row, rest in zip(picked, counts[:, -1], strict=True):
+            each = np.bincount(rng.integers(0, n_thin, rest), minlength=n_thin)
+            row[thin] = each if n_thin == len(thin) else np.add.reduceat(each, starts)
+        return picked
+
+    return draw

@@ -1,0 +1,212 @@
+"""Credit of single touchpoints as a long table that joins back to users, times and source rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.attribution import BASELINE
+from mta_models.core.ragged import Floats, Ints, Mask, Numbers, owner, position, segment_sum, spread
+from mta_models.data.journeys import Journeys
+from mta_models.errors import ParameterError
+from mta_models.models.base import AttributionModel
+from mta_models.models.names import as_model, label_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+Model = AttributionModel | type[AttributionModel] | str
+Models = Model | Iterable[Model]
+
+# Less than this part of a journey's outcome is the rounding of sums, not a baseline.
+_ROUNDING = 1e-9
+
+
+def touchpoint_frame(
+    models: Models, journeys: Journeys, *, of: str = "conversions"
+) -> pd.DataFrame:
+    """One row per model, journey that converts, and touchpoint, with the credit of each.
+
+    Rows of a model: its touchpoints in the journeys' order, then its baseline, one row per journey
+    that has any, with `channel` `"(baseline)"` and no touchpoint. A journey's baseline is what
+    the model leaves of its outcome, so that for every model and journey `credit` sums to the
+    journey's outcome, and for every model to `total`.
+
+    Columns:
+        `model`: the model's repr without empty brackets.
+        `journey`: row of the journeys, from 0.
+        `position`: place of the touchpoint in its journey, from 0; missing for a baseline.
+        `channel`: name.
+        `credit`: in conversions or in value. A row that stands for many conversions holds their
+            sum.
+
+        And where the journeys carry them:
+
+        `user`: the source's own identifier (the journeys' `users` where they have no timeline).
+        `key`: row of the source; missing for a baseline.
+        `age`: days from the touchpoint to the journey's end; missing for a baseline.
+        `time`: days from the log's start to the touchpoint; missing for a baseline.
+        `end`: days from the log's start to the journey's end.
+        `touched_at`, `ended_at`: `time` and `end` as timestamps in UTC, to the microsecond.
+
+    Summed by channel, `credit` is the channel's credit for every rule and for Shapley
+    `"conversions"`: they split each journey by itself. It is not for models that learn from all
+    journeys at once: Markov's removal effects are shares of a fitted model's conversions, and
+    however a journey is split over its own touchpoints, those splits need not add up to these
+    shares. The model's own docstring says how it splits. Compare channels by `attribute`; use
+    this table to see where credit within journeys falls.
+
+    Args:
+        models: a model or several, or their classes or names. One that is fitted is used as it
+            is; one that is not is fitted on `journeys`, and stays unfitted itself.
+        journeys: at least one conversion among them.
+        of: `"conversions"`, or `"value"` for revenue.
+
+    Raises:
+        ParameterError: no model, or two of one label.
+        MTAError: a model that defines no touchpoint credit.
+        JourneyError, UnknownChannelError: as `attribute`.
+
+    Example:
+        >>> from mta_models import Journeys, Linear, touchpoint_frame
+        >>> journeys = Journeys.from_paths([["Search", "Email"], []], conversions=[4, 1])
+        >>> touchpoint_frame(Linear(), journeys)
+            model  journey  position     channel  credit
+        0  Linear        0         0      Search     2.0
+        1  Linear        0         1       Email     2.0
+        2  Linear        1      <NA>  (baseline)     1.0
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {name: each.to_pandas() for name, each in _columns(models, journeys, of).items()}
+    )
+
+
+def touchpoint_polars(
+    models: Models, journeys: Journeys, *, of: str = "conversions"
+) -> pl.DataFrame:
+    """As `touchpoint_frame`, as a polars table."""
+    import polars as pl
+
+    return pl.DataFrame(
+        [each.to_polars(name) for name, each in _columns(models, journeys, of).items()]
+    )
+
+
+@dataclass(frozen=True)
+class _Column:
+    """Values of a column, and which of them are missing."""
+
+    values: Numbers
+    missing: Mask | None = None
+
+    def to_pandas(self) -> Any:
+        import pandas as pd
+
+        if self.missing is not None and self.values.dtype.kind in "iu":
+            return pd.arrays.IntegerArray(self.values.astype(np.int64), self.missing)
+        series: pd.Series[Any] = pd.Series(self.values)
+        if self.values.dtype.kind == "M":
+            series = series.dt.tz_localize("UTC")
+        return series if self.missing is None else series.mask(self.missing)
+
+    def to_polars(self, name: str) -> pl.Series:
+        import polars as pl
+
+        series = pl.Series(name, self.values)
+        if self.values.dtype.kind == "M":
+            series = series.dt.replace_time_zone("UTC")
+        if self.missing is None or not self.missing.any():
+            return series
+        return series.set(pl.Series(self.missing), None)
+
+
+def _columns(models: Models, journeys: Journeys, of: str) -> dict[str, _Column]:
+    """The table's columns, models one below the other."""
+    fitted = _fitted(models, journeys)
+    parts = [_credited(model, journeys, of) for model in fitted.values()]
+    touched, rows, credit = (np.concatenate(each) for each in zip(*parts, strict=True))
+    no_touch = touched < 0
+    # Indexing with 0 where there is no touchpoint; what it brings is marked as missing.
+    at = np.where(no_touch, 0, touched)
+
+    def per_touchpoint(array: Numbers) -> _Column:
+        padded = array if len(array) else np.zeros(1, dtype=array.dtype)
+        return _Column(padded[at], no_touch)
+
+    labels = np.array(list(fitted), dtype=object)
+    names = np.array([*journeys.channels, BASELINE], dtype=object)
+    codes = per_touchpoint(journeys.codes).values
+    columns = {
+        "model": _Column(np.repeat(labels, [len(part[0]) for part in parts])),
+        "journey": _Column(rows),
+        "position": per_touchpoint(position(journeys.offsets)),
+        "channel": _Column(names[np.where(no_touch, journeys.n_channels, codes)]),
+        "credit": _Column(credit),
+    }
+    if journeys.users is not None:
+        users, line = journeys.users[rows], journeys.timeline
+        columns["user"] = _Column(users if line is None else np.asarray(line.user_ids)[users])
+    for name, array in (("key", journeys.keys), ("age", journeys.age), ("time", journeys.time)):
+        if array is not None:
+            columns[name] = per_touchpoint(array)
+    if journeys.end is not None:
+        columns["end"] = _Column(journeys.end[rows])
+    return columns | dict(_timestamps(columns, journeys))
+
+
+def _fitted(models: Models, journeys: Journeys) -> dict[str, AttributionModel]:
+    """The models by label, each fitted."""
+    several = [models] if isinstance(models, AttributionModel | type | str) else list(models)
+    made: dict[str, AttributionModel] = {}
+    for each in several:
+        if isinstance(each, AttributionModel) and hasattr(each, "channels_"):
+            model = each
+        else:
+            model = as_model(each).fit(journeys)
+        if label_of(model) in made:
+            raise ParameterError(
+                f"models of one table must differ; {label_of(model)} is there twice. Drop one"
+            )
+        made[label_of(model)] = model
+    if not made:
+        raise ParameterError(
+            'there must be a model to credit touchpoints with; got none. For example ["Linear"]'
+        )
+    return made
+
+
+def _credited(model: AttributionModel, journeys: Journeys, of: str) -> tuple[Ints, Ints, Floats]:
+    """Touchpoint (-1 for a baseline), journey and credit of each row of one model."""
+    credit, outcome = model.touchpoint_credit(journeys, of=of), journeys.outcome(of)
+    # A model of moments may credit a touchpoint for a later journey's conversion.
+    converts = (journeys.conversions > 0) | (segment_sum(np.abs(credit), journeys.offsets) > 0)
+    touched = np.flatnonzero(spread(converts, journeys.offsets))
+    left = outcome - segment_sum(credit, journeys.offsets)
+    scale = np.maximum(np.abs(outcome), segment_sum(np.abs(credit), journeys.offsets))
+    bases = np.flatnonzero(converts & (np.abs(left) > _ROUNDING * scale))
+    return (
+        np.concatenate([touched, np.full(len(bases), -1)]),
+        np.concatenate([owner(journeys.offsets)[touched], bases]),
+        np.concatenate([credit[touched], left[bases]]),
+    )
+
+
+def _timestamps(columns: dict[str, _Column], journeys: Journeys) -> Iterator[tuple[str, _Column]]:
+    """`time` and `end` as instants, where the timeline knows the log's first."""
+    origin = journeys.timeline.origin if journeys.timeline is not None else ""
+    try:
+        start = datetime.fromisoformat(origin)
+    except ValueError:  # times that are numbers have no instants, nor have journeys without any
+        return
+    utc = start.astimezone(UTC).replace(tzinfo=None) if start.tzinfo else start
+    for name, days in (("touched_at", "time"), ("ended_at", "end")):
+        if days in columns:
+            micros = np.rint(columns[days].values * 86_400e6).astype("timedelta64[us]")
+            yield name, _Column(np.datetime64(utc, "us") + micros, columns[days].missing)

@@ -1,0 +1,293 @@
+"""`mta-models`: attribution from a terminal. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mta_models import __version__
+from mta_models.cli.benchmark_command import benchmark
+from mta_models.cli.options import OutOption, reads
+from mta_models.cli.run_config import Run
+from mta_models.cli.running import Output, carry_out, misuse, one_line_errors, working
+from mta_models.core import files
+from mta_models.errors import ParameterError
+from mta_models.worlds.catalogue import names as world_names
+
+if TYPE_CHECKING:
+    from mta_models.data.journeys import Journeys
+    from mta_models.models.base import AttributionModel
+
+# Plain help: rich's takes as long to import as all the rest of a command's help.
+app = typer.Typer(
+    name="mta-models",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_MODEL_HELP = "Model by name, with parameters in brackets: Markov, 'Markov(order=2)'."
+
+
+class Of(StrEnum):
+    """What can be credited."""
+
+    conversions = "conversions"
+    value = "value"
+
+
+OfOption = Annotated[
+    Of | None, typer.Option(help="What to credit.  [default: conversions]", show_default=False)
+]
+TopOption = Annotated[int, typer.Option(min=1, help="Channels named in the terminal's tables.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of whatever is random.")]
+
+
+def _examples(*lines: str) -> str:
+    """The end of a command's help; the backspace keeps the lines as they are."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Multi-touch attribution: what each model credits, and what that means."""
+    if version:
+        typer.echo(f"mta-models {__version__}")
+        raise typer.Exit
+
+
+@app.command(
+    epilog=_examples(
+        "mta-models compare --example",
+        "mta-models example --paths --out paths.csv",
+        'mta-models compare paths.csv --model LastTouch --model "Markov(order=2)"',
+        "mta-models compare paths.csv --of value --out comparison.csv",
+        "mta-models example --out log.csv",
+        "mta-models compare log.csv --user user --time time --channel channel \\",
+        "  --conversion conversion --model LastTouch --model Hazard --validate",
+    )
+)
+@reads
+def compare(
+    run: Run,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"{_MODEL_HELP} Repeat it for more.", show_default=False),
+    ] = None,
+    validate: Annotated[
+        bool,
+        typer.Option(
+            "--validate",
+            help="Also score what incremental models foretell of the log's last third.",
+        ),
+    ] = False,
+    of: OfOption = None,
+    top: TopOption = 25,
+    out: OutOption = None,
+) -> None:
+    """Credit per channel by several models, side by side.
+
+    Without --model, the usual ones that the data can serve. CSV and Parquet files hold one row per
+    model and channel and one per model's baseline: model, estimand, of, channel, credit, share.
+    With --validate, Hazard joins the usual ones, and JSON files have the scores too.
+    """
+
+    def work(journeys: Journeys) -> Output:
+        from mta_models.analysis.comparison import compare as compare_models
+        from mta_models.reporting import documents, terminal
+
+        result = compare_models(
+            models, journeys, of=run.of, skip_refused=not names, validate=validate
+        )
+        return Output(
+            show=lambda console: terminal.show_comparison(console, result, top=top),
+            table=result.long,
+            document=lambda: documents.comparison_document(result),
+            notes=[f"{label} left out: {why}" for label, why in result.refusals.items()],
+        )
+
+    from mta_models.analysis.comparison import USUAL_MODELS
+
+    run = replace(run, of=of or run.of)
+    names = model or list(run.models)
+    usual = (*USUAL_MODELS, "Hazard") if validate else USUAL_MODELS
+    models = [_model(name) for name in names or usual]
+    carry_out(run, out, work)
+
+
+@app.command(
+    epilog=_examples(
+        "mta-models attribute --example --model Shapley --draws 200",
+        "mta-models example --out log.csv",
+        "mta-models attribute log.csv --user user --time time --channel channel \\",
+        "  --conversion conversion --value value --lookback 30d --out credit.json",
+    )
+)
+@reads
+def attribute(
+    run: Run,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help=f"{_MODEL_HELP}  [default: Markov]", show_default=False),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Bootstrap draws for 95% intervals; 200 will do.")
+    ] = 0,
+    seed: SeedOption = 0,
+    of: OfOption = None,
+    top: TopOption = 25,
+    out: OutOption = None,
+) -> None:
+    """Credit per channel by one model, with intervals by --draws.
+
+    CSV and Parquet files are as those of compare, with lower and upper where there are draws.
+    """
+    if model is None and len(run.models) > 1:
+        misuse(f"attribute takes one model, and the run has {len(run.models)}; name one by --model")
+    run = replace(run, of=of or run.of)
+    asked = _model(model or next(iter(run.models), "Markov"))
+
+    def work(journeys: Journeys) -> Output:
+        from mta_models.analysis.comparison import Comparison
+        from mta_models.analysis.resampling import bootstrap
+        from mta_models.models.names import label_of
+        from mta_models.reporting import documents, terminal
+
+        result = (
+            bootstrap(asked, journeys, n_draws=draws, random_state=seed, of=run.of)
+            if draws
+            else asked.fit_attribute(journeys, of=run.of)
+        )
+        label = label_of(asked)
+        return Output(
+            show=lambda console: terminal.show_attribution(console, result, label, top=top),
+            table=Comparison({label: result}).long,
+            document=lambda: documents.attribution_document(result),
+        )
+
+    carry_out(run, out, work)
+
+
+@app.command(
+    epilog=_examples(
+        "mta-models diagnose --example",
+        "mta-models example --paths --out paths.csv",
+        "mta-models diagnose paths.csv --out findings.json",
+    )
+)
+@reads
+def diagnose(run: Run, out: OutOption = None) -> None:
+    """What these journeys can and cannot tell."""
+
+    def work(journeys: Journeys) -> Output:
+        from mta_models.diagnosis.checking import diagnose as diagnose_journeys
+        from mta_models.reporting import documents, terminal
+
+        result = diagnose_journeys(journeys)
+        return Output(
+            show=lambda console: terminal.show_diagnosis(console, result),
+            table=lambda: documents.diagnosis_table(result),
+            document=lambda: documents.diagnosis_document(result),
+        )
+
+    carry_out(run, out, work)
+
+
+@app.command(
+    epilog=_examples(
+        "mta-models example --out log.csv",
+        "mta-models example --paths --out paths.parquet",
+    )
+)
+def example(
+    out: OutOption = None,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Write its journeys as a table of paths.")
+    ] = False,
+    users: Annotated[int, typer.Option(min=1, help="Users simulated.")] = 20_000,
+    seed: SeedOption = 0,
+) -> None:
+    """Write the example log, a simulated shop."""
+    if out is None or out.suffix.lower() == ".json":
+        misuse("name a file to write by --out, ending in .csv or .parquet")
+    with one_line_errors():
+        from mta_models.cli.run_config import read_example
+        from mta_models.worlds.mechanisms.shop import example_events
+
+        with files.reserved(out):
+            log = example_events(users, seed)
+            table = read_example(log).compress().to_polars() if paths else log
+            files.write(out, table, {})
+
+
+@app.command(
+    epilog=_examples(
+        "mta-models simulate micro_synergy --users 10000 --out events.parquet",
+        "mta-models attribute events.parquet --model Linear --user user --time time \\",
+        "  --channel channel --conversion conversion",
+        "mta-models simulate repeat --users 2000 --lift-test Search --out repeat.csv",
+    )
+)
+def simulate(
+    world: Annotated[str, typer.Argument(metavar="WORLD", help=f"{', '.join(world_names())}.")],
+    out: OutOption = None,
+    users: Annotated[int, typer.Option(min=1, help="Users simulated.")] = 20_000,
+    strength: Annotated[
+        float, typer.Option(min=0, max=1, help="Of what the world is about.")
+    ] = 0.5,
+    seed: SeedOption = 0,
+    lift_test: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHANNEL", help="Test it by a holdout. Repeat it for more."),
+    ] = None,
+) -> None:
+    """Write the log of a world whose causal truth is known, with the truth beside.
+
+    Three files: the events; all users with their bounds of observation, .observed before the
+    ending; and, ending in .truth.json, the truth, the costs and the lift tests.
+    """
+    if out is None or out.suffix.lower() == ".json":
+        misuse("name a file to write by --out, ending in .csv or .parquet")
+    if world not in world_names():
+        misuse(f"a world is one of {', '.join(world_names())}; got {world!r}")
+    with one_line_errors():
+        from mta_models.reporting.simulation_files import write_simulation
+        from mta_models.worlds.catalogue import make
+
+        made = make(world, n_users=users, strength=strength, seed=seed)
+        made.check_channels(lift_test or ())
+        with working(f"simulating {world} and intervening on it"):
+            write_simulation(made, out, lift_tests=lift_test or ())
+
+
+app.command(
+    epilog=_examples(
+        "mta-models benchmark --world micro_intent --world micro_upstream --seeds 2 --jobs 1",
+        "mta-models benchmark --world micro_synergy --model LastTouch --model Markov \\",
+        "  --draws 100 --metric coverage_95 --jobs 1 --out rows.csv",
+        "mta-models benchmark --quick",
+    )
+)(benchmark)
+
+
+def _model(name: str) -> AttributionModel:
+    """The model named; a name that is none is a misuse, found before anything is read."""
+    from mta_models.models.names import model_from_name
+
+    try:
+        return model_from_name(name)
+    except ParameterError as error:
+        misuse(str(error))
+
+
+if __name__ == "__main__":
+    app()

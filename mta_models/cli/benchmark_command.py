@@ -1,0 +1,130 @@
+"""The command `mta-models benchmark`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mta_models.cli.running import misuse, one_line_errors
+from mta_models.errors import MTAError, ParameterError
+
+if TYPE_CHECKING:
+    from mta_models.benchmark.suite import Suite
+
+_EVERY = 0.05  # of all logs, between two lines of progress
+_SEEDS = 5
+
+
+def benchmark(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Five small worlds, three seeds, a rough truth.")
+    ] = False,
+    world: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="World by name, or module:name of your own. Repeat it for more.  [default: all]",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Model by name, with parameters in brackets, or module:name of your own. Repeat "
+            "it for more.  [default: the usual ones]",
+            show_default=False,
+        ),
+    ] = None,
+    strength: Annotated[
+        list[float] | None,
+        typer.Option(min=0, max=1, help="Of the worlds.  [default: 0.5]", show_default=False),
+    ] = None,
+    users: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Users of a log.  [default: 10000]", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Logs of each world.  [default: {_SEEDS}]", show_default=False),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Bootstrap draws, for coverage of intervals.")
+    ] = 0,
+    metric: Annotated[str, typer.Option(help="What the leaderboard shows.")] = "total_variation",
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes.  [default: as many as cores]", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A .csv for every row; run again, it goes on where it stopped.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Models on logs of worlds whose causal truth is known: how far each is from it.
+
+    Every model meets the same logs. Three rows are no models: Uniform knows nothing,
+    ExposureShare knows the volume, Oracle knows the truth.
+    """
+    if out is not None and out.suffix.lower() != ".csv":
+        misuse(f"--out must end in .csv; got {str(out)!r}")
+    with one_line_errors():
+        from mta_models.benchmark.results import check_metric
+        from mta_models.benchmark.running import run
+        from mta_models.benchmark.suite import Suite
+        from mta_models.benchmark.suite import quick as quick_suite
+        from mta_models.reporting import terminal
+        from mta_models.worlds.catalogue import names
+
+        if any(":" in name for name in (*(world or ()), *(model or ()))):
+            # Modules of one's own are in the folder one is in; installed commands look elsewhere.
+            sys.path.append(os.getcwd())
+        try:
+            check_metric(metric)
+            suite = quick_suite() if quick else Suite(names(), seeds=_SEEDS)
+            given: dict[str, Any] = {
+                "worlds": world,
+                "models": model,
+                "strengths": strength,
+                "users": users,
+                "seeds": seeds,
+                "draws": draws or None,
+            }
+            suite = replace(suite, **{name: each for name, each in given.items() if each})
+        except ParameterError as error:
+            misuse(str(error))
+        results = run(suite, out=out, jobs=jobs or os.cpu_count() or 1, progress=_Progress(suite))
+        terminal.show_leaderboard(terminal.console(), results, metric)
+        if results.errors().height == len(results.rows):
+            raise MTAError("no model had an answer on any log")
+
+
+class _Progress:
+    """Says on stderr how far it is: on one line to whoever watches, else now and then."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.start, self.said, self.watched = time.monotonic(), 0.0, sys.stderr.isatty()
+        typer.echo(
+            f"{sum(1 for _ in suite.logs()):,} logs; the truth of each world first", err=True
+        )
+
+    def __call__(self, done: int, of: int) -> None:
+        part = done / of
+        if not self.watched and part < 1 and part - self.said < _EVERY:
+            return
+        self.said = part
+        left = (time.monotonic() - self.start) * (1 / part - 1)
+        text = f"{done:,} of {of:,} logs, about {left:.0f} s left"
+        end = "\n" if part == 1 or not self.watched else ""
+        sys.stderr.write(f"\r\x1b[K{text}{end}" if self.watched else f"{text}{end}")
+        sys.stderr.flush()

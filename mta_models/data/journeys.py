@@ -1,0 +1,424 @@
+"""Journeys: ragged touchpoints as flat arrays, with their outcomes. The first of three nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.core.arrays import integers, is_name, numbers, read_only
+from mta_models.core.ragged import Floats, Ints, Mask, Numbers, group_equal, keep, spread
+from mta_models.data import transforms
+from mta_models.data.journey_arrays import JourneyArrays
+from mta_models.data.journeys_checks import check_journeys
+from mta_models.errors import JourneyError, ParameterError, UnknownChannelError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Journeys(JourneyArrays):
+    """Ordered touchpoints of journeys and what became of each. A frozen value, checked when made.
+
+    Row i of a journeys table is one path of channels that `conversions[i]` users ended with a
+    conversion and `nulls[i]` users without one. Rows without a touchpoint are legal: they are what
+    a baseline is learnt from. Arrays are read-only; a changed copy is a new `Journeys`.
+
+    Make one with `read_paths`, `read_wide`, `read_events`, `from_paths` or `from_arrays`.
+
+    Attributes:
+        channels: names; `codes` index into it.
+        codes: shape `(n_touchpoints,)`, integers.
+        offsets: shape `(n_journeys + 1,)`; journey i is `codes[offsets[i]:offsets[i + 1]]`.
+        conversions: shape `(n_journeys,)`, users who converted at the journey's end.
+        nulls: shape `(n_journeys,)`, users who did not.
+        value: shape `(n_journeys,)`, total value of the row's conversions, or None.
+        time: shape `(n_touchpoints,)`, days from the log's start to the touchpoint, or None.
+        given_age: what `age` is where the source has no clock times, or None.
+        given_at_risk: what `at_risk` is where there is no timeline to tell, or None.
+        keys: shape `(n_touchpoints,)`, the source row of each touchpoint, or None.
+        users: shape `(n_journeys,)`, integer code of the user, or None.
+        end: shape `(n_journeys,)`, days from the log's start to the journey's end, or None.
+        milestones: for each stage ("lead", "opportunity", "close" …) an array of shape
+            `(n_journeys,)`: the place in the journey, from 0, of the touchpoint that the stage is
+            credited to, -1 where the journey lacks it. Or None.
+        timeline: every touchpoint of every user, lookback not applied, or None.
+        report: the ledger of the reading, or None.
+
+    Example:
+        >>> from mta_models import Journeys
+        >>> journeys = Journeys.from_paths([["Search", "Email"], ["Email"]], conversions=[2, 1])
+        >>> journeys
+        Journeys(2 journeys, 3 touchpoints, 2 channels, 3 conversions, 0 nulls)
+    """
+
+    def __post_init__(self) -> None:
+        check_journeys(self)
+        self._freeze()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # numpy forgets that an array was read-only when it is pickled or copied.
+        self.__dict__.update(state)
+        self._freeze()
+
+    def _freeze(self) -> None:
+        for name, array in vars(self).items():
+            if isinstance(array, np.ndarray) and array.flags.writeable:
+                self.__dict__[name] = read_only(array)
+        if self.milestones is not None:
+            frozen = {stage: read_only(at) for stage, at in self.milestones.items()}
+            self.__dict__["milestones"] = frozen
+
+    @classmethod
+    def from_arrays(
+        cls,
+        channels: Sequence[str],
+        codes: Iterable[int],
+        offsets: Iterable[int],
+        conversions: Iterable[float],
+        nulls: Iterable[float] | None = None,
+        value: Iterable[float] | None = None,
+        age: Iterable[float] | None = None,
+        at_risk: Iterable[float] | None = None,
+        keys: Iterable[Any] | None = None,
+        milestones: Mapping[str, Iterable[int]] | None = None,
+    ) -> Journeys:
+        """Journeys from flat arrays, as described on the class.
+
+        Args:
+            channels: names, without repeats.
+            codes: shape `(n_touchpoints,)`, index into `channels`.
+            offsets: shape `(n_journeys + 1,)`, from 0 to n_touchpoints, never falling.
+            conversions: shape `(n_journeys,)`, counts >= 0.
+            nulls: shape `(n_journeys,)`, counts >= 0; None: no users without a conversion.
+            value: shape `(n_journeys,)`, the row's total, 0 where nothing converts.
+            age: shape `(n_touchpoints,)`, days >= 0 from each touchpoint to its journey's end.
+            at_risk: shape `(n_journeys,)`, days >= 0 each journey was observed.
+            keys: shape `(n_touchpoints,)`, source row of each touchpoint.
+            milestones: by stage, shape `(n_journeys,)`, as described on the class.
+
+        Raises:
+            JourneyError: what must hold does not; names the row.
+        """
+        counts = numbers(conversions, "conversions")
+        return cls(
+            channels=tuple(channels),
+            codes=integers(codes, "codes"),
+            offsets=integers(offsets, "offsets").astype(np.int64, copy=False),
+            conversions=counts,
+            nulls=np.zeros(len(counts)) if nulls is None else numbers(nulls, "nulls"),
+            value=None if value is None else numbers(value, "value").astype(np.float64),
+            given_age=None if age is None else numbers(age, "age").astype(np.float64),
+            given_at_risk=None
+            if at_risk is None
+            else numbers(at_risk, "at_risk").astype(np.float64),
+            keys=None if keys is None else np.array(keys),
+            milestones=None
+            if milestones is None
+            else {stage: integers(at, stage) for stage, at in milestones.items()},
+        )
+
+    @classmethod
+    def from_paths(
+        cls,
+        paths: Sequence[Sequence[str]],
+        conversions: Iterable[float],
+        nulls: Iterable[float] | None = None,
+        value: Iterable[float] | None = None,
+        channels: Sequence[str] | None = None,
+    ) -> Journeys:
+        """Journeys from lists of channel names.
+
+        Args:
+            paths: one sequence of channel names per journey; `[]` is a journey without touchpoints.
+            conversions: shape `(n_journeys,)`, users who converted after each path.
+            nulls: shape `(n_journeys,)`, users who did not; None: none.
+            value: shape `(n_journeys,)`, the row's total value.
+            channels: the channels and their order; None: those met, sorted.
+
+        Raises:
+            JourneyError: a path is text instead of a list, or holds a blank or unknown channel.
+        """
+        for row, path in enumerate(paths):
+            if isinstance(path, str):
+                raise JourneyError(
+                    f"every path must be a sequence of channel names; row {row} is the text "
+                    f"{path!r}. Split it, or read a table of texts with read_paths"
+                )
+        sizes = np.fromiter((len(path) for path in paths), dtype=np.int64, count=len(paths))
+        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        touched = list(chain.from_iterable(paths))
+        wrong = next((i for i, name in enumerate(touched) if not is_name(name)), None)
+        if wrong is not None:
+            row = int(np.searchsorted(offsets, wrong, side="right")) - 1
+            raise JourneyError(
+                f"every channel must be a non-blank text; row {row} has {touched[wrong]!r}. "
+                "Drop it or name it"
+            )
+        names = tuple(sorted(set(touched))) if channels is None else tuple(channels)
+        index = {name: code for code, name in enumerate(names)}
+        unknown = next((i for i, name in enumerate(touched) if name not in index), None)
+        if unknown is not None:
+            row = int(np.searchsorted(offsets, unknown, side="right")) - 1
+            raise JourneyError(
+                f"every channel of a path must be among `channels`; row {row} has "
+                f"{touched[unknown]!r}. Add it, or leave `channels` out"
+            )
+        codes = np.fromiter((index[name] for name in touched), dtype=np.int64, count=len(touched))
+        return cls.from_arrays(names, codes, offsets, conversions, nulls, value)
+
+    @cached_property
+    def age(self) -> Floats | None:
+        """Days from each touchpoint to its journey's end, shape `(n_touchpoints,)`, or None.
+
+        From an event log it is `end - time`, worked out when first asked for: models that do not
+        use times do not pay for them.
+        """
+        if self.given_age is not None or self.time is None or self.end is None:
+            return self.given_age
+        age: Floats = read_only(spread(self.end, self.offsets) - self.time)
+        return age
+
+    @cached_property
+    def at_risk(self) -> Floats | None:
+        """Days each journey was observed, shape `(n_journeys,)`, or None.
+
+        From an event log: from the start of the user's observation, or the user's previous
+        conversion, to the journey's end. Worked out when first asked for, as `age` is.
+        """
+        if self.given_at_risk is not None or self.timeline is None:
+            return self.given_at_risk
+        if self.users is None or self.end is None:
+            return None
+        begin = self.timeline.start[self.users]
+        again = np.flatnonzero(self.users[1:] == self.users[:-1])
+        begin[again + 1] = self.end[again]
+        days: Floats = read_only(self.end - begin)
+        return days
+
+    @property
+    def total(self) -> float:
+        """All conversions."""
+        return float(self.conversions.sum(dtype=np.float64))
+
+    @property
+    def total_value(self) -> float:
+        """The value of all conversions.
+
+        Raises:
+            JourneyError: the source gave no values.
+        """
+        return float(self.outcome("value").sum())
+
+    def outcome(self, of: str) -> Floats:
+        """What there is to credit on each row, shape `(n_journeys,)`: `"conversions"` or `"value"`.
+
+        Raises:
+            ParameterError: `of` is neither.
+            JourneyError: the source gave no values.
+        """
+        if of == "conversions":
+            return self.conversions.astype(np.float64, copy=False)
+        if of != "value":
+            raise ParameterError(f'`of` must be "conversions" or "value"; got {of!r}')
+        if self.value is None:
+            raise JourneyError(
+                'of="value" needs the value of each row, and these journeys have none. '
+                'Name the value column when reading, or use of="conversions"'
+            )
+        return self.value
+
+    def compress(self) -> Journeys:
+        """Equal paths merged into one row, their conversions, nulls and value added up.
+
+        Rows keep the order in which their path first appears. What belongs to one user (times,
+        users, source rows, milestones, timeline) has no meaning for many and is left out.
+
+        Example:
+            >>> from mta_models import Journeys
+            >>> paths = [["A"], ["A", "B"], ["A"]]
+            >>> Journeys.from_paths(paths, conversions=[1, 1, 0], nulls=[0, 0, 1]).compress()
+            Journeys(2 journeys, 3 touchpoints, 2 channels, 2 conversions, 1 nulls)
+        """
+        return self.merge(*group_equal(self.codes, self.offsets))
+
+    def merge(self, group: Ints, leader: Ints) -> Journeys:
+        """As `compress`, for a caller who has the answer of `ragged.group_equal` already.
+
+        Args:
+            group: shape `(n_journeys,)`, the group of each row.
+            leader: shape `(n_groups,)`, the first row of each group, rising.
+        """
+
+        def merged(amounts: Numbers) -> Floats:
+            return np.bincount(group, amounts, len(leader)).astype(np.float64, copy=False)
+
+        kept = np.zeros(self.n_journeys, dtype=bool)
+        kept[leader] = True
+        touched = spread(kept, self.offsets)
+        return Journeys(
+            channels=self.channels,
+            codes=self.codes[touched],
+            offsets=np.concatenate(([0], np.cumsum(self.lengths[leader]))),
+            conversions=merged(self.conversions),
+            nulls=merged(self.nulls),
+            value=None if self.value is None else merged(self.value),
+            report=self.report,
+        )
+
+    def transform(self, *steps: transforms.Step) -> Journeys:
+        """Journeys with path transforms applied, left to right.
+
+        Times, source rows and milestones follow their touchpoints; a milestone whose touchpoint is
+        dropped moves to the latest one kept before it. Outcomes never change. The timeline is left
+        out, since it would still hold what the steps dropped: fit time models before transforming.
+
+        Args:
+            steps: `"exposure"`, `"first"`, `"unique"`, `"frequency"`, or with arguments
+                `("remove_if_not_all", "Direct")`, `("remove_if_last_and_not_all", "Direct")`,
+                `("trim", 20)`.
+
+        Raises:
+            ParameterError: a step that is none of these.
+
+        Example:
+            >>> from mta_models import Journeys
+            >>> journeys = Journeys.from_paths([list("DABBCDCC")], conversions=[1])
+            >>> journeys.transform("exposure", ("trim", 3)).to_frame()["path"][0]
+            'C > D > C'
+        """
+        result = self
+        for step in steps:
+            name, arguments = transforms.parse(step)
+            if name == "frequency":
+                mask, codes, channels = transforms.frequency(
+                    result.codes, result.offsets, result.channels
+                )
+                result = result._keep(mask)._with(codes=read_only(codes), channels=channels)
+            else:
+                function = transforms.MASKS[name]
+                mask = function(result.codes, result.offsets, result.channels, *arguments)
+                result = result._keep(mask)
+        return result
+
+    def recode(self, channels: tuple[str, ...]) -> Journeys:
+        """The same journeys over another list of channels, which must hold every channel met.
+
+        Raises:
+            UnknownChannelError: a journey has a channel that is not in the list.
+        """
+        if channels == self.channels:
+            return self
+        index = {name: code for code, name in enumerate(channels)}
+        new_code = np.array([index.get(name, -1) for name in self.channels], dtype=np.int64)
+        codes = new_code[self.codes]
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown):
+            row = int(np.searchsorted(self.offsets, unknown[0], side="right")) - 1
+            raise UnknownChannelError(
+                f"every channel must be one the model was fitted on; row {row} has "
+                f"{self.channels[self.codes[unknown[0]]]!r}. Fit on journeys that have it, "
+                "or drop its touchpoints"
+            )
+        timeline = self.timeline
+        if timeline is not None:
+            # A lookback may have cut every touchpoint of a channel that the timeline still has.
+            lost = np.flatnonzero(new_code[timeline.codes] < 0)
+            if len(lost):
+                raise UnknownChannelError(
+                    f"every channel must be one the model was fitted on; the timeline has "
+                    f"{self.channels[timeline.codes[lost[0]]]!r}. Fit on journeys that have it"
+                )
+            timeline = replace(timeline, codes=read_only(new_code[timeline.codes]))
+        return self._with(channels=channels, codes=read_only(codes), timeline=timeline)
+
+    def reweighted(
+        self, conversions: Numbers, nulls: Numbers, value: Floats | None = None
+    ) -> Journeys:
+        """The same paths with other outcomes, all of shape `(n_journeys,)`; nothing is rebuilt."""
+        return self._with(conversions=conversions, nulls=nulls, value=value)
+
+    def to_frame(self, *, separator: str = " > ") -> pd.DataFrame:
+        """One row per journey: `path`, `conversions`, `nulls` and what else the journeys carry.
+
+        Raises:
+            JourneyError: a channel contains the separator, so the path could not be read back.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self._columns(separator))
+
+    def to_polars(self, *, separator: str = " > ") -> pl.DataFrame:
+        """As `to_frame`, as a polars table."""
+        import polars as pl
+
+        return pl.DataFrame(self._columns(separator))
+
+    def __repr__(self) -> str:
+        counts = {
+            "journeys": self.n_journeys,
+            "touchpoints": self.n_touchpoints,
+            "channels": self.n_channels,
+            "conversions": self.total,
+            "nulls": float(self.nulls.sum(dtype=np.float64)),
+        }
+        return f"Journeys({', '.join(f'{count:,.10g} {what}' for what, count in counts.items())})"
+
+    def _columns(self, separator: str) -> dict[str, Any]:
+        clash = next((name for name in self.channels if separator in name), None)
+        if clash is not None:
+            raise JourneyError(
+                f"a path is written with {separator!r} between channels, and the channel "
+                f"{clash!r} contains it. Give another separator"
+            )
+        names = np.array(self.channels, dtype=object)[self.codes].tolist()
+        cuts = self.offsets.tolist()
+        columns: dict[str, Any] = {
+            "path": [separator.join(names[a:b]) for a, b in pairwise(cuts)],
+            "conversions": self.conversions,
+            "nulls": self.nulls,
+        }
+        optional = {"value": self.value, "users": self.users, "end": self.end}
+        optional |= {"at_risk": self.at_risk, **(self.milestones or {})}
+        return columns | {name: array for name, array in optional.items() if array is not None}
+
+    def _keep(self, mask: Mask) -> Journeys:
+        """Only the touchpoints under `mask`, with what each carries."""
+        if mask.all():
+            return self._without_timeline()
+        before = np.concatenate(([0], np.cumsum(mask)))
+        starts, filled = self.offsets[:-1], self.lengths > 0
+        milestones = {
+            stage: np.where(filled & (at >= 0), before[starts + at + 1] - before[starts] - 1, -1)
+            for stage, at in (self.milestones or {}).items()
+        }
+
+        def pick(array: Numbers | None) -> Numbers | None:
+            return None if array is None else read_only(array[mask])
+
+        return self._without_timeline(
+            codes=pick(self.codes),
+            offsets=read_only(keep(mask, self.offsets)),
+            time=pick(self.time),
+            given_age=pick(self.given_age),
+            keys=pick(self.keys),
+            milestones=milestones or None,
+        )
+
+    def _without_timeline(self, **changes: Any) -> Journeys:
+        """A changed copy that no longer knows all that was seen, but what followed from it."""
+        return self._with(given_at_risk=self.at_risk, timeline=None, **changes)
+
+    def _with(self, **changes: Any) -> Journeys:
+        """A changed copy whose invariants the caller answers for: the checks cost a pass each."""
+        copy = object.__new__(Journeys)
+        for each in fields(self):
+            object.__setattr__(copy, each.name, changes.get(each.name, getattr(self, each.name)))
+        copy._freeze()
+        return copy

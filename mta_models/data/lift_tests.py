@@ -1,0 +1,53 @@
+"""A measured lift: what an experiment says a channel causes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from mta_models.core.arrays import is_name
+from mta_models.errors import ParameterError
+
+if TYPE_CHECKING:
+    from mta_models.data.journeys import Journeys
+
+
+@dataclass(frozen=True)
+class LiftTest:
+    """The outcome of one randomised test of a channel.
+
+    Attributes:
+        channel: the channel switched off for those held out.
+        lift: E[Y] − E[Y | do(channel off)] in conversions of the whole tested population, all of
+            it exposed as usual against all of it held out. May be negative.
+        standard_error: of the lift, in the same unit, > 0.
+        journeys: the tested population; None: that of the journeys a model is fitted on.
+
+    Raises:
+        ParameterError: one of these is not what it may be.
+
+    Example:
+        >>> from mta_models import LiftTest
+        >>> LiftTest("Display", lift=120, standard_error=35).lift
+        120
+    """
+
+    channel: str
+    lift: float
+    standard_error: float
+    journeys: Journeys | None = None
+
+    def __post_init__(self) -> None:
+        if not is_name(self.channel):
+            raise ParameterError(f"a channel must be a non-blank text; got {self.channel!r}")
+        if not isfinite(self.lift):
+            raise ParameterError(
+                f"a lift must be a finite number of conversions; that of {self.channel} is "
+                f"{self.lift!r}"
+            )
+        if not (isfinite(self.standard_error) and self.standard_error > 0):
+            raise ParameterError(
+                "a standard error must be a finite number of conversions > 0; that of "
+                f"{self.channel} is {self.standard_error!r}. A test without one says nothing"
+            )

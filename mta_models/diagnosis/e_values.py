@@ -1,0 +1,28 @@
+"""What would have to be unmeasured for an association to be no effect."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mta_models.core.ragged import Floats
+
+
+def e_value(ratio: Floats) -> Floats:
+    """How strong a confounder would have to be to explain rate ratios away.
+
+    The least rate ratio that something unmeasured would need with both exposure and conversion,
+    given what was adjusted for, for an exposure without effect to show this ratio:
+    R + √(R (R − 1)), for R = ratio or, below 1, its inverse.
+
+    Source: VanderWeele and Ding 2017, Annals of Internal Medicine 167(4):268–274.
+
+    Args:
+        ratio: rate ratios > 0, any shape; a bound of an interval that holds 1 is given as 1.
+
+    Example:
+        >>> e_value(np.array([3.9, 1 / 3.9, 1.0])).round(2)
+        array([7.26, 7.26, 1.  ])
+    """
+    above = np.maximum(ratio, 1 / np.asarray(ratio, dtype=np.float64))
+    found: Floats = above + np.sqrt(above * (above - 1))
+    return found

@@ -1,0 +1,233 @@
+"""What models fitted on journeys say about them; see `diagnose`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+import numpy as np
+
+from mta_models.analysis.resampling import bootstrap
+from mta_models.core.ragged import Floats
+from mta_models.data.histories import Histories, histories_of
+from mta_models.data.journeys import Journeys
+from mta_models.diagnosis.findings import Finding
+from mta_models.diagnosis.path_checks import Seen, phrase
+from mta_models.diagnosis.placebo import PlaceboTest, thinned
+from mta_models.errors import JourneyError, MTAWarning
+from mta_models.models.base import AttributionModel
+from mta_models.models.incremental.hazard.hazard import Hazard
+from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
+from mta_models.models.names import label_of
+
+_ORDER_GAP = 0.1  # share of credit that moves between order 1 and order 3
+_CONVERTING, _OTHERS = 10_000, 40_000  # users looked at, of more a sample
+_PLACEBOS, _CHANNELS = 19, 8  # times moved, of the channels with most credit
+_CREDITED = 0.02  # of conversions: less is not worth a test
+_STAYS = 0.5  # of the credit, with times moved
+_LEAD, _LEAD_Z = 0.01, 3.0  # p-value of all channels together; z of one
+
+
+class SeenByHazard:
+    """Incremental models of the journeys, and what follows from them, each worked out once."""
+
+    def __init__(self, journeys: Journeys) -> None:
+        self.journeys = journeys
+
+    @cached_property
+    def histories(self) -> Histories:
+        """Whole timelines; of many users a weighted sample."""
+        if self.journeys.timeline is None:
+            raise JourneyError("it needs the timeline of an event log")
+        everybody = histories_of(self.journeys)
+        if not everybody.n_events:
+            raise JourneyError("it needs a conversion")
+        return thinned(everybody, np.random.default_rng(0), _CONVERTING, _OTHERS)
+
+    @cached_property
+    def model(self) -> Hazard:
+        """Fitted on `histories`."""
+        model = Hazard()
+        model.channels_ = self.journeys.channels
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MTAWarning)
+            model._learn(self.histories)
+        return model
+
+    @cached_property
+    def self_controlled(self) -> SelfControlled:
+        """Fitted on `histories`."""
+        model = SelfControlled()
+        model.channels_ = self.journeys.channels
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MTAWarning)
+            model._learn(self.histories)
+        return model
+
+    @cached_property
+    def test(self) -> PlaceboTest:
+        """The fit as a likelihood, and with times moved."""
+        return PlaceboTest(self.model, self.histories)
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """Of the credit in conversions, shape `(n_channels, n_channels)`, by the information.
+
+        A weak prior, that no channel's credit is of another order than all conversions, keeps
+        what cannot be told apart finite.
+        """
+        rates, theta = self.test.rates, self.test.theta
+        scale = np.where(rates.cost > 0, rates.cost, np.inf)
+        information = rates.information(theta) / scale[:, None] / scale
+        information += np.eye(len(scale)) / rates.total**2
+        inverse: Floats = np.linalg.inv(information).astype(np.float64)
+        return inverse[:-1, :-1]
+
+    @cached_property
+    def stays(self) -> Mapping[int, Floats]:
+        """By channel that was tested, its credit with times moved, shape `(n_placebos,)`."""
+        credit = self.test.credit
+        error = np.sqrt(np.diag(self.covariance))
+        worth = (credit > _CREDITED * self.histories.total) & (credit > 2 * error)
+        most = np.argsort(-np.where(worth, credit, -1), kind="stable")[
+            : min(_CHANNELS, worth.sum())
+        ]
+        rng = np.random.default_rng(0)
+        return {c: self.test.moved(c, _PLACEBOS, rng) for c in most.tolist()}
+
+
+def order_matters(seen: Seen) -> Iterator[Finding]:
+    """Credit that moves with the chain's order."""
+    from mta_models.models.markov.markov import Markov
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MTAWarning)
+        one, three = (Markov(order=k).fit_attribute(seen.paths).share for k in (1, 3))
+    gap = float(np.abs(one - three).sum() / 2)
+    if gap > _ORDER_GAP:
+        most = int(np.argmax(np.abs(one - three)))
+        yield Finding(
+            "order_matters",
+            "caution",
+            f"{gap:.0%} of Markov credit moves between order 1 and order 3, most for "
+            f"{seen.journeys.channels[most]} ({one[most]:.0%} and {three[most]:.0%})",
+            "what a user met earlier matters to what comes next, and an order-1 chain forgets it",
+            "choose the order by held-out likelihood: Markov.select_order(journeys)",
+            seen.names(np.array([most])),
+        )
+
+
+def placebo(seen: SeenByHazard) -> Iterator[Finding]:
+    """Credit that a hazard gives a channel whenever its users met it."""
+    credit, total = seen.test.credit, seen.histories.total
+    words, wrong = [], []
+    for channel, moved in seen.stays.items():
+        p = (1 + np.count_nonzero(moved >= credit[channel])) / (1 + len(moved))
+        stays = float(np.median(moved)) / credit[channel]
+        if stays > _STAYS or p > 1 / (1 + len(moved)):
+            wrong.append(channel)
+            name, share = seen.journeys.channels[channel], credit[channel] / total
+            part = f"{stays:.0%}" if stays < 1 else "all"
+            words.append(f"{name} ({part} of its {share:.0%} of conversions, p = {p:.2g})")
+    if wrong:
+        yield Finding(
+            "placebo",
+            "caution",
+            "moved to other times of the same users, touchpoints keep most of the credit that "
+            f"Hazard gives them: {phrase(words)}",
+            "credit comes from who meets the channel and hardly from when: users who convert meet "
+            "more of it all the time (ads aimed at those who would buy anyway), or the calendar "
+            "moved both",
+            "compare users with themselves (SelfControlled), or hold the channel out",
+            tuple(seen.journeys.channels[channel] for channel in sorted(wrong)),
+        )
+
+
+def lead_test(seen: SeenByHazard) -> Iterator[Finding]:
+    """Touchpoints ahead that tell when the same users convert, and whether that can be mended."""
+    test = seen.self_controlled.lead_test_
+    first = test.before or test
+    if first.p_value >= _LEAD:
+        return
+    most = np.abs(first.z) > _LEAD_Z
+    words = [
+        f"{channel} (z = {z:.1f})"
+        for channel, z in zip(seen.journeys.channels, first.z.tolist(), strict=True)
+        if abs(z) > _LEAD_Z
+    ]
+    passed = test.p_value >= _LEAD
+    yield Finding(
+        "lead_test",
+        "note" if passed else "caution",
+        f"the same users are met more, or less, in the week after a conversion than after other "
+        f"days, given what they met before: {phrase(words) or 'no single channel'}; SelfControlled "
+        f"{'corrects for it and then passes' if passed else 'cannot correct for it: it fails'} its "
+        f"lead test (p = {test.p_value:.2g})",
+        "comparing users with themselves is biased as it stands; "
+        + ("corrected, the test finds nothing left" if passed else "so is what was corrected"),
+        "read the credit of SelfControlled before that of models that compare users"
+        if passed
+        else "hold the channels out: no model here sees through this",
+        tuple(np.array(seen.journeys.channels, dtype=object)[most].tolist()),
+    )
+
+
+Shares = tuple[str, Floats, Floats]
+
+
+def models_disagree(shares: Iterable[Shares], channels: tuple[str, ...]) -> Iterator[Finding]:
+    """Models whose intervals of some channel's share of credit do not meet.
+
+    Args:
+        shares: of each model its label, its shares, shape `(n_channels,)`, and draws of them.
+        channels: names.
+    """
+    labels, points, drawn = zip(*shares, strict=True)
+    lower, upper = (
+        np.array([np.quantile(each, q, axis=0) for each in drawn]) for q in (0.025, 0.975)
+    )
+    apart = np.max(lower, axis=0) > np.min(upper, axis=0)
+    if apart.any():
+        share = np.array(points)
+        most = int(np.argmax(np.where(apart, np.ptp(share, axis=0), -1)))
+        high, low = int(np.argmax(share[:, most])), int(np.argmin(share[:, most]))
+        names = tuple(np.array(channels, dtype=object)[apart].tolist())
+        yield Finding(
+            "models_disagree",
+            "note",
+            f"95% intervals of {', '.join(labels)} do not meet for {phrase(names)}; widest for "
+            f"{channels[most]}: {share[low, most]:.0%} by {labels[low]}, "
+            f"{share[high, most]:.0%} by {labels[high]}",
+            "the choice of model moves these credits more than chance does; they answer different "
+            "questions, and more data will not make them agree",
+            "decide what the credit is to mean (the estimand) before choosing a model",
+            names,
+        )
+
+
+def drawn_shares(
+    model: AttributionModel,
+    journeys: Journeys,
+    n_draws: int,
+    random_state: int | np.random.Generator | None,
+) -> Shares:
+    """What `models_disagree` compares, by the bootstrap."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MTAWarning)
+        result = bootstrap(model, journeys, n_draws=n_draws, random_state=random_state)
+    assert result.draws is not None
+    return label_of(model), result.share, _share(result.draws)
+
+
+def hazard_shares(seen: SeenByHazard, n_draws: int) -> Shares:
+    """The same of the fitted hazard, of the moment, by the information of its likelihood."""
+    rng, credit = np.random.default_rng(0), seen.test.credit
+    drawn = rng.multivariate_normal(credit, seen.covariance, n_draws, method="eigh")
+    return "Hazard", _share(credit[None])[0], _share(np.maximum(drawn, 0))
+
+
+def _share(credit: Floats) -> Floats:
+    given = credit.sum(axis=1, keepdims=True)
+    share: Floats = np.divide(credit, given, out=np.zeros_like(credit), where=given > 0)
+    return share

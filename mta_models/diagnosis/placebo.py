@@ -1,0 +1,107 @@
+"""Placebo touchpoints: a channel's own, moved to other times of the same users."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, segment_sum
+from mta_models.data.histories import Histories
+from mta_models.models.incremental.hazard.hazard import Hazard
+from mta_models.models.incremental.hazard.likelihood import Rates, maximise
+
+
+def shifted(histories: Histories, rng: np.random.Generator) -> Histories:
+    """The same users with each one's touchpoints moved round the window observed by one chance.
+
+    t becomes start + (t − start + δ) mod (end − start), δ even over the window: who met what, how
+    often and at which distances (across the window's ends too) stays; when does not.
+    """
+    begin, length = histories.start, np.maximum(histories.end - histories.start, 0)
+    move = rng.random(histories.n_users) * length
+    user = histories.owner
+    day = histories.time - begin[user] + move[user]
+    around = np.where(length[user] > 0, length[user], 1.0)
+    time = np.where(length[user] > 0, begin[user] + np.mod(day, around), histories.time)
+    order = np.lexsort((time, user))
+    moved = replace(histories, time=time[order], codes=histories.codes[order], touchpoint=None)
+    return replace(moved, event_stop=moved.seen_by(moved.event_user, moved.event_time))
+
+
+def only(histories: Histories, channel: int) -> Histories:
+    """The same users and conversions with the touchpoints of one channel, the only one there."""
+    chosen = histories.codes == channel
+    offsets = np.concatenate(([0], np.cumsum(segment_sum(chosen, histories.offsets))))
+    alone = replace(
+        histories,
+        channels=(histories.channels[channel],),
+        offsets=offsets,
+        time=histories.time[chosen],
+        codes=np.zeros(int(chosen.sum()), dtype=np.int64),
+        touchpoint=None,
+    )
+    return replace(alone, event_stop=alone.seen_by(alone.event_user, alone.event_time))
+
+
+def thinned(
+    histories: Histories, rng: np.random.Generator, n_converting: int, n_others: int
+) -> Histories:
+    """At most so many of the users who convert and of those who do not, weighted for the rest."""
+    converts = np.isfinite(histories.first_event)
+    kept = np.zeros(histories.n_users, dtype=bool)
+    scale = np.ones(histories.n_users)
+    for kind, most in ((converts, n_converting), (~converts, n_others)):
+        users = np.flatnonzero(kind)
+        if len(users) > most:
+            scale[users] = len(users) / most
+            users = rng.choice(users, most, replace=False)
+        kept[users] = True
+    if kept.all():
+        return histories
+    some = histories.take(np.flatnonzero(kept))
+    scale = scale[kept]
+    return replace(
+        some, weight=some.weight * scale, event_weight=some.event_weight * scale[some.event_user]
+    )
+
+
+class PlaceboTest:
+    """What a fitted hazard credits a channel with, and what it would with its times moved.
+
+    Half-lives stay those of the fit and the other channels stay where they were; the rest is
+    fitted anew. Credit is that of the moment, in conversions. If a channel works, moving its
+    touchpoints away from where they fell takes from its credit; credit that stays comes from who
+    met the channel and not from when.
+
+    Args:
+        model: fitted on these histories.
+        histories: of an event log.
+    """
+
+    def __init__(self, model: Hazard, histories: Histories) -> None:
+        self.histories = histories
+        self.half_life = model.half_life_
+        self.stop = histories.end if model.repeat_ else histories.until_first
+        rate = np.vstack([histories.adstock(self.half_life).T, np.ones(histories.n_events)])
+        cost = np.append(histories.totals(self.half_life, self.stop), histories.days(self.stop))
+        self.rates = Rates(rate, histories.event_weight, cost)
+        self.theta = np.append(model.beta_ * np.log(2) / self.half_life, model.baseline_hazard_)
+
+    @property
+    def credit(self) -> Floats:
+        """As the touchpoints fell, shape `(n_channels,)`."""
+        return (self.theta * self.rates.cost)[:-1]
+
+    def moved(self, channel: int, n: int, rng: np.random.Generator) -> Floats:
+        """The channel's credit with its touchpoints moved, n times, shape `(n,)`."""
+        alone, half_life = only(self.histories, channel), self.half_life[[channel]]
+        found = np.zeros(n)
+        for i in range(n):
+            placebo = shifted(alone, rng)
+            rate, cost = self.rates.rate.copy(), self.rates.cost.copy()
+            rate[channel] = placebo.adstock(half_life)[:, 0]
+            cost[channel] = placebo.totals(half_life, self.stop)[0]
+            best = maximise(Rates(rate, self.rates.weight, cost), self.theta, gap=1e-3)
+            found[i] = best.theta[channel] * cost[channel]
+        return found

@@ -1,0 +1,374 @@
+"""What the times of touchpoints say about journeys, before any model is fitted; see `diagnose`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Mask, lengths
+from mta_models.data.histories import Histories
+from mta_models.data.journeys import Journeys
+from mta_models.diagnosis.e_values import e_value
+from mta_models.diagnosis.findings import Finding
+from mta_models.diagnosis.path_checks import inflated, phrase
+from mta_models.diagnosis.rates import WEEK, Moments, RateRatios, moments_of, rate_ratios
+from mta_models.errors import JourneyError
+
+_RISE = 2.0  # times the exposure of the week before, with 99% confidence
+_AROUND = 1.25  # times the exposure two to four weeks away
+_ALPHA = 0.01  # over all channels and both sides
+_FEW = 30  # conversions that must have met a channel lately, and not have met it
+_ALONE = 0.2  # of exposed conversions without an unexposed moment like them
+
+
+class SeenInTime:
+    """What the checks of time share, each worked out once."""
+
+    def __init__(self, journeys: Journeys) -> None:
+        self.journeys = journeys
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Conversions and moments at risk."""
+        return moments_of(self.journeys)
+
+    @property
+    def histories(self) -> Histories:
+        """Whole timelines."""
+        return self.moments.histories
+
+    @cached_property
+    def lately(self) -> Floats:
+        """1 where a channel was met in the week before the moment, `(n_moments, n_channels)`."""
+        return (self.moments.met(-WEEK, 0) > 0).astype(np.float64)
+
+    @cached_property
+    def foretold(self) -> tuple[Moments, Floats, RateRatios]:
+        """Moments whose week after was observed, what was met in it, and its rate ratios.
+
+        Given what was met before: in the last week, and faded by half in 3 and in 21 days.
+        """
+        moments = self.moments
+        known = moments.time + WEEK <= self.histories.end[moments.user]
+        moments = moments.keep(known)
+        if moments.case.sum() < _FEW:
+            raise JourneyError(
+                f"fewer than {_FEW} conversions were followed by a week in which their users were "
+                "observed"
+            )
+        later = (moments.met(0, WEEK) > 0).astype(np.float64)
+        before = [moments.met(-WEEK, 0), moments.adstock(3.0), moments.adstock(21.0)]
+        return moments, later, rate_ratios(moments, later, np.log1p(np.hstack(before)))
+
+    @cached_property
+    def ratios(self) -> RateRatios:
+        """Of moments that met a channel in the week before to others, the channels adjusted."""
+        return rate_ratios(self.moments, self.lately, np.zeros((len(self.lately), 0)))
+
+    @property
+    def z(self) -> float:
+        """Standard errors that no channel passes by chance on either side, in 99% of logs."""
+        from scipy.special import ndtri
+
+        return float(-ndtri(_ALPHA / 2 / max(self.journeys.n_channels, 1)))
+
+    def names(self, which: Mask) -> tuple[str, ...]:
+        """The names of channels."""
+        return tuple(np.array(self.journeys.channels, dtype=object)[which].tolist())
+
+    def times(self, which: Mask, ratio: Floats) -> str:
+        """Channels with their ratios, in words."""
+        named = zip(self.names(which), ratio[which].tolist(), strict=True)
+        return phrase([f"{name} ({_times(times)})" for name, times in named])
+
+
+def _times(ratio: float) -> str:
+    if ratio >= 100:
+        return "over 100 times"
+    return f"{ratio:.1f} times" if ratio >= 0.1 else f"{ratio:.2f} times"
+
+
+def rising_exposure(seen: SeenInTime) -> Iterator[Finding]:
+    """Met more often on the last day before conversions than in the week before it."""
+    near, far, near_days, far_days = exposure_before(seen.journeys)
+    # Half a touchpoint more on either side: a channel never met in the week before has a ratio too.
+    ratio = (near + 0.5) / (far + 0.5) * far_days / near_days
+    error = np.sqrt(1 / (near + 0.5) + 1 / (far + 0.5))
+    rising = np.log(ratio) - 2.576 * error > np.log(_RISE)
+    if rising.any():
+        yield Finding(
+            "rising_exposure",
+            "caution",
+            "met more often on the last day before a conversion than in the week before: "
+            f"{seen.times(rising, ratio)}",
+            "either it works at once, or it follows users who are about to buy (retargeting, brand "
+            "search, coupon sites): credit for being there cannot tell, and favours the second",
+            "compare users with themselves at other times, or test by holding the channel out",
+            seen.names(rising),
+        )
+
+
+def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
+    """Touchpoints by channel on the last day before conversions and in the seven days before it.
+
+    Also the days these users were observed in each of the two. Reads the timeline, so a short
+    lookback hides nothing; what lies before an earlier conversion belongs to that one.
+    """
+    timeline, users, end = journeys.timeline, journeys.users, journeys.end
+    if timeline is None or users is None or end is None or journeys.at_risk is None:
+        raise JourneyError("it needs the timeline of an event log")
+    converts = np.flatnonzero(journeys.conversions)
+    converts = converts[np.lexsort((end[converts], users[converts]))]
+    at_risk = journeys.at_risk[converts]
+    near_days = float(np.minimum(at_risk, 1).sum())
+    far_days = float((np.clip(at_risk, 1, 8) - 1).sum())
+    if not near_days or not far_days:
+        raise JourneyError("nobody was observed for more than a day before converting")
+    # One sorted key for (user, time): times are shifted to lie within [0, span).
+    span = max(float(end.max()), float(timeline.time.max(initial=0.0))) + 1
+    owner = np.repeat(np.arange(timeline.n_users), lengths(timeline.offsets))
+    keys = users[converts] * span + end[converts]
+    following = np.searchsorted(keys, owner * span + timeline.time)
+    found = np.flatnonzero(following < len(keys))
+    row = converts[following[found]]
+    found, row = found[users[row] == owner[found]], row[users[row] == owner[found]]
+    age, codes = end[row] - timeline.time[found], timeline.codes[found]
+    near, far = (
+        np.bincount(codes[part], minlength=journeys.n_channels).astype(np.float64)
+        for part in (age < 1, (age >= 1) & (age < 8))
+    )
+    return near, far, near_days, far_days
+
+
+def raised_around(seen: SeenInTime) -> Iterator[Finding]:
+    """Met more often around conversions, after them too, than by the same users weeks away."""
+    ratio, error = exposure_around(seen, (0.0, WEEK))
+    raised = np.log(ratio) - np.maximum(seen.z * error, np.log(_AROUND)) > 0
+    if raised.any():
+        before, _ = exposure_around(seen, (-WEEK, 0.0))
+        yield Finding(
+            "raised_around",
+            "caution",
+            "met more often in the week after a conversion than by the same users two to four "
+            f"weeks away from it: {seen.times(raised, ratio)}; in the week before, "
+            f"{seen.times(raised, before)}",
+            "what comes after a conversion did not cause it: users are met when they want to buy "
+            "(intent that moves), buying itself brings touchpoints, or an identity lives for part "
+            "of the time it counts as observed. Even comparing users with themselves is misled",
+            "use a model that corrects for moving intent (SelfControlled), or hold the channel out",
+            seen.names(raised),
+        )
+
+
+def exposure_around(seen: SeenInTime, window: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Exposure in a window around conversions over that two to four weeks away, either side.
+
+    Both relative to what the calendar day lets expect, user by user, so that no user counts more
+    on one side than on the other; among users observed for the window and a week of the rest.
+
+    Returns:
+        Ratios and the standard errors of their logarithms, each of shape `(n_channels,)`.
+    """
+    moments = seen.moments.keep(seen.moments.case)
+    user, time, h = moments.user, moments.time, moments.histories
+    begin, stop = h.start[user], h.end[user]
+    away = ((-4 * WEEK, -2 * WEEK), (2 * WEEK, 4 * WEEK))
+    days = sum(
+        np.clip(np.minimum(stop - time, b) - np.maximum(begin - time, a), 0, None) for a, b in away
+    )
+    whole = (time + window[0] >= begin) & (time + window[1] <= stop) & (days >= WEEK)
+    if whole.sum() < _FEW:
+        raise JourneyError(
+            f"fewer than {_FEW} converting users were observed for weeks around their conversion"
+        )
+    moments = moments.keep(whole)
+    met, due = moments.met(*window), _usual(moments, *window)
+    far_met, far_due = (
+        sum(each(moments, *window) for window in away) for each in (Moments.met, _usual)
+    )
+    usual = far_met * np.divide(due, far_due, out=np.zeros_like(due), where=far_due > 0)
+    # Half a touchpoint where there is none, as one of them may be 0.
+    here, there = np.maximum(met.sum(axis=0), 0.5), np.maximum(usual.sum(axis=0), 0.5)
+    error = np.sqrt(((met / here - usual / there) ** 2).sum(axis=0))
+    return here / there, np.maximum(error, np.sqrt(1 / here + 1 / there) * (here < 1))
+
+
+def _usual(moments: Moments, since: float, until: float) -> Floats:
+    """Touchpoints of each channel that days of the calendar bring anybody observed on them."""
+    h = moments.histories
+    n_days = int(np.ceil(h.end.max()))
+    middle = np.arange(n_days) + 0.5
+    observed = np.searchsorted(np.sort(h.start), middle) - np.searchsorted(np.sort(h.end), middle)
+    cell = np.clip(h.time, 0, n_days - 1).astype(np.int64) * h.n_channels + h.codes
+    counts = np.bincount(cell, minlength=n_days * h.n_channels).reshape(n_days, -1)
+    summed = np.cumsum(counts / np.maximum(observed, 1)[:, None], axis=0)
+    days = np.arange(n_days + 1)
+    low = np.maximum(moments.time + since, h.start[moments.user])
+    high = np.maximum(np.minimum(moments.time + until, h.end[moments.user]), low)
+    return np.column_stack(
+        [
+            np.interp(high, days, curve) - np.interp(low, days, curve)
+            for curve in np.vstack([np.zeros(h.n_channels), summed]).T
+        ]
+    )
+
+
+def negative_control(seen: SeenInTime) -> Iterator[Finding]:
+    """Conversions foretold by touchpoints that came after them."""
+    _, _, ratios = seen.foretold
+    lower, _ = ratios.bounds(seen.z)
+    wrong = lower > 1
+    if wrong.any():
+        yield Finding(
+            "negative_control",
+            "caution",
+            "conversions are more frequent among users who will meet the channel in the week "
+            f"after, given all they met before: {seen.times(wrong, np.exp(ratios.log))}",
+            "touchpoints that come later cannot cause a conversion: who is met, or when, goes with "
+            "wanting to buy (targeting) or with being seen at all (split identities), and models "
+            "that compare users credit it to the channel",
+            "compare users with themselves (SelfControlled), or hold the channel out",
+            seen.names(wrong),
+        )
+
+
+def exposure_stops(seen: SeenInTime) -> Iterator[Finding]:
+    """Touchpoints that fail to appear after conversions."""
+    _, _, ratios = seen.foretold
+    _, upper = ratios.bounds(seen.z)
+    stops = upper < 1
+    if stops.any():
+        yield Finding(
+            "exposure_stops",
+            "caution",
+            "met less often in the week after a conversion, given all that was met before: "
+            f"{seen.times(stops, np.exp(ratios.log))}",
+            "buyers are no longer shown it, or are no longer logged: models that compare users "
+            "with themselves take the silence after a conversion for a sign of effect",
+            "end observation at the conversion if logging stops there; else prefer models that "
+            "look only at what came before",
+            seen.names(stops),
+        )
+
+
+def collinear_in_time(seen: SeenInTime) -> Iterator[Finding]:
+    """Channels whose recent exposure is known from that of the others."""
+    base = seen.moments.keep(~seen.moments.case)
+    carried = base.adstock(WEEK)
+    varies = carried.std(axis=0) > 0
+    if varies.sum() > 1:
+        yield from inflated(
+            np.cov(carried[:, varies].T),
+            seen.names(varies),
+            name="collinear_in_time",
+            what="what users carried at the same time",
+            means="these channels are met at the same times by the same users, so that what each "
+            "adds to the rate of converting can hardly be told apart",
+        )
+
+
+def no_support(seen: SeenInTime) -> Iterator[Finding]:
+    """Channels without conversions on both sides, met lately and not, or without a comparison."""
+    case, lately = seen.moments.case, seen.lately
+    exposed, total = lately[case].sum(axis=0), float(case.sum())
+    met = lately.any(axis=0)
+    few = met & (np.minimum(exposed, total - exposed) < _FEW)
+    alone = met & ~few & (_without_counterpart(seen) > _ALONE)
+    if few.any() or alone.any():
+        words = [
+            f"{name} ({count:,.10g} of {total:,.10g} conversions had met it within a week)"
+            for name, count in zip(seen.names(few), exposed[few].tolist(), strict=True)
+        ]
+        words += [f"{name} (nobody was unexposed in the same week)" for name in seen.names(alone)]
+        yield Finding(
+            "no_support",
+            "caution",
+            f"hardly any conversions with the channel, or hardly any without: {phrase(words)}",
+            "what it does is a comparison of moments with and without it, and one side is missing",
+            "read a longer period, merge channels, or let it rest for some users for a while",
+            seen.names(few | alone),
+        )
+
+
+def _without_counterpart(seen: SeenInTime) -> Floats:
+    """Of exposed conversions the part with no unexposed moment in the same week, `(n_channels,)`.
+
+    And with as many of the other channels met lately: 0, 1, 2 or more.
+    """
+    case, lately, week = seen.moments.case, seen.lately, seen.moments.week
+    others = np.minimum(lately.sum(axis=1, keepdims=True) - lately, 2).astype(np.int64)
+    stratum = week[:, None] * 3 + others
+    n = int(stratum.max()) + 1
+    found = np.zeros(lately.shape[1])
+    for c in range(len(found)):
+        unexposed = np.bincount(stratum[~case & (lately[:, c] == 0), c], minlength=n)
+        exposed = stratum[case & (lately[:, c] > 0), c]
+        found[c] = np.mean(unexposed[exposed] == 0) if len(exposed) else 0.0
+    return found
+
+
+def on_and_off(seen: SeenInTime) -> Iterator[Finding]:
+    """Channels with whole weeks of the calendar in which nobody met them."""
+    h, k = seen.histories, seen.journeys.n_channels
+    weeks = int(h.end.max() // WEEK)
+    if weeks < 2:
+        return
+    week = (h.time // WEEK).astype(np.int64)
+    inside = (week >= 0) & (week < weeks)
+    counts = np.bincount(week[inside] * k + h.codes[inside], minlength=weeks * k).reshape(weeks, k)
+    # At 20 a week or more an empty week is no accident.
+    off = (counts == 0).any(axis=0) & (counts.sum(axis=0) >= 20 * weeks)
+    if off.any():
+        empty = (counts == 0).sum(axis=0)
+        words = [
+            f"{name} ({n} of {weeks} weeks)"
+            for name, n in zip(seen.names(off), empty[off].tolist(), strict=True)
+        ]
+        yield Finding(
+            "on_and_off",
+            "note",
+            f"met by nobody for whole weeks: {phrase(words)}",
+            "weeks without it are what its effect is learnt from, and whatever else those weeks "
+            "had is learnt with it",
+            "ask why it rested; if for no reason of demand, that is an experiment worth reading",
+            seen.names(off),
+        )
+
+
+def unmeasured_confounding(seen: SeenInTime) -> Iterator[Finding]:
+    """How strong a confounder would have to be to explain each channel's association away."""
+    ratios = seen.ratios
+    lower, _ = ratios.bounds(1.96)
+    raised = (lower > 1) & np.isfinite(ratios.error)
+    if raised.any():
+        point, bound = e_value(np.exp(ratios.log)), e_value(np.maximum(lower, 1))
+        order = np.flatnonzero(raised)[np.argsort(bound[raised])]
+        words = [
+            f"{seen.journeys.channels[c]} (rate ratio {np.exp(ratios.log[c]):.2f}, E-value "
+            f"{point[c]:.2f}, of the interval's bound {bound[c]:.2f})"
+            for c in order.tolist()
+        ]
+        yield Finding(
+            "unmeasured_confounding",
+            "note",
+            "conversions are more frequent within a week of meeting the channel, whatever else "
+            f"was met, in the same calendar week: {phrase(words, most=8)}",
+            "something unmeasured that goes with meeting the channel and with converting by rate "
+            "ratios of the E-value each would explain it away; weaker ones would not",
+            "think of what could be that strong: intent often is",
+            seen.names(raised),
+        )
+
+
+TIME_CHECKS: tuple[Callable[[SeenInTime], Iterable[Finding]], ...] = (
+    rising_exposure,
+    raised_around,
+    negative_control,
+    exposure_stops,
+    collinear_in_time,
+    no_support,
+    on_and_off,
+    unmeasured_confounding,
+)

@@ -1,0 +1,85 @@
+"""What acting on a model's credit costs: the budget moved by one fixed policy, the world run again.
+
+The policy, for every model and for the oracle: the budget stays what it is, every paid channel
+keeps between half and double its spend, and within that the channels with the most credit per
+unit of spend are filled first. Channels of equal return are filled equally, so credit
+that says nothing (all equal per unit of spend) moves nothing. Channels without a cost stay.
+
+Why this and not "spend in proportion to credit": where effects are linear in exposure, this is the
+best that can be done within the bounds, so true credit is never beaten and regret is never
+negative; in proportion to credit, uniform credit may beat the truth by luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mta_models.attribution import Attribution
+from mta_models.metrics.alignment import Against, aligned
+from mta_models.money.budget import reallocate
+
+if TYPE_CHECKING:
+    from mta_models.worlds.simulation import Simulation
+
+
+def budget_regret(
+    attribution: Attribution,
+    simulation: Simulation,
+    *,
+    against: Against = "marginal",
+    users: int | None = None,
+) -> float:
+    """Conversions lost by moving the budget by this credit rather than by the true effects.
+
+    (conversions after the oracle's move − conversions after this one's) / conversions now. The
+    policy is this module's; it sees the log's credit and the log's spend. A channel's
+    new spend multiplies its chance of exposure, and the world is run again, with the luck of its
+    truth: the difference has little Monte Carlo error. 0 is best; 0.02 means 2% of conversions
+    forgone. Below 0, the move did better than the truth's own, as may happen where effects bend
+    (saturation, synergy) between half and double the spend.
+
+    Where exposures follow other channels or conversions (retargeting, suppression), multiplying a
+    chance multiplies the spend only nearly.
+
+    Args:
+        attribution: of the simulation's journeys.
+        simulation: gives the world, the spend and the truth.
+        against: the effect by which the oracle moves the budget; `"marginal"`, that of the last
+            tenth of exposure, is the one that a move begins with.
+        users: on which to run the world; None: as many as its truth.
+
+    Raises:
+        UnknownChannelError: a credited channel is not one of the world's.
+
+    Example:
+        Both channels of this world were bought alike; A causes more than twice what B does, and
+        last touch has it the other way round.
+
+        >>> import mta_models as mta
+        >>> simulation = mta.worlds.make("micro_synergy", n_users=10_000).simulate()
+        >>> last_touch = mta.LastTouch().fit_attribute(simulation.journeys)
+        >>> mta.metrics.budget_regret(last_touch, simulation) > 0.1
+        True
+    """
+    return budget_regrets([attribution], simulation, against=against, users=users)[0]
+
+
+def budget_regrets(
+    attributions: Sequence[Attribution],
+    simulation: Simulation,
+    *,
+    against: Against = "marginal",
+    users: int | None = None,
+) -> list[float]:
+    """`budget_regret` of several models' credit on one log, the world run once for all of them."""
+    world, truth = simulation.world, simulation.truth
+    spend = np.array([simulation.costs[name] for name in world.channels])
+    every = [aligned(each, truth, against)[0] for each in attributions]
+    moves = [reallocate(credit, spend) for credit in (getattr(truth, against), *every)]
+    # Credits in the same order lead to the same move, which need not run twice.
+    rows, which = np.unique([np.ones(len(spend)), *moves], axis=0, return_inverse=True)
+    now, oracle, *after = world.expected(rows, users=users)[which.ravel()]
+    return [float((oracle - each) / now) for each in after]

@@ -1,0 +1,345 @@
+"""How far an attribution is from a truth: pure functions of the two, in four families.
+
+Shares (`total_variation`, `share_mae`, `jensen_shannon`, `kendall_tau_b`), amounts
+(`absolute_error`, `relative_error`, `over_credit`, `credit_to_null_channels`, `sign_errors`,
+`baseline_error`), intervals (`covered`, `coverage`, `width`, `winkler_score`) and `stability`,
+which needs no truth; `budget_regret` says what acting on the credit costs. `table` gives one row
+of all that need no second run of a world.
+
+`against` says which truth: `"shapley"` (the default: the parts that add up with the baseline to
+the total), `"removal"`, `"marginal"` or `"direct"`. A model that estimates one of them is
+not wrong for missing another: compare each with its own estimand too.
+
+Channels meet by name. A channel that the truth has and the log lacks is credited 0: a tracker
+that misses it credits it nothing. A channel that the truth lacks is an error.
+
+A share is a part of positive credit: negative credit, and a negative truth, count as 0 in shares
+(`sign_errors` and the amounts see them). Where nothing is positive, the whole share goes to
+"no channel", a cell of its own, so a model that credits no channel where some work is as wrong as
+can be (1), and right (0) where none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mta_models.attribution import Attribution
+from mta_models.core.ragged import Floats, Mask
+from mta_models.errors import ParameterError
+from mta_models.metrics.alignment import ROUNDING, Against, aligned, bounds, is_null, shares
+from mta_models.metrics.regret import budget_regret as budget_regret
+from mta_models.metrics.regret import budget_regrets as budget_regrets
+
+if TYPE_CHECKING:
+    from mta_models.worlds.truth import Truth
+
+PROBABILITIES = (0.5, 0.8, 0.95)
+
+
+def total_variation(
+    attribution: Attribution, truth: Truth, *, against: Against = "shapley"
+) -> float:
+    """The part of all credit that sits on the wrong channel: half the sum of share differences.
+
+    From 0, every share right, to 1, none of the credit where it belongs. Less is better.
+    """
+    given, true = _share_pair(attribution, truth, against)
+    return float(np.abs(given - true).sum() / 2)
+
+
+def share_mae(attribution: Attribution, truth: Truth, *, against: Against = "shapley") -> float:
+    """Mean over channels of the absolute error of the share.
+
+    From 0, best, to 2 / n_channels; it falls as channels are added, so compare it only within a
+    world. `total_variation` does not.
+    """
+    given, true = _share_pair(attribution, truth, against)
+    # The last cell is "no channel", which is no channel to average over.
+    return float(np.abs(given - true)[:-1].mean())
+
+
+def jensen_shannon(
+    attribution: Attribution, truth: Truth, *, against: Against = "shapley"
+) -> float:
+    """Jensen–Shannon divergence of the shares, in bits: 0, best, to 1.
+
+    The mean Kullback–Leibler divergence of credit shares and true shares from their average.
+    Harder than `total_variation` on credit to a channel that should have none.
+
+    Source: Lin, 1991, Divergence measures based on the Shannon entropy, IEEE Transactions on
+    Information Theory 37(1).
+    """
+    given, true = _share_pair(attribution, truth, against)
+    middle = (given + true) / 2
+    # Clipped: equal shares may leave −1e-17.
+    return float(
+        np.clip((_relative_entropy(given, middle) + _relative_entropy(true, middle)) / 2, 0, 1)
+    )
+
+
+def kendall_tau_b(attribution: Attribution, truth: Truth, *, against: Against = "shapley") -> float:
+    """Agreement of the order of channels by credit with the true order, ties allowed.
+
+    From 1, the same order, over 0, none, to −1, reversed. Of signed credit. NaN where credit or
+    truth does not order the channels at all (all equal, or fewer than two): uniform credit has
+    no order to judge.
+
+    Source: Kendall, 1945, The treatment of ties in ranking problems, Biometrika 33(3).
+    """
+    credit, true = aligned(attribution, truth, against)
+    above, below = _order(credit), _order(true)
+    pairs = np.sqrt((above**2).sum() * (below**2).sum())
+    return float((above * below).sum() / pairs) if pairs else float("nan")
+
+
+def absolute_error(
+    attribution: Attribution, truth: Truth, *, against: Against = "shapley"
+) -> float:
+    """Conversions misplaced per true conversion: Σ |credit − truth| / total.
+
+    From 0, best, without bound. Finite in worlds where no channel works, unlike
+    `relative_error` and `over_credit`.
+    """
+    credit, true = aligned(attribution, truth, against)
+    return float(np.abs(credit - true).sum() / truth.total)
+
+
+def relative_error(
+    attribution: Attribution, truth: Truth, *, against: Against = "shapley"
+) -> Floats:
+    """Each channel's (credit − truth) / |truth|, shape `(n_channels,)` in the truth's order.
+
+    0 is best, 1 is twice the truth, −1 is no credit where some is due. NaN for channels without
+    an effect, see `credit_to_null_channels`.
+    """
+    credit, true = aligned(attribution, truth, against)
+    error: Floats = np.full(len(true), np.nan)
+    real = ~is_null(true, truth)
+    error[real] = (credit[real] - true[real]) / np.abs(true[real])
+    return error
+
+
+def over_credit(attribution: Attribution, truth: Truth) -> float:
+    """All channels' credit per conversion that the channels caused: Σ credit / (total − baseline).
+
+    1 is best; 2 claims every incremental conversion twice; less than 1 gives channels too
+    little. Infinite where no channel causes any and some is credited; NaN where neither.
+    """
+    credit, _ = aligned(attribution, truth, "shapley")
+    caused = truth.incremental
+    if abs(caused) <= ROUNDING * truth.total:
+        caused = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(credit.sum() / np.float64(caused))
+
+
+def credit_to_null_channels(
+    attribution: Attribution, truth: Truth, *, against: Against = "shapley"
+) -> float:
+    """Credit, of either sign, to channels without any effect, per true conversion.
+
+    Σ |credit| over channels whose truth is 0, / total. From 0, best; NaN where every channel has
+    an effect.
+    """
+    credit, true = aligned(attribution, truth, against)
+    null = is_null(true, truth)
+    return float(np.abs(credit[null]).sum() / truth.total) if null.any() else float("nan")
+
+
+def sign_errors(attribution: Attribution, truth: Truth, *, against: Against = "shapley") -> int:
+    """The number of channels credited with the opposite of their effect's sign; 0 is best.
+
+    Credit of 0 has no sign, and neither has a truth within two of its standard errors of 0.
+    """
+    credit, true = aligned(attribution, truth, against)
+    known = ~is_null(true, truth) & (np.abs(true) > 2 * np.asarray(truth.standard_error[against]))
+    return int((known & (np.sign(credit) * np.sign(true) < 0)).sum())
+
+
+def baseline_error(attribution: Attribution, truth: Truth) -> float:
+    """(baseline − true baseline) / total: 0 is best, below 0 the channels get too much.
+
+    The true baseline is what would convert with every channel off. A rule that credits every
+    touched conversion to channels has a baseline of the untouched ones only.
+    """
+    aligned(attribution, truth, "shapley")
+    return (attribution.baseline - truth.baseline) / truth.total
+
+
+def covered(
+    attribution: Attribution, truth: Truth, prob: float = 0.95, *, against: Against = "shapley"
+) -> Mask:
+    """Whether the central interval holds the truth: per channel and, last, for the baseline.
+
+    Shape `(n_channels + 1,)`, the truth's order. A channel that the log lacks has the interval
+    [0, 0].
+
+    Raises:
+        MTAError: the attribution has no draws.
+    """
+    lower, upper, true = bounds(attribution, truth, prob, against)
+    slack = ROUNDING * truth.total
+    return (lower - slack <= true) & (true <= upper + slack)
+
+
+def coverage(
+    attribution: Attribution, truth: Truth, prob: float = 0.95, *, against: Against = "shapley"
+) -> float:
+    """The part of the channels and the baseline whose central interval holds the truth.
+
+    From 0 to 1; averaged over seeds, `prob` is best. Under it the model is too sure of itself (or
+    estimates something else), over it, needlessly unsure. An interval that ignores confounding
+    gets narrower with data and covers less.
+
+    Raises:
+        MTAError: the attribution has no draws.
+
+    Example:
+        Draws show how a rule's credit scatters, which says nothing of what it misses.
+
+        >>> import mta_models as mta
+        >>> simulation = mta.worlds.make("micro_intent", n_users=5_000).simulate()
+        >>> drawn = mta.bootstrap(mta.LastTouch(), simulation.journeys, random_state=0)
+        >>> mta.metrics.coverage(drawn, simulation.truth)
+        0.0
+    """
+    return float(covered(attribution, truth, prob, against=against).mean())
+
+
+def width(attribution: Attribution, truth: Truth, prob: float = 0.95) -> float:
+    """Mean width of the central intervals of channels and baseline, per true conversion.
+
+    From 0. Narrower is better among models that cover equally.
+
+    Raises:
+        MTAError: the attribution has no draws.
+    """
+    lower, upper, _ = bounds(attribution, truth, prob, "shapley")
+    return float((upper - lower).mean() / truth.total)
+
+
+def winkler_score(
+    attribution: Attribution, truth: Truth, prob: float = 0.95, *, against: Against = "shapley"
+) -> float:
+    """Width plus 2 / (1 − prob) times the distance by which the truth is missed.
+
+    Mean over channels and baseline, per true conversion. From 0; less is better: it is proper, so
+    neither a wide nor a narrow interval pays but for the truth.
+
+    Source: Winkler, 1972, A decision-theoretic approach to interval estimation, JASA 67(337);
+    Gneiting and Raftery, 2007, Strictly proper scoring rules, prediction, and estimation,
+    JASA 102(477), equation 43.
+
+    Raises:
+        MTAError: the attribution has no draws.
+    """
+    lower, upper, true = bounds(attribution, truth, prob, against)
+    missed = np.maximum(lower - true, 0) + np.maximum(true - upper, 0)
+    return float((upper - lower + 2 / (1 - prob) * missed).mean() / truth.total)
+
+
+def stability(attributions: Iterable[Attribution]) -> float:
+    """Mean total variation between every two attributions: of resamples, seeds or settings.
+
+    From 0, all the same shares, to 1. Less is steadier, which is not yet right: uniform credit
+    scores 0. A channel that one of them lacks has no share in it.
+
+    Raises:
+        ParameterError: fewer than two.
+
+    Example:
+        >>> from mta_models import FirstTouch, LastTouch, metrics, worlds
+        >>> journeys = worlds.make("micro_synergy").expected_journeys()
+        >>> each = [model.fit_attribute(journeys) for model in (FirstTouch(), LastTouch())]
+        >>> round(metrics.stability(each), 4)  # 35 of 41 go to A, or 15
+        0.4878
+    """
+    every = list(attributions)
+    n = len(every)
+    if n < 2:
+        raise ParameterError(f"stability needs two attributions or more; got {n}")
+    place = {name: at for at, name in enumerate({name for each in every for name in each.channels})}
+    credit = np.zeros((n, len(place)))
+    for row, each in zip(credit, every, strict=True):
+        row[[place[name] for name in each.channels]] = each.credit
+    parts = np.array([shares(row) for row in credit])
+    # Sorted, the i-th of n is the upper of i pairs and the lower of n − 1 − i: no pair is made.
+    weights = 2 * np.arange(n) - (n - 1)
+    apart = weights @ np.sort(parts, axis=0) / (n * (n - 1) / 2)
+    return float(apart.sum() / 2)
+
+
+def table(
+    attribution: Attribution, truth: Truth, *, against: Against = "shapley"
+) -> dict[str, float]:
+    """Every metric of one attribution that needs no second run, by name; always the same keys.
+
+    `relative_error` is the median over channels of its absolute value; `coverage_50`, `width_80`,
+    `winkler_95` and their kin are NaN for attributions without draws. `budget_regret` and
+    `stability` need more than these two and stand apart.
+
+    Example:
+        Last touch gives A and B 15 and 26 conversions and the baseline 6; in truth they cause 19
+        and 8, and 20 come by themselves.
+
+        >>> import mta_models as mta
+        >>> world = mta.worlds.make("micro_synergy", n_users=1_000)
+        >>> last_touch = mta.LastTouch().fit_attribute(world.expected_journeys())
+        >>> row = mta.metrics.table(last_touch, world.truth())
+        >>> for name in ("total_variation", "kendall_tau_b", "over_credit", "baseline_error"):
+        ...     print(name, round(row[name], 4))
+        total_variation 0.3379
+        kendall_tau_b -1.0
+        over_credit 1.5185
+        baseline_error -0.2979
+    """
+    errors = np.abs(relative_error(attribution, truth, against=against))
+    errors = errors[~np.isnan(errors)]
+    row: dict[str, float] = {
+        "total_variation": total_variation(attribution, truth, against=against),
+        "share_mae": share_mae(attribution, truth, against=against),
+        "jensen_shannon": jensen_shannon(attribution, truth, against=against),
+        "kendall_tau_b": kendall_tau_b(attribution, truth, against=against),
+        "absolute_error": absolute_error(attribution, truth, against=against),
+        "relative_error": float(np.median(errors)) if len(errors) else float("nan"),
+        "over_credit": over_credit(attribution, truth),
+        "credit_to_null_channels": credit_to_null_channels(attribution, truth, against=against),
+        "sign_errors": float(sign_errors(attribution, truth, against=against)),
+        "baseline_error": baseline_error(attribution, truth),
+    }
+    return row | _interval_columns(attribution, truth, against)
+
+
+def _interval_columns(attribution: Attribution, truth: Truth, against: Against) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for prob in PROBABILITIES:
+        scores = (float("nan"),) * 3
+        if attribution.draws is not None:
+            scores = (
+                coverage(attribution, truth, prob, against=against),
+                width(attribution, truth, prob),
+                winkler_score(attribution, truth, prob, against=against),
+            )
+        names = (f"{name}_{100 * prob:.0f}" for name in ("coverage", "width", "winkler"))
+        row |= dict(zip(names, scores, strict=True))
+    return row
+
+
+def _share_pair(attribution: Attribution, truth: Truth, against: Against) -> tuple[Floats, Floats]:
+    credit, true = aligned(attribution, truth, against)
+    return shares(credit), shares(true)
+
+
+def _relative_entropy(of: Floats, to: Floats) -> float:
+    held = of > 0
+    return float((of[held] * np.log2(of[held] / to[held])).sum())
+
+
+def _order(amounts: Floats) -> Floats:
+    """The sign of every difference, `(n, n)`; differences of rounding are ties."""
+    apart = amounts[:, None] - amounts
+    apart[np.abs(apart) <= ROUNDING * np.abs(amounts).max(initial=0)] = 0
+    return np.sign(apart)

@@ -1,0 +1,249 @@
+"""Additive hazard: each touchpoint adds to the rate of converting, and what it adds fades."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from copy import copy
+from datetime import timedelta
+from math import log
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints
+from mta_models.data.histories import Histories
+from mta_models.data.journeys import Journeys
+from mta_models.errors import (
+    ConvergenceWarning,
+    IdentifiabilityWarning,
+    JourneyError,
+    ParameterError,
+)
+from mta_models.models.incremental.base import TimedModel
+from mta_models.models.incremental.half_lives import (
+    GRID,
+    HalfLife,
+    check_half_life,
+    given_half_lives,
+    profile,
+)
+from mta_models.models.incremental.hazard.likelihood import (
+    Rates,
+    RateTable,
+    maximise,
+    standard_errors,
+)
+from mta_models.models.incremental.horizon_games import (
+    HorizonGame,
+    first_conversions,
+    repeat_conversions,
+)
+
+_LN2 = log(2)
+# In log-likelihood: how near its maximum a half-life tried is taken.
+_GAP = 1e-3
+
+
+class Hazard(TimedModel):
+    """Additive hazard with a baseline and carry-over, by maximum likelihood.
+
+    A user's rate of converting is λ(t) = μ + Σ_k β_{c_k} ω_{c_k} 2^(−(t − t_k) / h_{c_k}), over
+    the touchpoints k met so far. ω = ln 2 / h makes the kernel a density, so that β is the
+    conversions that a touchpoint brings and μ the conversions per user and day without any. The
+    likelihood needs no more than what each converting user carried at the moment and one total of
+    exposure per channel: its cost grows with touchpoints and conversions, not with days.
+
+    Estimand: `incremental`, see `TimedModel`: over the horizon observed (the default) or of the
+    hazard at each conversion's moment. Rows without a timeline have a horizon that ends with their
+    conversion.
+
+    Assumptions:
+        - Exposure does not follow from what else makes a user convert. Where ads are aimed at
+          those who would have bought anyway this model credits them with it: see `SelfControlled`.
+        - Effects add up, are alike for all users and never negative, and fade at a constant rate.
+        - The baseline does not change over time. A user who met no touchpoint is evidence of it.
+
+    Source: Zhang, Wei & Ren (2014), Multi-touch attribution in online advertising with survival
+    theory, IEEE ICDM, 687–696: the additive hazard, its kernel and the EM. The baseline μ, the
+    half-lives by profile likelihood and the horizon's credit are ours.
+
+    Args:
+        half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None: those
+            of the best likelihood among 1 to 21 days, one for all channels but for those whose own
+            gains 2 in log-likelihood. `bootstrap` chooses anew for each draw.
+        repeat: whether a user can convert again. True: always at risk. False: until the first
+            conversion, and journeys in which a user converts twice are refused. None: as the
+            journeys fitted show it.
+        counterfactual: `"horizon"` or `"moment"`.
+        lag: a span of time from a touchpoint until it counts. Who has decided to buy may well meet
+            a channel on the way (a coupon site, a brand search) that did not make them; with
+            `lag="1d"` it is not credited for that. What touchpoints truly do so soon is left to
+            the baseline. None: they count at once.
+
+    Attributes:
+        half_life_: shape `(n_channels,)`, days.
+        beta_: shape `(n_channels,)`, conversions per touchpoint, >= 0.
+        baseline_hazard_: μ, conversions per user and day.
+        repeat_: whether users were taken to be at risk after a conversion.
+        log_likelihood_: at the fit.
+        log_likelihood_path_: at each iteration; it never falls.
+        n_iterations_: of EM and Newton, in the last fit.
+        standard_error_: shape `(n_channels,)`, of `beta_`, by the observed information with the
+            half-lives as given. NaN where β is 0, at its bound, where information does not make
+            an error, and where channels cannot be told apart. `bootstrap` is for these.
+        baseline_standard_error_: of `baseline_hazard_`.
+
+    Example:
+        >>> from mta_models import Hazard, Journeys
+        >>> journeys = Journeys.from_arrays(
+        ...     ["Email"], [0, 0], [0, 1, 2, 2], [4, 1, 5], [0, 95, 95],
+        ...     age=[1.0, 9.0], at_risk=[10.0, 10.0, 10.0],
+        ... )
+        >>> model = Hazard(half_life="2d").fit(journeys)
+        >>> model.beta_.round(3), round(model.baseline_hazard_, 4)
+        (array([0.03]), 0.0036)
+    """
+
+    def __init__(
+        self,
+        half_life: HalfLife | None = None,
+        repeat: bool | None = None,
+        counterfactual: str = "horizon",
+        lag: str | timedelta | float | None = None,
+    ) -> None:
+        self.half_life = half_life
+        self.repeat = repeat
+        self.counterfactual = counterfactual
+        self.lag = lag
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_half_life(self.half_life)
+        if not (self.repeat is None or isinstance(self.repeat, bool)):
+            raise ParameterError(f"repeat must be True, False or None; got {self.repeat!r}")
+
+    def _learn(self, histories: Histories) -> None:
+        if self.repeat is False and histories.repeats:
+            raise JourneyError(
+                "repeat=False needs users who convert once at most, and some of these convert "
+                "twice. Use repeat=True, or None, or read the first conversion only"
+            )
+        self.repeat_ = histories.repeats if self.repeat is None else self.repeat
+        table = self._table(histories)
+        if not table.days > 0:
+            raise JourneyError(
+                "users must have been observed for some time, and these were at risk for 0 days. "
+                "Check the bounds of observation, or `at_risk`"
+            )
+        rates, converged = self._maximise(table)
+        self._set_errors(rates, histories)
+        if not converged:
+            warnings.warn(
+                "the fit stopped before the likelihood had settled. Check `log_likelihood_path_`",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _table(self, histories: Histories, keep: bool = False) -> RateTable:
+        """The data at the half-lives given, or at all those to choose from."""
+        grid = GRID
+        if self.half_life is not None:
+            grid = given_half_lives(self.half_life, histories.channels)[None]
+        risk = histories.end if self.repeat_ else histories.until_first
+        return RateTable(histories, risk, grid, keep)
+
+    def _maximise(self, table: RateTable) -> tuple[Rates, bool]:
+        """Fit; what was fitted to at the half-lives chosen, and whether it converged."""
+        choice = _chosen(table)
+        rates = table.rates(choice)
+        found = maximise(rates)
+        self.half_life_ = table.half_life[choice, np.arange(len(choice))]
+        self.beta_, self.baseline_hazard_ = found.theta[:-1], float(found.theta[-1])
+        self.log_likelihood_path_ = found.path
+        self.log_likelihood_ = float(found.path[-1])
+        self.n_iterations_ = len(found.path) - 1
+        return rates, found.converged
+
+    def _set_errors(self, rates: Rates, histories: Histories) -> None:
+        """Standard errors, and warnings of what these histories cannot tell."""
+        names = np.array(histories.channels, dtype=object)
+        blind = rates.cost[:-1] == 0
+        if blind.any():
+            warnings.warn(
+                f"no user was at risk after a touchpoint of {', '.join(names[blind])}, so its "
+                "effect cannot be learnt and is taken as 0",
+                IdentifiabilityWarning,
+                stacklevel=5,
+            )
+        errors, tangled = standard_errors(rates, np.append(self.beta_, self.baseline_hazard_))
+        if tangled.any():
+            whose = np.append(names, "the baseline")[tangled]
+            warnings.warn(
+                f"these journeys cannot tell apart {', '.join(whose)}: another split of their "
+                "credit is as likely. Merge the channels, or vary when they are shown",
+                IdentifiabilityWarning,
+                stacklevel=5,
+            )
+        self.standard_error_, self.baseline_standard_error_ = errors[:-1], float(errors[-1])
+
+    def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
+        # Half-lives are chosen anew for each draw. On `randomised` (20,000 users, 5 seeds) 80% and
+        # 95% intervals then held .86 and .97 of the truths, against .77 and .91 with those of the
+        # point fit kept; on `carry_over` .89 and .97 against .86 and .94. They are a fifth wider.
+        assert isinstance(fitted, Hazard)
+        self.repeat_ = fitted.repeat_
+        kept: RateTable | None = vars(fitted).get("_kept")
+        self._maximise(self._table(histories) if kept is None else kept.reweighted(histories))
+
+    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
+        prepared = copy(self)
+        vars(prepared)["_kept"] = self._table(self._histories(journeys), keep=True)
+        return TimedModel._reweigher(prepared, journeys, of)
+
+    def _parts(self, histories: Histories) -> Floats:
+        due = histories.adstock(self.half_life_) * self._per_day()
+        whole = due.sum(axis=1, keepdims=True) + self.baseline_hazard_
+        parts: Floats = np.divide(due, whole, out=np.zeros_like(due), where=whole > 0)
+        return parts
+
+    def _game(self, histories: Histories) -> HorizonGame:
+        play = repeat_conversions if self.repeat_ else first_conversions
+        added = histories.exposure(self.half_life_) * self._per_day()[histories.codes]
+        return play(
+            histories.cells,
+            histories.by_cell(added),
+            self.baseline_hazard_ * (histories.end - histories.start),
+            histories.weight,
+            histories.n_channels,
+        )
+
+    def _expected(self, histories: Histories, since: float, until: float) -> Floats:
+        begin, stop = np.maximum(histories.start, since), np.minimum(histories.end, until)
+        each = histories.exposure(self.half_life_, stop, begin)
+        each *= self._per_day()[histories.codes]
+        alone = self.baseline_hazard_ * np.maximum(stop - begin, 0)
+        expected: Floats = alone + np.bincount(histories.owner, each, histories.n_users)
+        return expected
+
+    def _per_day(self) -> Floats:
+        """β ω: what a fresh touchpoint adds to the hazard, shape `(n_channels,)`."""
+        fresh: Floats = self.beta_ * _LN2 / self.half_life_
+        return fresh
+
+
+def _chosen(table: RateTable) -> Ints:
+    """The half-lives of the best profile likelihood, as places on the grid, `(n_channels,)`."""
+    n_grid, k = table.exposure.shape
+    if n_grid == 1:
+        return np.zeros(k, dtype=np.int64)
+    last: Floats | None = None
+
+    def log_likelihood(choice: Ints) -> float:
+        nonlocal last
+        found = maximise(table.rates(choice), last, _GAP)
+        last = found.theta
+        return float(found.path[-1])
+
+    exposure = table.exposure[0]
+    order = np.argsort(-exposure, kind="stable")
+    return profile(log_likelihood, k, order[exposure[order] > 0], n_grid)

@@ -1,0 +1,296 @@
+"""Additive rates: the likelihood of conversions whose hazard is a sum of parts, and its maximum.
+
+The parts are the channels' touchpoints and, last, the baseline.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+from math import log
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints, Mask, spread
+from mta_models.data.histories import Histories
+from mta_models.errors import InvariantError
+
+_LN2 = log(2)
+_EM_STEPS = 20
+_NEWTON_STEPS = 200
+_HALVINGS = 40
+# Of all conversions: Newton's next step would move the parts by about the square of this.
+_SMALL_STEP = 1e-9
+# Of all conversions: what a fit that stopped early may still be off, before a warning.
+_KKT = 1e-7
+# Of the largest eigenvalue: information below it is rounding.
+_SINGULAR = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """What the likelihood Σ w_i log(Σ_j θ_j rate_ji) − Σ_j θ_j cost_j needs of the data.
+
+    Attributes:
+        rate: shape `(n_parts, n_rows)`, the hazard at each conversion for one unit of each θ.
+        weight: shape `(n_rows,)`, conversions that each row stands for, above 0.
+        cost: shape `(n_parts,)`, the integrated hazard of all users for one unit of each θ.
+    """
+
+    rate: Floats
+    weight: Floats
+    cost: Floats
+
+    @cached_property
+    def total(self) -> float:
+        """All conversions."""
+        return float(self.weight.sum())
+
+    @cached_property
+    def usable(self) -> Ints:
+        """The parts that a maximum can hold above 0: seen at a conversion and at a cost.
+
+        Of a part without cost the likelihood knows no bound: it stays at 0, and its caller warns.
+        """
+        return np.flatnonzero((self.cost > 0) & (self.rate > 0).any(axis=1))
+
+    def log_likelihood(self, theta: Floats) -> float:
+        """At θ, shape `(n_parts,)`."""
+        with np.errstate(divide="ignore"):
+            return float(self.weight @ np.log(theta @ self.rate) - self.cost @ theta)
+
+    def information(self, theta: Floats) -> Floats:
+        """The observed information Σ w_i rate_ji rate_ki / λ_i², shape `(n_parts, n_parts)`."""
+        scaled = self.rate * (np.sqrt(self.weight) / (theta @ self.rate))
+        found: Floats = scaled @ scaled.T
+        return found
+
+
+class RateTable:
+    """Rates at every half-life of a grid, from one pass over the touchpoints for each.
+
+    Conversions before which the same touchpoints were met at the same ages are one row; all those
+    without any are one. What is left grows with distinct conversions.
+
+    Args:
+        histories: with conversions.
+        risk: shape `(n_users,)`, until when each user is at risk.
+        grid: days, shape `(n_grid,)`, or `(n_grid, n_channels)` where channels differ.
+        keep: keep each user's exposures, so that `reweighted` need not work them out again.
+
+    Attributes:
+        half_life: shape `(n_grid, n_channels)`, days.
+        at_event: shape `(n_grid, n_channels, n_rows)`, kernels at the conversions per day.
+        exposure: shape `(n_grid, n_channels)`, kernels summed over users and time at risk: the
+            conversions if every touchpoint brought one.
+        weight: shape `(n_rows,)`, conversions of each row.
+        days: time at risk of all users together.
+    """
+
+    def __init__(
+        self, histories: Histories, risk: Floats, grid: Floats, keep: bool = False
+    ) -> None:
+        k = histories.n_channels
+        self.half_life = np.broadcast_to(grid.reshape(len(grid), -1), (len(grid), k))
+        self._risk = risk
+        self._group, leader = _alike(histories)
+        self._rows = np.empty((len(grid), k, len(leader)))
+        self.exposure = np.empty((len(grid), k))
+        self._by_user: list[Floats] = []
+        for place, half_life in enumerate(self.half_life):
+            density = _LN2 / half_life
+            self._rows[place] = (histories.adstock(half_life)[leader] * density).T
+            if keep:
+                each = histories.by_cell(histories.exposure(half_life, risk))
+                self._by_user.append(each * density[histories.cells[1]])
+            else:
+                self.exposure[place] = histories.totals(half_life, risk) * density
+        self._weigh(histories)
+
+    def _weigh(self, histories: Histories) -> None:
+        n_rows = self._rows.shape[2]
+        weight = np.bincount(self._group, histories.event_weight, n_rows).astype(np.float64)
+        some = weight > 0
+        self.weight: Floats = weight[some]
+        self.at_event = self._rows if some.all() else self._rows[:, :, some]
+        self.days = histories.days(self._risk)
+        if self._by_user:
+            offsets, codes = histories.cells
+            users, k = spread(histories.weight, offsets), histories.n_channels
+            self.exposure = np.array([np.bincount(codes, x * users, k) for x in self._by_user])
+
+    def reweighted(self, histories: Histories) -> RateTable:
+        """The table of the same histories with other weights, if this one was made to `keep`."""
+        other = copy(self)
+        other._weigh(histories)
+        return other
+
+    def rates(self, choice: Ints) -> Rates:
+        """Those at one half-life per channel, as places on the grid, shape `(n_channels,)`."""
+        channels = np.arange(len(choice))
+        kernels = self.at_event[choice, channels]
+        return Rates(
+            np.concatenate([kernels, np.ones((1, len(self.weight)))]),
+            self.weight,
+            np.append(self.exposure[choice, channels], self.days),
+        )
+
+
+def _alike(histories: Histories) -> tuple[Ints, Ints]:
+    """Conversions with the same past: the group of each, and the first of each group.
+
+    Pasts are told apart by a random function of their ages, and then compared at two half-lives.
+    Those that rounding makes differ stay apart, which costs time and changes nothing.
+    """
+    seen = np.hstack([histories.adstock(half_life) for half_life in (1.0, np.pi)])
+    form = np.random.default_rng(0).random(seen.shape[1])
+    # Not a matrix product: that may sum equal rows in different orders.
+    digest = (seen * form).sum(axis=1)
+    _, leader, group = np.unique(digest, return_index=True, return_inverse=True)
+    group = group.reshape(-1)
+    odd = np.flatnonzero((seen != seen[leader[group]]).any(axis=1))
+    group[odd] = len(leader) + np.arange(len(odd))
+    return group, np.concatenate([leader, odd])
+
+
+@dataclass(frozen=True, eq=False)
+class Maximum:
+    """Where a likelihood of additive rates is largest.
+
+    Attributes:
+        theta: shape `(n_parts,)`, >= 0.
+        path: shape `(n_iterations + 1,)`, the log-likelihood from the start on: it never falls.
+        converged: whether the conditions of a maximum hold at `theta`.
+    """
+
+    theta: Floats
+    path: Floats
+    converged: bool
+
+
+def maximise(rates: Rates, start: Floats | None = None, gap: float = 0.0) -> Maximum:
+    """The θ >= 0 of the largest likelihood: EM first, then Newton's method on what is left.
+
+    An EM step gives each part its share of every conversion, θ_j rate_ji / λ_i, and divides what
+    it has got by its cost. In units of conversions, φ_j = θ_j cost_j, this is the EM of the
+    proportions of a mixture, and like it slow near the end. So Newton steps follow, each with
+    φ >= 0 kept by a non-negative least-squares problem and halved until the likelihood rises
+    (as in Kim, Carbonetto, Stephens & Anitescu 2020, doi 10.1080/10618600.2019.1689985).
+
+    The likelihood is concave. Where it has no single maximum, parts that cannot be told apart
+    get equal proportions to start from.
+
+    Args:
+        rates: at least one conversion, and a usable part at each.
+        start: shape `(n_parts,)`, θ to start from; None: an equal share for each part.
+        gap: stop once the log-likelihood is this near its maximum; 0: as near as can be.
+
+    Example:
+        Ten conversions in 100 days, six of which only the baseline (the last part) can explain:
+
+        >>> rate = np.array([[0.0, 9.0], [1.0, 1.0]])
+        >>> found = maximise(Rates(rate, np.array([6.0, 4.0]), np.array([50.0, 100.0])))
+        >>> found.theta.round(4), found.converged
+        (array([0.0729, 0.0635]), True)
+    """
+    used = rates.usable
+    mixture = _Mixture(
+        rates.rate[used] * (rates.total / rates.cost[used])[:, None], rates.weight / rates.total
+    )
+    phi = np.full(len(used), 1 / max(len(used), 1))
+    if start is not None:
+        known = start[used] * rates.cost[used] / rates.total
+        phi = 0.95 * known / max(float(known.sum()), 1e-300) + 0.05 * phi
+    first = mixture.value(phi)
+    if not np.isfinite(first):
+        raise InvariantError("a conversion has no part to be due to. This is a bug: report it")
+    rises, n_em, converged = [first], 1 if start is not None else _EM_STEPS, False
+    while not converged and len(rises) <= n_em + _NEWTON_STEPS:
+        rate = phi @ mixture.part
+        pull = mixture.part @ (mixture.share / rate)
+        # By Jensen's inequality no mixture is further above this one.
+        if gap and rates.total * (np.log(pull.max()) + phi.sum() - 1) < gap:
+            converged = True
+            break
+        move, rise = np.zeros_like(phi), 0.0
+        if len(rises) > n_em:
+            move = mixture.newton(phi, rate, pull) - phi
+            converged = float(np.abs(move).max()) <= _SMALL_STEP
+            move, rise = mixture.uphill(move, rate)
+        if rise == 0.0 and not converged:
+            move = phi * (pull - 1)  # EM, which never falls
+            rise = mixture.rise(move, rate)
+        phi = np.maximum(phi + move, 0)
+        rises.append(rise)
+    theta = np.zeros(len(rates.cost))
+    theta[used] = phi * rates.total / rates.cost[used]
+    return Maximum(theta, rates.total * np.cumsum(rises), converged or mixture.off(phi) < _KKT)
+
+
+def standard_errors(rates: Rates, theta: Floats) -> tuple[Floats, Mask]:
+    """Of θ by the observed information on the parts above 0, and which parts have none.
+
+    Returns:
+        Standard errors, shape `(n_parts,)`, NaN where θ is 0 or information is singular; and True
+        for the parts that share in a singular direction, shape `(n_parts,)`.
+    """
+    free = np.flatnonzero(theta > 0)
+    errors = np.full(len(theta), np.nan)
+    tangled = np.zeros(len(theta), dtype=bool)
+    information = rates.information(theta)[np.ix_(free, free)]
+    # In units of θ: relative precision, alike for rates of any size.
+    values, vectors = np.linalg.eigh(information * np.outer(theta[free], theta[free]))
+    lost = values < _SINGULAR * values.max(initial=0)
+    tangled[free] = (np.abs(vectors[:, lost]) > 1e-3).any(axis=1)
+    variance = (vectors[:, ~lost] ** 2 / values[~lost]).sum(axis=1)
+    errors[free] = theta[free] * np.sqrt(variance)
+    errors[tangled] = np.nan
+    return errors, tangled
+
+
+@dataclass(frozen=True, eq=False)
+class _Mixture:
+    """The same likelihood per conversion, in φ = θ cost / total: Σ p_i log(φ·part_i) − Σ φ."""
+
+    part: Floats
+    share: Floats
+
+    def value(self, phi: Floats) -> float:
+        with np.errstate(divide="ignore"):
+            return float(self.share @ np.log(phi @ self.part) - phi.sum())
+
+    def rise(self, move: Floats, rate: Floats) -> float:
+        """What a move adds, to the precision of the move and not of the value."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(self.share @ np.log1p((move @ self.part) / rate) - move.sum())
+
+    def uphill(self, move: Floats, rate: Floats) -> tuple[Floats, float]:
+        """The move, halved until it adds something, and what it adds; 0 and 0 if it never does."""
+        for _ in range(_HALVINGS):
+            rise = self.rise(move, rate)
+            if rise > 0:
+                return move, rise
+            move = move / 2
+        return np.zeros_like(move), 0.0
+
+    def newton(self, phi: Floats, rate: Floats, pull: Floats) -> Floats:
+        """The φ >= 0 at which the quadratic model of the likelihood at `phi` is largest."""
+        from scipy import optimize
+
+        scaled = self.part * (np.sqrt(self.share) / rate)
+        curve = scaled @ scaled.T
+        # Along what the data cannot tell apart there is nothing to gain: a step there would be
+        # rounding, and depend on the order of the parts.
+        values, vectors = np.linalg.eigh(curve)
+        lost = vectors[:, values < _SINGULAR * values[-1]]
+        curve += values[-1] * lost @ lost.T
+        root = np.linalg.cholesky(curve)
+        aim = np.linalg.solve(root, pull - 1 + curve @ phi)
+        return np.asarray(optimize.nnls(root.T, aim)[0], dtype=np.float64)
+
+    def off(self, phi: Floats) -> float:
+        """By how much the conditions of a maximum are missed, in parts of all conversions."""
+        pull = self.part @ (self.share / (phi @ self.part))
+        kept = np.abs(phi * (pull - 1)).max(initial=0)
+        return float(max(kept, (pull - 1).max(initial=0)))

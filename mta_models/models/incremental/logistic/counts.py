@@ -1,0 +1,138 @@
+"""Logistic regression on touchpoint counts, for data without times; and why it misleads."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, owner
+from mta_models.data.journeys import Journeys
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.models.base import AttributionModel
+from mta_models.models.incremental.logistic.learners import ridge_logistic
+from mta_models.models.shapley.games import draw_orders
+from mta_models.models.shapley.journey_games import n_wide, split_predictions
+
+# Orders of arrival drawn for journeys of too many channels to try all sets of.
+_ORDERS = 200
+
+
+class LogisticCounts(AttributionModel):
+    """Logistic regression of converting on how often a journey met each channel. Biased by design.
+
+    A converter's journey stops at the conversion; another's runs until observation ends. Whoever
+    does not convert has longer to meet touchpoints, and so counts make exposure look harmful:
+    credit comes out too small, or negative where every effect is positive. This is the regression
+    that attribution tools run on path tables. It is here by name, to be compared with, and for
+    data without times where all journeys were observed equally long whatever became of them. With
+    times, use `Logistic`.
+
+    Estimand: `incremental`: Shapley values, over each journey's channels, of the predicted
+    chance of converting with only some channels' touchpoints counted; scaled, with the chance
+    that is left without any, to the conversions observed.
+
+    Assumptions: journeys were observed until the same time whether or not they converted; given
+    the counts, nothing else makes people convert. The first does not hold in logs of journeys that
+    end at a conversion.
+
+    Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264, whose
+    regression this is, without bagging.
+
+    Args:
+        penalty: ridge on the log-loss per conversion, counts scaled to unit s.d., > 0.
+        random_state: of sampled orders, for journeys of more than 10 channels.
+
+    Attributes:
+        coef_: shape `(n_channels,)`, change of the log-odds per touchpoint.
+        intercept_: log-odds without touchpoints.
+
+    Example:
+        >>> import warnings
+        >>> from mta_models import Journeys, LogisticCounts
+        >>> journeys = Journeys.from_paths([["A"], []], conversions=[4, 1], nulls=[6, 9])
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     result = LogisticCounts(penalty=1e-9).fit_attribute(journeys)
+        >>> result.credit.round(3), round(result.baseline, 3)
+        (array([3.]), 2.0)
+    """
+
+    estimand = "incremental:counts"
+
+    coef_: Floats
+    intercept_: float
+
+    def __init__(self, penalty: float = 1e-4, random_state: int | None = 0) -> None:
+        self.penalty = penalty
+        self.random_state = random_state
+
+    def _check_parameters(self) -> None:
+        if not 0 < self.penalty < np.inf:
+            raise ParameterError(f"`penalty` must be above 0; got {self.penalty!r}")
+
+    def _fit(self, journeys: Journeys) -> None:
+        if not journeys.nulls.any():
+            raise JourneyError(
+                "a regression on counts needs journeys that did not convert, and these have none. "
+                "Read the null journeys too"
+            )
+        warnings.warn(
+            "a regression on touchpoint counts reads what came of a journey into its length: a "
+            "converter's journey stops at the conversion and another's runs on, so exposure "
+            "looks less useful than it is, or harmful. Use Logistic on journeys with times",
+            IdentifiabilityWarning,
+            stacklevel=4,
+        )
+        counts = _counts(journeys)
+        weight = np.concatenate([journeys.outcome("conversions"), journeys.nulls])
+        share = weight / weight.sum()
+        both = np.vstack([counts, counts])
+        mean = share @ both
+        spread = np.sqrt(share @ (both - mean) ** 2)
+        spread = np.where(spread > 1e-12, spread, 1.0)
+        columns = np.hstack([np.ones((len(both), 1)), both / spread])
+        converts = np.arange(len(both)) < len(counts)
+        found = ridge_logistic(columns, converts, share, self.penalty)
+        self.intercept_, self.coef_ = float(found[0]), found[1:] / spread
+
+    def predict_proba(self, journeys: Journeys) -> Floats:
+        """The chance of converting, shape `(n_journeys,)`."""
+        odds = self.intercept_ + _counts(journeys) @ self.coef_
+        chance: Floats = 1 / (1 + np.exp(-odds))
+        return chance
+
+    def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:
+        amounts, total = journeys.outcome(of), float(journeys.outcome(of).sum())
+        users = journeys.outcome("conversions") + journeys.nulls
+        orders = None
+        if n_wide(journeys):
+            rng = np.random.default_rng(self.random_state)
+            orders = draw_orders(journeys.n_channels, _ORDERS, rng)
+        split = split_predictions(self.predict_proba, journeys, users, orders)
+        if of == "value":
+            # What a row's conversions are worth; a row without any, what they are on average.
+            converted = journeys.outcome("conversions")
+            mean = total / converted.sum() if converted.sum() else 0.0
+            users = users * np.divide(
+                amounts, converted, out=np.full(len(users), mean), where=converted > 0
+            )
+        each = split.booked * users[owner(journeys.offsets)]
+        credit = np.bincount(journeys.codes, each, journeys.n_channels).astype(np.float64)
+        nobody = float(split.nobody @ users)
+        scale = total / (float(credit.sum()) + nobody)
+        return credit * scale, nobody * scale
+
+    def _credit(self, journeys: Journeys, of: str) -> Floats:
+        return self._account(journeys, of)[0]
+
+    def _baseline(self, journeys: Journeys, of: str) -> float:
+        return self._account(journeys, of)[1]
+
+
+def _counts(journeys: Journeys) -> Floats:
+    """Touchpoints of each journey and channel, shape `(n_journeys, n_channels)`."""
+    k = journeys.n_channels
+    cell = owner(journeys.offsets) * k + journeys.codes
+    counts = np.bincount(cell, minlength=journeys.n_journeys * k).astype(np.float64)
+    return counts.reshape(-1, k)

@@ -1,0 +1,275 @@
+"""Hazards with only some channels' touchpoints: the games that a learnt hazard plays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints, Mask, chunks, owner
+from mta_models.data.histories import Histories
+from mta_models.data.person_moments import within
+from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.incremental.logistic.features import Responses
+from mta_models.models.incremental.logistic.learners import LogHazard
+from mta_models.models.shapley.games import shapley_of_table
+from mta_models.models.shapley.journey_games import MOST_PER_JOURNEY
+
+# Orders of arrival drawn for each user of more channels, each with its reverse.
+_PAIRS = 8
+# Hazards (moments × coalitions) worked out together, and in all by a learner of each kind.
+_AT_ONCE = 1 << 20
+_BUDGET, _SLOW_BUDGET = 30_000_000, 2_000_000
+# Moments at which a user's hazard is integrated over their observation.
+_PIECES = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """Games of n users or moments, each among their own d channels.
+
+    Attributes:
+        shapley: shape `(n, d)`.
+        removal: shape `(n, d)`, what is lost without each channel alone.
+        nobody: shape `(n,)`.
+        everyone: shape `(n,)`.
+    """
+
+    shapley: Floats
+    removal: Floats
+    nobody: Floats
+    everyone: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class CoalitionHazard:
+    """A learnt hazard as a function of whose touchpoints are kept.
+
+    Attributes:
+        log_hazard: of the columns.
+        responses: how touchpoints become columns.
+        half_life: shape `(n_channels,)`, days.
+    """
+
+    log_hazard: LogHazard
+    responses: Responses
+    half_life: Floats
+
+    def columns(self, histories: Histories, user: Ints, time: Floats) -> Floats:
+        """Columns at moments, shape `(n, n_columns)`."""
+        adstock = histories.adstock_at(user, time, self.half_life)
+        rest = self.responses.rest(histories, user, time)
+        return np.hstack([self.responses.of(adstock), rest])
+
+    def columns_at_conversions(self, histories: Histories) -> tuple[Floats, Floats]:
+        """Columns at each conversion, shape `(n_events, n_columns)`, and the adstock carried."""
+        adstock = histories.adstock(self.half_life)
+        rest = self.responses.rest(histories, histories.event_user, histories.event_time)
+        return np.hstack([self.responses.of(adstock), rest]), adstock
+
+    def kept(self, columns: Floats, keep: Mask) -> Floats:
+        """The hazard with only the touchpoints of some channels, shape `(n,)`.
+
+        Args:
+            columns: shape `(n, n_columns)`.
+            keep: shape `(n, n_channels)`.
+        """
+        left_out = (~keep).astype(np.float64) @ self.responses.needs.T.astype(np.float64) > 0
+        hazard: Floats = np.exp(self.log_hazard(np.where(left_out, 0, columns)))
+        return hazard
+
+    def table(self, columns: Floats, own: Ints) -> Floats:
+        """The hazard for every subset of each row's own channels, shape `(2^d, n)`.
+
+        Args:
+            columns: shape `(n, n_columns)`; 0 for channels that are not `own`.
+            own: shape `(n, d)`, codes.
+        """
+        n, d = own.shape
+        coef, k = self.log_hazard.coef, len(self.responses.channels)
+        found = np.empty((1 << d, n))
+        if coef is None:
+            # One prediction for each coalition.
+            keep = np.zeros((n, k), dtype=bool)
+            for coalition in range(1 << d):
+                inside = (coalition >> np.arange(d)) & 1 > 0
+                np.put_along_axis(keep, own, np.broadcast_to(inside, own.shape), axis=1)
+                found[coalition] = self.kept(columns, keep)
+            return found
+        # What is added on the log scale multiplies the hazard: each channel in turn doubles the
+        # table, and its pairs with those before it multiply where these are in.
+        m = self.responses.n_responses
+        found[0] = np.exp(columns[:, m:] @ coef[m:] + self.log_hazard.intercept)
+        column = np.full((k, k), -1)
+        for pair, (a, b) in enumerate(self.responses.pairs, start=k):
+            column[a, b] = column[b, a] = pair
+        effect = np.append(columns * coef, np.zeros((n, 1)), axis=1)
+        rows = np.arange(n)
+        for j in range(d):
+            half = 1 << j
+            new = np.multiply(
+                found[:half], np.exp(effect[rows, own[:, j]]), out=found[half : 2 * half]
+            )
+            for i in range(j if len(self.responses.pairs) else 0):
+                crossed = np.exp(effect[rows, column[own[:, i], own[:, j]]])
+                new.reshape(-1, 2, 1 << i, n)[:, 1] *= crossed
+        return found
+
+    def solve(
+        self, columns: Floats, days: Floats, own: Ints, once: bool, rng: np.random.Generator
+    ) -> Solved:
+        """Games of v(S) = the hazard with S's touchpoints, integrated; exact for few channels.
+
+        Args:
+            columns: shape `(n, n_pieces, n_columns)`, at moments to integrate over.
+            days: shape `(n,)`, that each moment stands for.
+            own: shape `(n, d)`, codes of the channels that play.
+            once: whether v is the chance of converting at all, 1 − exp(−integral).
+            rng: draws orders of arrival where d is large.
+        """
+        n, d = own.shape
+        if d > MOST_PER_JOURNEY:
+            return self._sampled(columns, days, own, once, rng)
+        pieces = columns.shape[1]
+        flat = self.table(columns.reshape(n * pieces, -1), np.repeat(own, pieces, axis=0))
+        value = _chance(flat.reshape(-1, n, pieces).sum(axis=2).T * days[:, None], once)
+        full = (1 << d) - 1
+        without = value[:, full ^ (1 << np.arange(d))]
+        return Solved(
+            shapley_of_table(value), value[:, full:] - without, value[:, 0], value[:, full]
+        )
+
+    def _sampled(
+        self, columns: Floats, days: Floats, own: Ints, once: bool, rng: np.random.Generator
+    ) -> Solved:
+        """Games of many channels along random orders of arrival and their reverses."""
+        n, d = own.shape
+        pieces = columns.shape[1]
+        flat = columns.reshape(n * pieces, -1)
+
+        def value(inside: Mask) -> Floats:
+            keep = np.zeros((n, len(self.responses.channels)), dtype=bool)
+            np.put_along_axis(keep, own, inside, axis=1)
+            hazard = self.kept(flat, np.repeat(keep, pieces, axis=0))
+            return _chance(hazard.reshape(n, pieces).sum(axis=1) * days, once)
+
+        nobody, everyone = value(np.zeros(own.shape, dtype=bool)), value(np.ones(own.shape, bool))
+        shapley = np.zeros(own.shape)
+        for _ in range(_PAIRS):
+            arrival = rng.permuted(np.tile(np.arange(d), (n, 1)), axis=1)
+            for each in (arrival, d - 1 - arrival):
+                before = nobody
+                for step in range(d):
+                    after = everyone if step == d - 1 else value(each <= step)
+                    shapley += np.where(each == step, (after - before)[:, None], 0)
+                    before = after
+        removal = np.stack([everyone - value(np.arange(d) != np.full((n, 1), j)) for j in range(d)])
+        return Solved(shapley / (2 * _PAIRS), removal.T, nobody, everyone)
+
+
+def _chance(integral: Floats, once: bool) -> Floats:
+    return -np.expm1(-integral) if once else integral
+
+
+def by_size(present: Mask) -> Iterator[tuple[Ints, Ints]]:
+    """Rows of equally many channels, and their codes, shape `(n_rows, d)`.
+
+    Args:
+        present: shape `(n, n_channels)`.
+    """
+    size = present.sum(axis=1)
+    for d in np.unique(size).tolist():
+        rows = np.flatnonzero(size == d)
+        yield rows, np.nonzero(present[rows])[1].reshape(len(rows), d)
+
+
+def coalition_cost(d: int) -> int:
+    """Hazards needed to solve a game of d channels once."""
+    return 1 << d if d <= MOST_PER_JOURNEY else 2 * _PAIRS * d + d
+
+
+def moment_game(
+    model: CoalitionHazard, histories: Histories, rng: np.random.Generator
+) -> tuple[Floats, Floats, Floats]:
+    """Each conversion's hazard as a game of the channels its user had met.
+
+    Returns:
+        Shapley values and removals, shape `(n_events, n_channels)`, and v(∅), shape `(n_events,)`,
+        all as parts of the hazard.
+    """
+    columns, adstock = model.columns_at_conversions(histories)
+    shapley, removal = np.zeros(adstock.shape), np.zeros(adstock.shape)
+    nobody = np.zeros(len(adstock))
+    for rows, own in by_size(adstock > 0):
+        for part in chunks(np.full(len(rows), coalition_cost(own.shape[1])), _AT_ONCE):
+            here = rows[part]
+            one = np.ones(len(here))
+            solved = model.solve(columns[here][:, None], one, own[part], False, rng)
+            shapley[here[:, None], own[part]] = solved.shapley / solved.everyone[:, None]
+            removal[here[:, None], own[part]] = solved.removal / solved.everyone[:, None]
+            nobody[here] = solved.nobody / solved.everyone
+    return shapley, removal, nobody
+
+
+def horizon_game(
+    model: CoalitionHazard, histories: Histories, rng: np.random.Generator
+) -> tuple[HorizonGame, Floats]:
+    """Conversions over all observation as a game: v(S) = Σ_u w_u (1 − exp(−Λ_u(S))).
+
+    Λ is integrated at moments drawn in equal pieces of each user's observation. Where all users
+    would be too many, a sample of those with equally many channels stands for them.
+
+    Returns:
+        The game, and the standard error of sampling of its Shapley values, `(n_channels,)`.
+    """
+    k = histories.n_channels
+    offsets, codes = histories.cells
+    present = np.zeros((histories.n_users, k), dtype=bool)
+    present[owner(offsets), codes] = True
+    present[histories.weight <= 0] = False
+    totals = np.zeros(2)
+    sums = np.zeros((2, k))
+    variance = np.zeros(k)
+    budget = _SLOW_BUDGET if model.log_hazard.coef is None else _BUDGET
+    cost = np.array([coalition_cost(d) for d in range(k + 1)])
+    size = present.sum(axis=1)
+    part_taken = min(1.0, budget / max(float(cost[size].sum()) * _PIECES, 1))
+    for rows, own in by_size(present):
+        alive = histories.weight[rows] > 0
+        rows, own = rows[alive], own[alive]
+        if not len(rows):
+            continue
+        n = min(len(rows), max(int(np.ceil(part_taken * len(rows))), 100))
+        drawn = n < len(rows)
+        taken = np.sort(rng.choice(len(rows), n, replace=False)) if drawn else np.arange(n)
+        weight = histories.weight[rows]
+        weight = weight[taken] * (weight.sum() / weight[taken].sum())
+        solved = _over_horizon(model, histories, rows[taken], own[taken], rng)
+        totals += weight @ solved.nobody, weight @ solved.everyone
+        for row, each in zip(sums, (solved.shapley, solved.removal), strict=True):
+            row += np.bincount(own[taken].ravel(), (weight[:, None] * each).ravel(), k)
+        if drawn and n > 1:
+            each = np.zeros((n, k))
+            np.put_along_axis(each, own[taken], weight[:, None] * solved.shapley, axis=1)
+            variance += n * each.var(axis=0, ddof=1) * (1 - n / len(rows))
+    return HorizonGame(sums[0], sums[1], totals[0], totals[1]), np.sqrt(variance)
+
+
+def _over_horizon(
+    model: CoalitionHazard, histories: Histories, users: Ints, own: Ints, rng: np.random.Generator
+) -> Solved:
+    found: list[Solved] = []
+    cost = np.full(len(users), coalition_cost(min(own.shape[1], MOST_PER_JOURNEY)) * _PIECES)
+    for part in chunks(cost, _AT_ONCE):
+        here = users[part]
+        time, days = within(histories.start[here], histories.end[here], _PIECES, rng)
+        user = np.repeat(here, _PIECES)
+        columns = model.columns(histories, user, time.ravel()).reshape(len(here), _PIECES, -1)
+        found.append(model.solve(columns, days, own[part], not histories.repeats, rng))
+    return Solved(
+        np.concatenate([each.shapley for each in found]),
+        np.concatenate([each.removal for each in found]),
+        np.concatenate([each.nobody for each in found]),
+        np.concatenate([each.everyone for each in found]),
+    )

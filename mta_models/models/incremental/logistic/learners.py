@@ -1,0 +1,224 @@
+"""Learners: from moments to a hazard, by any classifier; what is chosen by held-out likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints, Mask
+from mta_models.errors import ParameterError
+
+# Ridge penalties tried, on the log-loss per case of columns of unit s.d.
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+# Probabilities are kept this far from 0 and 1: a tree may say 0, and log 0 is no hazard.
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class LogHazard:
+    """A fitted learner as a function from columns to the log of a hazard per day.
+
+    Attributes:
+        learners: fitted classifiers of cases; several where the model is bagged.
+        columns: for each the columns it was given.
+        spread: shape `(n_columns,)`, by which columns are divided.
+        offset: added to the mean log-odds: the log of the hazard at even odds.
+        coef: shape `(n_columns,)`, of a logistic regression on columns as they are, or None.
+        intercept: of the log hazard; 0 where `coef` is None.
+    """
+
+    learners: tuple[Any, ...]
+    columns: tuple[Ints, ...]
+    spread: Floats
+    offset: float
+    coef: Floats | None
+    intercept: float
+
+    def __call__(self, columns: Floats) -> Floats:
+        """Log hazard, shape `(n,)`, from columns of shape `(n, n_columns)`."""
+        if self.coef is not None:
+            return columns @ self.coef + self.intercept
+        scaled = columns / self.spread
+        each = [
+            log_odds(learner.predict_proba(scaled[:, own])[:, 1])
+            for learner, own in zip(self.learners, self.columns, strict=True)
+        ]
+        mean: Floats = np.mean(each, axis=0) + self.offset
+        return mean
+
+
+def log_odds(probability: Floats) -> Floats:
+    """log(p / (1 − p)), away from the edges."""
+    p = np.clip(np.asarray(probability, dtype=np.float64), _EDGE, 1 - _EDGE)
+    odds: Floats = np.log(p) - np.log1p(-p)
+    return odds
+
+
+def unit_spread(columns: Floats, weight: Floats) -> Floats:
+    """Weighted s.d. of columns, 1 where a column is constant, shape `(n_columns,)`."""
+    total = weight.sum()
+    mean = weight @ columns / total
+    variance = weight @ (columns - mean) ** 2 / total
+    return np.where(variance > 1e-24, np.sqrt(variance), 1.0)
+
+
+def default_learner(penalty: float, cases: float) -> Any:
+    """scikit-learn's logistic regression, its ridge `penalty` on the loss per case.
+
+    Per case, not per row: what is known of a coefficient grows with cases, and hardly with the
+    base moments beside them.
+
+    Args:
+        penalty: > 0.
+        cases: weight of all cases, as rows weigh.
+    """
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+    return LogisticRegression(
+        C=1 / (penalty * cases), solver="newton-cholesky", tol=1e-9, max_iter=200
+    )
+
+
+def fit_learner(learner: Any, columns: Floats, converts: Mask, weight: Floats) -> Any:
+    """A clone of the learner, fitted.
+
+    Raises:
+        ParameterError: it has no `predict_proba`, or takes no weights where moments have them.
+    """
+    from sklearn.base import clone  # type: ignore[import-untyped]
+    from sklearn.utils.validation import has_fit_parameter  # type: ignore[import-untyped]
+
+    if not hasattr(learner, "predict_proba"):
+        raise ParameterError(
+            f"`learner` must be a classifier with predict_proba; got {learner!r}. "
+            "Wrap it in sklearn.calibration.CalibratedClassifierCV"
+        )
+    fresh = clone(learner)
+    if np.ptp(weight) < 1e-9 * weight.mean():
+        return fresh.fit(columns, converts)
+    if not has_fit_parameter(learner, "sample_weight"):
+        raise ParameterError(
+            f"`learner` must take sample_weight where moments weigh differently; {learner!r} does "
+            'not. Use rows="sampled" on an event log, where all weigh the same, or another learner'
+        )
+    return fresh.fit(columns, converts, sample_weight=weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Columns and outcomes of moments, fold by fold of whole users.
+
+    Attributes:
+        columns: shape `(n, n_columns)`.
+        converts: shape `(n,)`.
+        weight: shape `(n,)`, mean 1.
+        cuts: shape `(n_folds + 1,)`; fold f is the rows `cuts[f]:cuts[f + 1]`.
+    """
+
+    columns: Floats
+    converts: Mask
+    weight: Floats
+    cuts: Ints
+
+    @property
+    def n_folds(self) -> int:
+        """How many."""
+        return len(self.cuts) - 1
+
+    def of_fold(self, fold: int) -> slice:
+        """The rows of a fold."""
+        return slice(int(self.cuts[fold]), int(self.cuts[fold + 1]))
+
+    def held_out(self, learner: Any) -> Floats:
+        """Log-odds of each row from a learner that did not see its user, shape `(n,)`."""
+        found = np.empty(len(self.weight))
+        scaled = self.columns / unit_spread(self.columns, self.weight)
+        for fold in range(self.n_folds):
+            out = self.of_fold(fold)
+            kept = np.ones(len(found), dtype=bool)
+            kept[out] = False
+            fitted = fit_learner(learner, scaled[kept], self.converts[kept], self.weight[kept])
+            found[out] = log_odds(fitted.predict_proba(scaled[out])[:, 1])
+        return found
+
+
+def loss(odds: Floats, converts: Mask, weight: Floats) -> float:
+    """Mean log-loss from log-odds."""
+    each = np.logaddexp(0, np.where(converts, -odds, odds))
+    return float(weight @ each / weight.sum())
+
+
+def ridge_logistic(
+    columns: Floats, converts: Mask, weight: Floats, penalty: float, begin: Floats | None = None
+) -> Floats:
+    """Ridge logistic regression by Newton's method; intercept first, shape `(1 + n_columns,)`.
+
+    What scikit-learn minimises (a test compares them), from a start near by: hundreds of settings
+    are tried on the same moments, and each is a step or two from the last.
+
+    Args:
+        columns: shape `(n, 1 + n_columns)`, the first all ones.
+        converts: shape `(n,)`.
+        weight: shape `(n,)`.
+        penalty: on the loss per case; the intercept has none.
+        begin: where to begin.
+    """
+    n = columns.shape[1]
+    share = weight / weight.sum()
+    ridge = np.full(n, penalty * float(share @ converts))
+    ridge[0] = 0
+    if begin is None:
+        begin = np.zeros(n)
+        mean = float(share @ converts)
+        begin[0] = np.log(mean / (1 - mean))
+    found, step, value = begin, np.zeros(n), np.inf
+    for _ in range(200):
+        odds = columns @ found
+        each = np.logaddexp(0, np.where(converts, -odds, odds))
+        now = float(share @ each + ridge @ found**2 / 2)
+        if now > value + 1e-12:  # too far: half way back
+            found, step = found - step / 2, step / 2
+            continue
+        p = 1 / (1 + np.exp(-odds))
+        gradient = columns.T @ (share * (p - converts)) + ridge * found
+        curved = columns.T * (share * p * (1 - p))
+        hessian = curved @ columns + np.diag(ridge + 1e-12)
+        step = -np.linalg.solve(hessian, gradient)
+        done = float(-gradient @ step) < 1e-10
+        value, found = now, found + step
+        if done:
+            break
+    return found
+
+
+def held_out_loss(rows: Rows, penalty: float, begin: Floats | None) -> tuple[float, Floats]:
+    """Log-loss of a ridge logistic regression on users it did not see, and the fit to all.
+
+    The fit without a fold is one Newton step away from the fit to all, which is as good as there:
+    what the step leaves out is of the order of the square of a fold's pull. A test compares.
+    """
+    scaled = rows.columns / unit_spread(rows.columns, rows.weight)
+    columns = np.hstack([np.ones((len(scaled), 1)), scaled])
+    whole = ridge_logistic(columns, rows.converts, rows.weight, penalty, begin)
+    p = 1 / (1 + np.exp(-(columns @ whole)))
+    parts = [rows.of_fold(fold) for fold in range(rows.n_folds)]
+    pulls = [columns[at].T @ (rows.weight[at] * (p[at] - rows.converts[at])) for at in parts]
+    bends = [
+        (columns[at].T * (rows.weight[at] * p[at] * (1 - p[at]))) @ columns[at] for at in parts
+    ]
+    lost = 0.0
+    ridge = np.full(columns.shape[1], penalty)
+    ridge[0] = 0
+    cases = [float(rows.weight[at] @ rows.converts[at]) for at in parts]
+    for at, pull, bend, out in zip(parts, pulls, bends, cases, strict=True):
+        # The penalty is on the loss per case, so that it shrinks with the cases that are left.
+        left = sum(cases) - out
+        slope = sum(pulls) - pull + left * ridge * whole
+        curve = sum(bends) - bend + left * np.diag(ridge + 1e-12)
+        fitted = whole - np.linalg.solve(curve, slope)
+        lost += loss(columns[at] @ fitted, rows.converts[at], rows.weight[at]) * float(
+            rows.weight[at].sum()
+        )
+    return lost / float(rows.weight.sum()), whole

@@ -1,0 +1,303 @@
+"""Logistic regression on person-moments: a hazard learnt by any classifier."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, chunks, owner
+from mta_models.data.histories import Histories
+from mta_models.data.journeys import Journeys
+from mta_models.data.person_moments import risk_of, within
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.models.incremental.base import TimedModel
+from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.incremental.logistic.calibration_curve import Calibration
+from mta_models.models.incremental.logistic.explain import Explanation, explain_conversions
+from mta_models.models.incremental.logistic.features import SATURATIONS, TRENDS, check_covariates
+from mta_models.models.incremental.logistic.fitting import Learnt, learn
+from mta_models.models.incremental.logistic.hazard_games import (
+    CoalitionHazard,
+    horizon_game,
+    moment_game,
+)
+from mta_models.models.incremental.logistic.settings import Settings
+
+SPLITS = ("shapley", "removal")
+ROWS = ("sampled", "days")
+
+
+class Logistic(TimedModel):
+    """Discrete-time hazard by logistic regression, or by any classifier.
+
+    A user who converted is compared, at the moment of it, with moments of users still at risk; the
+    columns are what each carried then. Odds of a conversion among such moments are proportional
+    to the hazard, so a classifier that gives probabilities gives hazards:
+
+        λ(t) = exp(α + Σ_c β_c g(a_c(t)) + …),   a_c(t) = Σ_{t_k ≤ t} 2^(−(t − t_k) / h_c)
+
+    Touchpoints after a conversion and time after it never count, so that non-converters' longer
+    journeys do not make exposure look harmful, as they do when touchpoints are counted.
+
+    Estimand: `incremental`, with the counterfactual after a colon (see `TimedModel`; besides,
+    `"backward"` takes touchpoints away from the last to the first and credits each with the part
+    of the conversion's hazard that it takes along). With `split="removal"` credit is shared out in
+    proportion to what is lost without each channel alone, instead of by Shapley values.
+
+    Assumptions: given the columns, who meets which channel when is not confounded with who would
+    buy when; effects multiply (a learner of trees does not assume that) and fade by half-lives;
+    covariates are known before the touchpoints.
+
+    Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264 (bagging);
+    Hanley & Miettinen (2009), "Fitting smooth-in-time prognostic risk functions via logistic
+    regression", The International Journal of Biostatistics 5(1), article 3 (sampled moments);
+    Shender et al., "A time to event framework for multi-touch attribution", arXiv 2009.08432
+    (backward).
+
+    Args:
+        half_life: days, or a sequence of one per channel; None: chosen from 1 to 21 days by the
+            held-out likelihood of a ridge logistic regression, per channel where it pays.
+        counterfactual: `"horizon"`, `"moment"` or `"backward"`.
+        split: `"shapley"` or `"removal"`.
+        saturation: `"log"`: adstock a enters as log(1 + a); `"ratio"`: a / (1 + a); None: as it is.
+        interactions: pairs of channels whose product is a column too; `"all"`; None: none;
+            `"auto"`: all of up to 10 channels, none of more. Effects that add up rather than
+            multiply show as negative interactions; without them the baseline comes out too large.
+        covariates: a pandas or polars frame with a column `user` and numeric columns.
+        trend: None; `"linear"` in time; or `"weeks"`, a level for each week.
+        learner: a scikit-learn classifier with `predict_proba`; None: logistic regression.
+        penalty: ridge on the log-loss per conversion, columns scaled to unit s.d., of the
+            logistic regression; None: chosen by held-out likelihood.
+        rows: `"sampled"`: all conversions and 20 times as many moments at risk (20,000 at least);
+            `"days"`: every user's every day at risk.
+        n_bags: bags of half the users and half the channels each, averaged; 0: none.
+        random_state: of the sampled moments, folds and bags.
+
+    Attributes:
+        half_life_, removal_: as `TimedModel`.
+        features_: names of the columns.
+        coef_: shape `(n_columns,)`, on the log hazard, or None where the learner has none.
+        penalty_: as given or chosen.
+        log_loss_: held out by user, mean over moments: cases among sampled moments.
+        auc_: held out by user, the chance that a conversion is predicted a higher hazard than a
+            moment at risk.
+        calibration_: `Calibration`, held out by user; None, and the two above NaN, where fewer
+            than six users convert.
+        standard_error_: shape `(n_channels,)`, of the users sampled for the horizon, in
+            conversions; zeros where all were taken. Set by `attribute`.
+
+    Example:
+        >>> from mta_models import Journeys, Logistic
+        >>> rng = np.random.default_rng(0)
+        >>> journeys = Journeys.from_arrays(
+        ...     ["Search"], np.zeros(400, int), [*range(400), 400], [1, 0] * 200, [0, 1] * 200,
+        ...     age=rng.exponential(np.where(np.arange(400) % 2, 8.0, 2.0)), at_risk=[20.0] * 400,
+        ... )
+        >>> model = Logistic(half_life=3).fit(journeys)
+        >>> bool(model.coef_[0] > 0)
+        True
+    """
+
+    counterfactuals = ("horizon", "moment", "backward")
+
+    features_: tuple[str, ...]
+    coef_: Floats | None
+    penalty_: float
+    log_loss_: float
+    auc_: float
+    calibration_: Calibration | None
+    standard_error_: Floats
+
+    def __init__(
+        self,
+        half_life: Any = None,
+        counterfactual: str = "horizon",
+        split: str = "shapley",
+        saturation: str | None = "log",
+        interactions: Any = "auto",
+        covariates: Any = None,
+        trend: str | None = None,
+        learner: Any = None,
+        penalty: float | None = None,
+        rows: str = "sampled",
+        n_bags: int = 0,
+        random_state: int | None = 0,
+    ) -> None:
+        self.half_life = half_life
+        self.counterfactual = counterfactual
+        self.split = split
+        self.saturation = saturation
+        self.interactions = interactions
+        self.covariates = covariates
+        self.trend = trend
+        self.learner = learner
+        self.penalty = penalty
+        self.rows = rows
+        self.n_bags = n_bags
+        self.random_state = random_state
+
+    @property
+    def estimand(self) -> str:
+        """`"incremental:"`, the counterfactual, and `":removal"` where credit is split so."""
+        return super().estimand + (":removal" if self.split == "removal" else "")
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        for name, known in (
+            ("split", SPLITS),
+            ("saturation", SATURATIONS),
+            ("trend", TRENDS),
+            ("rows", ROWS),
+        ):
+            if getattr(self, name) not in known:
+                words = ", ".join(repr(each) for each in known)
+                raise ParameterError(f"{name} must be one of {words}; got {getattr(self, name)!r}")
+        if self.split == "removal" and self.counterfactual == "backward":
+            raise ParameterError(
+                'split="removal" takes channels away one at a time, and "backward" touchpoints one '
+                'after the other: use "horizon" or "moment" with it'
+            )
+        if self.penalty is not None and not 0 < self.penalty < np.inf:
+            raise ParameterError(f"`penalty` must be above 0; got {self.penalty!r}")
+        if isinstance(self.n_bags, bool) or not isinstance(self.n_bags, int) or self.n_bags < 0:
+            raise ParameterError(f"`n_bags` must be a whole number >= 0; got {self.n_bags!r}")
+        check_covariates(self.covariates)
+
+    def explain(self, journeys: Journeys) -> Explanation:
+        """SHAP values of the fitted learner at each conversion, reconciled with the moment credit.
+
+        Args:
+            journeys: as for `attribute`.
+
+        Returns:
+            An `Explanation`, which says what adds up.
+
+        Raises:
+            ParameterError: the learner is neither a logistic regression nor gradient boosting.
+            NotFittedError, UnknownChannelError, JourneyError: as `attribute`.
+        """
+        journeys = self._ready(journeys)
+        return explain_conversions(self._hazard, journeys, self._rng())
+
+    def _learn(self, histories: Histories) -> None:
+        blind = histories.totals(1.0, risk_of(histories)) == 0
+        if blind.any():
+            names = np.array(histories.channels, dtype=object)[blind]
+            warnings.warn(
+                f"no user was at risk after a touchpoint of {', '.join(names)}, so its effect "
+                "cannot be learnt and is taken as 0",
+                IdentifiabilityWarning,
+                stacklevel=4,
+            )
+        self._take(learn(histories, Settings.from_params(self.get_params())))
+
+    def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
+        """With the half-lives, saturation and penalty of the fit: they move little, cost most."""
+        assert isinstance(fitted, Logistic)
+        self._take(learn(histories, Settings.from_params(self.get_params()), fitted._choice))
+
+    def _take(self, learnt: Learnt) -> None:
+        self._choice = choice = learnt.choice
+        self._hazard = CoalitionHazard(learnt.log_hazard, learnt.responses, choice.half_life)
+        self.half_life_ = choice.half_life
+        self.penalty_ = choice.penalty
+        self.features_ = learnt.responses.names
+        self.coef_ = learnt.log_hazard.coef
+        self.calibration_ = learnt.calibration
+        self.log_loss_, self.auc_ = learnt.log_loss, learnt.auc
+
+    def _parts(self, histories: Histories) -> Floats:
+        if self.counterfactual == "backward":
+            event, touchpoint, each = self._backward(histories)
+            k = histories.n_channels
+            cell = event * k + histories.codes[touchpoint]
+            parts = np.bincount(cell, each, histories.n_events * k).astype(np.float64)
+            return parts.reshape(histories.n_events, k)
+        shapley, removal, nobody = moment_game(self._hazard, histories, self._rng())
+        if self.split == "shapley":
+            return shapley
+        weight = histories.event_weight
+        return removal * _ratio(float(weight @ (1 - nobody)), float((weight @ removal).sum()))
+
+    def _game(self, histories: Histories) -> HorizonGame:
+        game, standard_error = horizon_game(self._hazard, histories, self._rng())
+        self.standard_error_ = standard_error * (
+            histories.total / game.everyone if game.everyone else 0.0
+        )
+        if self.split == "shapley":
+            return game
+        caused = game.everyone - game.nobody
+        credit = game.removal * _ratio(caused, float(game.removal.sum()))
+        return HorizonGame(credit, game.removal, game.nobody, game.everyone)
+
+    def _backward(self, histories: Histories) -> tuple[Any, Any, Floats]:
+        """For each pair of a conversion and an earlier touchpoint, what it takes along.
+
+        Returns:
+            The conversions, the touchpoints and the parts of the hazard, each `(n_pairs,)`.
+        """
+        event, touchpoint, age = histories.pairs
+        code = histories.codes[touchpoint]
+        faded = np.exp2(-age / self.half_life_[code])
+        count = np.bincount(event, minlength=histories.n_events)
+        cuts = np.concatenate(([0], np.cumsum(count)))
+        rest = self._hazard.responses.rest(histories, histories.event_user, histories.event_time)
+        taken = np.empty(len(event))
+        for part in chunks(count * histories.n_channels + 1):
+            rows = np.arange(histories.n_events)[part]
+            first, last = cuts[part.start], cuts[rows[-1] + 1]
+            here = cuts[part.start : rows[-1] + 2] - first + np.arange(len(rows) + 1)
+            # One line per touchpoint, and before each conversion's first one without any.
+            lines = np.zeros((here[-1], histories.n_channels))
+            at = np.arange(last - first) + (event[first:last] - part.start) + 1
+            lines[at, code[first:last]] = faded[first:last]
+            carried = np.cumsum(lines, axis=0)
+            start = here[:-1]
+            before = carried[start]
+            adstock = np.maximum(carried - before[owner(here)], 0)
+            columns = np.hstack([self._hazard.responses.of(adstock), rest[rows][owner(here)]])
+            hazard = np.exp(self._hazard.log_hazard(columns))
+            whole = hazard[here[1:] - 1][event[first:last] - part.start]
+            taken[first:last] = (hazard[at] - hazard[at - 1]) / whole
+        return event, touchpoint, taken
+
+    def _by_touchpoint(self, histories: Histories, amounts: Floats | None) -> Floats:
+        if self.counterfactual != "backward":
+            return super()._by_touchpoint(histories, amounts)
+        amounts = histories.event_weight if amounts is None else amounts
+        event, touchpoint, taken = self._backward(histories)
+        n = len(histories.time)
+        return np.bincount(touchpoint, taken * amounts[event], n).astype(np.float64)
+
+    def _expected(self, histories: Histories, since: float, until: float) -> Floats:
+        start = np.maximum(histories.start, since)
+        days = np.maximum(np.minimum(histories.end, until) - start, 0)
+        pieces = max(int(np.ceil(days.max(initial=0))), 1)
+        found = np.zeros(histories.n_users)
+        for part in chunks(np.full(histories.n_users, pieces * histories.n_channels + 1)):
+            users = np.arange(histories.n_users)[part]
+            time, each = within(start[part], start[part] + days[part], pieces)
+            columns = self._hazard.columns(histories, np.repeat(users, pieces), time.ravel())
+            hazard = np.exp(self._hazard.log_hazard(columns)).reshape(-1, pieces)
+            found[part] = hazard.sum(axis=1) * each
+        return found
+
+    def _rng(self) -> np.random.Generator:
+        """The randomness of sampled users and orders, apart from that of the fit."""
+        seed = self.random_state
+        return np.random.default_rng(None if seed is None else [seed, 1])
+
+
+def _ratio(caused: float, removals: float) -> float:
+    """By what removals are multiplied so that they add up to what all channels cause."""
+    if removals == 0 and caused == 0:
+        return 0.0
+    if removals * caused <= 0:
+        raise JourneyError(
+            'split="removal" needs losses whose sum has the sign of what all channels cause; they '
+            f"sum to {removals:.3g}, and all together cause {caused:.3g}. Look at removal_, or use "
+            'split="shapley"'
+        )
+    return caused / removals

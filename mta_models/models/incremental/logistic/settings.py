@@ -1,0 +1,47 @@
+"""What a logistic model was asked for, and what its search chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mta_models.core.ragged import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What a `Logistic` was asked for."""
+
+    half_life: Any
+    saturation: str | None
+    interactions: Any
+    covariates: Any
+    trend: str | None
+    learner: Any
+    penalty: float | None
+    rows: str
+    n_bags: int
+    random_state: int | None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any]) -> Settings:
+        """The settings among a model's parameters."""
+        return cls(**{name: params[name] for name in cls.__dataclass_fields__})
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a search has come to.
+
+    Attributes:
+        half_life: shape `(n_channels,)`, days.
+        saturation: as `Responses`.
+        pairs: as `Responses`.
+        penalty: ridge.
+    """
+
+    half_life: Floats
+    saturation: str | None
+    pairs: Ints
+    penalty: float

@@ -1,0 +1,222 @@
+"""What a learner of hazards leaves open (half-lives, forms, penalty), by held-out likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints
+from mta_models.data.histories import Histories
+from mta_models.data.person_moments import Moments
+from mta_models.errors import ParameterError
+from mta_models.models.incremental.logistic.features import Responses, pairs_of, plain_responses
+from mta_models.models.incremental.logistic.learners import PENALTIES, Rows, held_out_loss
+from mta_models.models.incremental.logistic.settings import Choice, Settings
+
+if TYPE_CHECKING:
+    pass
+
+# Days tried, where the search begins, and the penalty meanwhile.
+HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0)
+_MIDDLE, _PENALTY = 3, 1e-3
+_FOLDS = 3
+# Per-channel half-lives: conversions below which the common one stays, and the gain in held-out
+# log-likelihood for which a channel leaves it.
+_MANY, _GAIN = 1000, 2.0
+# Channels up to which "auto" means interactions of all pairs.
+_FEW = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Moments, sorted by fold, with the columns they have under any half-lives.
+
+    Attributes:
+        histories: whose moments they are.
+        moments: cases and base, in their own order.
+        order: shape `(n_moments,)`, the moment that each row is.
+        cuts: shape `(n_folds + 1,)`, rows of each fold.
+        plain: responses, saturation and interactions not chosen yet.
+        rest: shape `(n_moments, n_rest)`, columns that touchpoints do not change.
+        carried: adstock of all channels by half-life, shape `(n_moments, n_channels)` each.
+    """
+
+    histories: Histories
+    moments: Moments
+    order: Ints
+    cuts: Ints
+    plain: Responses
+    rest: Floats
+    carried: dict[float, Floats]
+
+    @classmethod
+    def of(cls, histories: Histories, moments: Moments, fold: Ints, settings: Settings) -> Table:
+        """Moments of users in folds, shape `(n_users,)`."""
+        plain = plain_responses(histories, settings.covariates, settings.trend)
+        fold = fold[moments.user]
+        order = np.argsort(fold, kind="stable")
+        cuts = np.concatenate(([0], np.cumsum(np.bincount(fold))))
+        rest = plain.rest(histories, moments.user[order], moments.time[order])
+        return cls(histories, moments, order, cuts, plain, rest, {})
+
+    @property
+    def n_folds(self) -> int:
+        """1 where too few convert to hold any out."""
+        return len(self.cuts) - 1
+
+    @property
+    def user(self) -> Ints:
+        """Of each row, shape `(n_moments,)`."""
+        return self.moments.user[self.order]
+
+    def responses(self, choice: Choice) -> Responses:
+        """As chosen."""
+        return replace(self.plain, saturation=choice.saturation, pairs=choice.pairs)
+
+    def adstock(self, half_life: float) -> Floats:
+        """What each row's user carried, shape `(n_moments, n_channels)`."""
+        if half_life not in self.carried:
+            n, moments = self.moments.n_cases, self.moments
+            at = self.histories.adstock_at(moments.user[n:], moments.time[n:], half_life)
+            both = np.vstack([self.histories.adstock(half_life)[moments.event], at])
+            self.carried[half_life] = both[self.order]
+        return self.carried[half_life]
+
+    def rows(self, choice: Choice) -> Rows:
+        """Columns as chosen."""
+        half_life = choice.half_life
+        adstock = np.empty((len(self.order), len(half_life)))
+        for h in np.unique(half_life).tolist():
+            own = half_life == h
+            adstock[:, own] = self.adstock(h)[:, own]
+        columns = np.hstack([self.responses(choice).of(adstock), self.rest])
+        converts, weight = self.moments.converts[self.order], self.moments.balanced[self.order]
+        return Rows(columns, converts, weight, self.cuts)
+
+
+def choose(table: Table, settings: Settings) -> Choice:
+    """What is not given, as is likeliest on users held out: half-lives first, then the penalty.
+
+    Half-lives are looked for without interactions, which they hardly depend on.
+    """
+    k, free = table.histories.n_channels, settings.half_life is None
+    given = np.full(k, HALF_LIVES[_MIDDLE]) if free else _given(settings.half_life, k)
+    none = pairs_of(None, table.histories.channels)
+    penalty = _PENALTY if settings.penalty is None else settings.penalty
+    search = _Search(table, Choice(given, settings.saturation, none, penalty))
+    if free and table.n_folds > 1:
+        search.common_half_life()
+        if table.moments.n_cases >= _MANY:
+            search.own_half_lives()
+    search.cross(_pairs(settings.interactions, table.histories.channels))
+    if settings.penalty is None and table.n_folds > 1:
+        search.best_penalty()
+    return search.choice
+
+
+def _pairs(interactions: Any, channels: tuple[str, ...]) -> Ints:
+    """Those named; under `"auto"` all pairs of a few channels, which the penalty keeps small."""
+    if not (isinstance(interactions, str) and interactions == "auto"):
+        return pairs_of(interactions, channels)
+    return pairs_of("all" if len(channels) <= _FEW else None, channels)
+
+
+class _Search:
+    """Held-out losses around a choice, each fit begun where the last ended."""
+
+    def __init__(self, table: Table, choice: Choice) -> None:
+        self.table, self.choice = table, choice
+        self._begin: Floats | None = None
+
+    def loss(self, **changes: Any) -> float:
+        """Of the choice with changes, held out."""
+        choice = replace(self.choice, **changes)
+        lost, self._begin = held_out_loss(self.table.rows(choice), choice.penalty, self._begin)
+        return lost
+
+    def cross(self, pairs: Ints) -> None:
+        """Interactions from here on."""
+        self.choice, self._begin = replace(self.choice, pairs=pairs), None
+
+    def common_half_life(self) -> None:
+        """One half-life of all channels."""
+        k = self.table.histories.n_channels
+        at = climb(
+            lambda i: self.loss(half_life=np.full(k, HALF_LIVES[i])), len(HALF_LIVES), _MIDDLE
+        )
+        self.choice = replace(self.choice, half_life=np.full(k, HALF_LIVES[at]))
+
+    def own_half_lives(self) -> None:
+        """One channel after the other leaves the common half-life where that gains enough."""
+        lost = self.loss()
+        for channel in range(self.table.histories.n_channels):
+            found = self.choice.half_life
+
+            def alone(i: int, channel: int = channel, found: Floats = found) -> Floats:
+                here = found.copy()
+                here[channel] = HALF_LIVES[i]
+                return here
+
+            start = HALF_LIVES.index(found[channel])
+            at = climb(lambda i: self.loss(half_life=alone(i)), len(HALF_LIVES), start)
+            now = self.loss(half_life=alone(at))
+            if now < lost - _GAIN / len(self.table.order):
+                lost, self.choice = now, replace(self.choice, half_life=alone(at))
+
+    def best_penalty(self) -> None:
+        """On the grid of penalties."""
+        start = PENALTIES.index(_PENALTY)
+        at = climb(lambda i: self.loss(penalty=PENALTIES[i]), len(PENALTIES), start)
+        self.choice = replace(self.choice, penalty=PENALTIES[at])
+
+
+def climb(score: Callable[[int], float], n: int, start: int) -> int:
+    """The place of the lowest score downhill of `start`, each place scored once at most.
+
+    Args:
+        score: of a place, from 0 to n − 1.
+        n: places.
+        start: where to begin.
+
+    Example:
+        >>> climb(lambda i: (i - 3) ** 2, 7, 5)
+        3
+    """
+    seen = {start: score(start)}
+    at = start
+    while True:
+        for beside in (at - 1, at + 1):
+            if 0 <= beside < n and beside not in seen:
+                seen[beside] = score(beside)
+        best = min(
+            (place for place in (at - 1, at, at + 1) if place in seen), key=lambda i: seen[i]
+        )
+        if seen[best] >= seen[at]:
+            return at
+        at = best
+
+
+def folds_of(histories: Histories, rng: np.random.Generator) -> Ints:
+    """A fold for each user, shape `(n_users,)`: converters dealt out evenly, and the others."""
+    converts = np.zeros(histories.n_users, dtype=bool)
+    converts[histories.event_user[histories.event_weight > 0]] = True
+    fold = np.zeros(histories.n_users, dtype=np.int64)
+    if converts.sum() < 2 * _FOLDS:
+        return fold
+    for group in (np.flatnonzero(converts), np.flatnonzero(~converts)):
+        fold[rng.permutation(group)] = np.arange(len(group)) % _FOLDS
+    return fold
+
+
+def _given(half_life: Any, n_channels: int) -> Floats:
+    """Half-lives as a user writes them, one per channel."""
+    days = np.asarray(half_life, dtype=np.float64)
+    if days.shape not in ((), (n_channels,)) or not (np.isfinite(days) & (days > 0)).all():
+        raise ParameterError(
+            f"`half_life` must be days above 0, one or one for each of {n_channels} channels; got "
+            f"{half_life!r}"
+        )
+    return np.broadcast_to(days, n_channels).copy()

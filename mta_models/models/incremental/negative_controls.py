@@ -1,0 +1,74 @@
+"""Where bias is to be looked for: touchpoints yet to come that tell who converts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+
+from mta_models.core.ragged import Floats
+from mta_models.data.histories import Histories
+from mta_models.models.incremental.hazard.likelihood import Rates, maximise
+
+_LN2 = log(2)
+# Of conversions, how many must be followed by a half-life of observation at least.
+_FOLLOWED = 0.5
+
+
+def future_credit(histories: Histories, risk: Floats, half_life: Floats) -> Floats | None:
+    """Conversions that go with touchpoints still to come, by channel, shape `(n_channels,)`.
+
+    A touchpoint cannot cause what came before it. So where conversions go with later touchpoints,
+    users differ in both: a negative control (Lipsitch, Tchetgen Tchetgen & Cohen 2010, Epidemiology
+    21:383–388). Here an additive hazard is fitted to past touchpoints and, mirrored in time with
+    the same half-lives, to later ones, all together, none of them with a negative effect; and what
+    it credits to the later ones of a channel is told.
+
+    Args:
+        histories: with conversions.
+        risk: shape `(n_users,)`, until when each user is at risk.
+        half_life: days, shape `(n_channels,)`.
+
+    Returns:
+        None where observation mostly ends with the conversion, so that there is nothing to see.
+    """
+    after = histories.end[histories.event_user] - histories.event_time
+    typical = float(np.median(half_life)) if len(half_life) else 0.0
+    followed = histories.event_weight @ (after > typical)
+    if not followed > _FOLLOWED * histories.total:
+        return None
+    back = _mirrored(histories, risk)
+    density = _LN2 / half_life
+    past = histories.adstock(half_life) * density
+    # At the very moment is not later.
+    later = np.nextafter(-histories.event_time, -np.inf)
+    last = histories.n_users - 1
+    future = back.adstock_at(last - histories.event_user, later, half_life) * density
+    rates = Rates(
+        np.concatenate([past.T, future.T, np.ones((1, histories.n_events))]),
+        histories.event_weight,
+        np.concatenate(
+            [
+                histories.totals(half_life, risk) * density,
+                back.totals(half_life) * density,
+                [histories.days(risk)],
+            ]
+        ),
+    )
+    k = histories.n_channels
+    return (maximise(rates, gap=1e-3).theta * rates.cost)[k : 2 * k]
+
+
+def _mirrored(histories: Histories, risk: Floats) -> Histories:
+    """Users at risk with time running backwards; conversions are left as they are."""
+    sizes = np.diff(histories.offsets)[::-1]
+    return replace(
+        histories,
+        offsets=np.concatenate(([0], np.cumsum(sizes))),
+        time=-histories.time[::-1],
+        codes=histories.codes[::-1],
+        start=-risk[::-1],
+        end=-histories.start[::-1],
+        weight=histories.weight[::-1],
+    )

@@ -1,0 +1,98 @@
+"""Refits for a bootstrap: what the draws' weights do not change is worked out once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints
+from mta_models.models.incremental.half_lives import GRID
+from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms, maximise
+from mta_models.models.incremental.self_controlled.relative_rate import (
+    FEW,
+    Design,
+    RelativeRate,
+    grid_terms,
+    joint_terms,
+    refitted,
+)
+
+# Channels up to which each has its own half-life looked at again in every draw.
+_MOST_CHANNELS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Redrawing:
+    """A fit, ready to be repeated under other weights.
+
+    Factors of time and which corrections are kept stay those of the fit. Half-lives that were
+    chosen are chosen again among their neighbours on the grid, for they move the baseline more
+    than anything else: with those of the fit kept, 90% intervals held the truth 50–60% of times.
+
+    Attributes:
+        design: the conversions.
+        rate: the fit.
+        joint: the likelihood of β and δ at the fit's half-lives.
+        grid: the likelihood of β, δ given, with columns at every half-life, and where the fit's
+            half-lives stand; None where half-lives are given.
+    """
+
+    design: Design
+    rate: RelativeRate
+    joint: Terms
+    grid: tuple[Terms, Ints] | None
+
+    @classmethod
+    def of(cls, design: Design, rate: RelativeRate, free: bool) -> Redrawing:
+        """Of a fit; `free`: whether its half-lives were chosen."""
+        joint = joint_terms(design, rate)
+        if not free or not design.n_channels:
+            return cls(design, rate, joint, None)
+        place = np.argmin(np.abs(np.log(rate.half_life[:, None] / GRID)), axis=1)
+        return cls(design, rate, joint, (grid_terms(design, rate), place))
+
+    def under(self, weight: Floats) -> tuple[Design, RelativeRate, float]:
+        """The design and the fit with other weights, shape `(n_rows,)`, and its log-likelihood."""
+        design, joint, rate = replace(self.design, weight=weight), self.joint, self.rate
+        if self.grid is not None:
+            terms, place = self.grid
+            terms = replace(terms, weight=weight)
+            place = _searched(terms, place, rate.effect)
+            n, columns = len(place), _columns(place)
+            carried, exposure = joint.carried.copy(), joint.exposure.copy()
+            carried[:, :n] = terms.carried[:, columns]
+            exposure[:, :n] = terms.exposure[:, columns]
+            joint = replace(joint, carried=carried, exposure=exposure)
+            rate = replace(rate, half_life=GRID[place])
+        return design, *refitted(replace(joint, weight=weight), rate)
+
+
+def _columns(place: Ints) -> Ints:
+    """Where the columns of some half-lives stand in those of all, `(n_channels,)`."""
+    return place * len(place) + np.arange(len(place))
+
+
+def _searched(terms: Terms, place: Ints, effect: Floats) -> Ints:
+    """The best of the neighbours of each channel's half-life, and of all of them moved together.
+
+    A channel's move need not gain what a half-life of its own must gain in the fit: with that toll
+    draws stay where the fit is, and 90% intervals held .83 instead of .90 in `randomised`.
+    """
+
+    def value(tried: Ints) -> float:
+        return maximise(terms.columns(_columns(tried)), effect)[1]
+
+    def better(at: Ints, score: float, moves: list[Ints]) -> tuple[Ints, float]:
+        tried = [np.clip(at + move, 0, len(GRID) - 1) for move in moves]
+        scores = [value(each) for each in tried]
+        best = int(np.argmax(scores))
+        return (tried[best], scores[best]) if scores[best] > score else (at, score)
+
+    one = np.ones(len(place), dtype=np.int64)
+    place, score = better(place, value(place), [one, -one])
+    if len(place) <= _MOST_CHANNELS and terms.weight.sum() >= FEW:
+        for channel in np.flatnonzero(effect > 0):
+            alone = one * (np.arange(len(place)) == channel)
+            place, score = better(place, score, [alone, -alone])
+    return place

@@ -1,0 +1,124 @@
+"""The conditional likelihood of when a user converted, and its maximum.
+
+For conversion i, with x what its moment carried, S the sum of the same over all its control days
+and o and n what neither depends on,
+
+    log L = Σ_i w_i [ log(o_i + x_i·b) − log(n_i + S_i·b) ],    b ≥ 0.
+
+A user's own level multiplies both and cancels. The first term is concave in b and the second
+convex, so the sum is neither; it is climbed by Newton steps on the coordinates off the boundary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints
+
+_STEPS = 60
+_CLOSE = 1e-9  # of the log-likelihood, relative to the sum of the weights
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """What the conditional likelihood knows of each conversion.
+
+    Attributes:
+        carried: x, shape `(n_rows, k)`.
+        exposure: S, shape `(n_rows, k)`.
+        case: o, shape `(n_rows,)`, > 0.
+        control: n, shape `(n_rows,)`, > 0.
+        weight: w, shape `(n_rows,)`, >= 0.
+    """
+
+    carried: Floats
+    exposure: Floats
+    case: Floats
+    control: Floats
+    weight: Floats
+
+    def value(self, b: Floats) -> float:
+        """Log L."""
+        case, control = self.case + self.carried @ b, self.control + self.exposure @ b
+        return float(self.weight @ (np.log(case) - np.log(control)))
+
+    def scores(self, b: Floats) -> Floats:
+        """The gradient of each row's own log L, shape `(n_rows, k)`, unweighted."""
+        case, control = self.case + self.carried @ b, self.control + self.exposure @ b
+        return self.carried / case[:, None] - self.exposure / control[:, None]
+
+    def slopes(self, b: Floats) -> tuple[Floats, Floats]:
+        """Gradient, shape `(k,)`, and Hessian, `(k, k)`, of log L."""
+        x = self.carried / (self.case + self.carried @ b)[:, None]
+        s = self.exposure / (self.control + self.exposure @ b)[:, None]
+        gradient = self.weight @ (x - s)
+        hessian = (s * self.weight[:, None]).T @ s - (x * self.weight[:, None]).T @ x
+        return gradient, hessian
+
+    def columns(self, chosen: Ints) -> Terms:
+        """The same rows with some of the columns."""
+        return replace(self, carried=self.carried[:, chosen], exposure=self.exposure[:, chosen])
+
+    def rows(self, chosen: slice) -> Terms:
+        """Some of the rows."""
+        return Terms(
+            self.carried[chosen],
+            self.exposure[chosen],
+            self.case[chosen],
+            self.control[chosen],
+            self.weight[chosen],
+        )
+
+
+def maximise(terms: Terms, start: Floats | None = None) -> tuple[Floats, float]:
+    """The b ≥ 0 of greatest log L and that log L.
+
+    Args:
+        terms: columns without any exposure get b = 0.
+        start: shape `(k,)`; None: a small effect of everything.
+    """
+    scale = (terms.weight / terms.control) @ terms.exposure / max(terms.weight.sum(), 1e-300)
+    used = scale > 0
+    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=used)
+    scaled = Terms(
+        terms.carried * inverse, terms.exposure * inverse, terms.case, terms.control, terms.weight
+    )
+    b = np.where(used, 0.1, 0.0) if start is None else np.where(used, start * scale, 0.0)
+    value = scaled.value(b)
+    close = _CLOSE * float(terms.weight.sum())
+    for _ in range(_STEPS):
+        gradient, hessian = scaled.slopes(b)
+        free = used & ((b > 0) | (gradient > 0))
+        if not free.any():
+            break
+        step = np.zeros_like(b)
+        step[free] = _uphill(gradient[free], -hessian[np.ix_(free, free)])
+        new, found = _climb(scaled, b, step, value)
+        gained = found - value
+        b, value = new, found
+        if gained <= close:
+            break
+    return b * inverse, value
+
+
+def _uphill(gradient: Floats, curvature: Floats) -> Floats:
+    """The Newton step, with curvature made positive where the likelihood bends upwards."""
+    values, vectors = np.linalg.eigh(curvature)
+    least = max(1e-8 * float(np.abs(values).max()), 1e-12)
+    bent = np.maximum(np.abs(values), least)
+    step: Floats = vectors @ ((vectors.T @ gradient) / bent)
+    return step
+
+
+def _climb(terms: Terms, b: Floats, step: Floats, value: float) -> tuple[Floats, float]:
+    """The longest of halved steps, kept at b ≥ 0, that does not lose; b itself if none is."""
+    length = 1.0
+    for _ in range(30):
+        new = np.maximum(b + length * step, 0)
+        found = terms.value(new)
+        if found >= value:
+            return new, found
+        length /= 2
+    return b, value

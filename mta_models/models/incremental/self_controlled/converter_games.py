@@ -1,0 +1,127 @@
+"""Who of the converters would have converted anyway: a game of channels in which levels cancel.
+
+A user of level z converts for the first time at T when z·Λ_N(T) reaches a threshold E ~ Exp(1),
+Λ_S(t) being the integral until t of the relative hazard with the touchpoints of channels S alone.
+With the same threshold the same user converts by the horizon H under S iff
+
+    Λ_S(H) ≥ Λ_N(T),
+
+whatever z is. T is known to a day, over which Λ_N rises from Λ_N(T⁻) to Λ_N(T⁻) + λ_N(T); within
+it the conversion is as likely at any rise, so the chance that i converts under S is
+
+    v_i(S) = clip((Λ_S,i(H) − Λ_N,i(T⁻)) / λ_N,i(T), 0, 1).
+
+With effects that are not negative nobody converts under S who did not under all, so that v, summed
+over converters, is exact in expectation. Λ_S = Λ_∅ + Σ_{c ∈ S} part_c: a clipped sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints, Mask
+from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.shapley.games import shapley_of_table
+
+# Distinct channels up to which a converter's own 2^d coalitions are all looked at.
+MOST_PER_USER = 10
+# Coalitions (rows × 2^d, or rows × orders × d) looked at together.
+_AT_ONCE = 1 << 22
+_PAIRS = 64  # sampled orders of arrival, each with its reverse, for converters of more channels
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds:
+    """What decides who converts, one row per conversion.
+
+    Attributes:
+        alone: Λ_∅(H) − Λ_N(T⁻), shape `(n_rows,)`.
+        part: what each channel adds to Λ(H), shape `(n_rows, n_channels)`, >= 0.
+        step: λ_N(T), shape `(n_rows,)`, > 0.
+    """
+
+    alone: Floats
+    part: Floats
+    step: Floats
+
+    def take(self, rows: Ints) -> Thresholds:
+        """Some of the rows."""
+        return Thresholds(self.alone[rows], self.part[rows], self.step[rows])
+
+
+def first_conversion_game(thresholds: Thresholds, weight: Floats) -> HorizonGame:
+    """The game v(S) = Σ_i w_i clip((alone_i + Σ_{c ∈ S} part_ic) / step_i, 0, 1), solved.
+
+    Exact for converters of up to `MOST_PER_USER` channels; for others along sampled orders of
+    arrival and their reverses (the same each time). Every order adds up, so the sum does too.
+
+    Args:
+        thresholds: of the converters.
+        weight: shape `(n_rows,)`, conversions that each stands for.
+
+    Example:
+        One converter, either of two channels enough, none is not:
+
+        >>> row = Thresholds(np.array([-1.0]), np.array([[2.0, 2.0]]), np.ones(1))
+        >>> first_conversion_game(row, np.ones(1)).shapley
+        array([0.5, 0.5])
+    """
+    alone, part, step = thresholds.alone, thresholds.part, thresholds.step
+    everyone = _clip((alone + part.sum(axis=1)) / step)
+    nobody = _clip(alone / step)
+    without = _clip((alone[:, None] + part.sum(axis=1)[:, None] - part) / step[:, None])
+    removal = weight @ (everyone[:, None] - without)
+    # Only converters whom channels decided about have anything to share out.
+    open_ = np.flatnonzero((everyone > nobody) & (weight > 0))
+    shapley = np.zeros(part.shape[1])
+    met = part[open_] > 0
+    distinct = met.sum(axis=1)
+    for size in np.unique(distinct).tolist():
+        rows = open_[distinct == size]
+        found = _exact if size <= MOST_PER_USER else _sampled
+        budget = 1 << size if size <= MOST_PER_USER else 2 * size
+        each = max(1, _AT_ONCE // budget)
+        for start in range(0, len(rows), each):
+            some = rows[start : start + each]
+            shapley += _scattered(found, thresholds.take(some), weight[some], size)
+    return HorizonGame(shapley, removal, float(weight @ nobody), float(weight @ everyone))
+
+
+def _scattered(solve, thresholds: Thresholds, weight: Floats, size: int) -> Floats:  # type: ignore[no-untyped-def]
+    """The values of rows with `size` channels each, by channel, shape `(n_channels,)`."""
+    met: Mask = thresholds.part > 0
+    code = np.nonzero(met)[1].reshape(-1, size)
+    scaled = np.take_along_axis(thresholds.part, code, axis=1) / thresholds.step[:, None]
+    value = solve(thresholds.alone / thresholds.step, scaled)
+    amount = (value * weight[:, None]).ravel()
+    return np.bincount(code.ravel(), amount, thresholds.part.shape[1]).astype(np.float64)
+
+
+def _exact(alone: Floats, part: Floats) -> Floats:
+    """Shapley values of each row's game, shape `(n_rows, d)`, from all 2^d coalitions."""
+    table = alone[:, None]
+    for channel in part.T:
+        table = np.concatenate([table, table + channel[:, None]], axis=1)
+    return shapley_of_table(_clip(table))
+
+
+def _sampled(alone: Floats, part: Floats) -> Floats:
+    """Shapley values of each row's game, shape `(n_rows, d)`, from orders and their reverses."""
+    rng = np.random.default_rng(0)
+    found = np.zeros_like(part)
+    for _ in range(_PAIRS):
+        order = rng.permuted(np.tile(np.arange(part.shape[1]), (len(part), 1)), axis=1)
+        for each in (order, order[:, ::-1]):
+            arriving = np.take_along_axis(part, each, axis=1)
+            reached = alone[:, None] + np.cumsum(arriving, axis=1)
+            value = _clip(np.concatenate([alone[:, None], reached], axis=1))
+            gain = np.empty_like(part)
+            np.put_along_axis(gain, each, np.diff(value, axis=1), axis=1)
+            found += gain
+    return found / (2 * _PAIRS)
+
+
+def _clip(values: Floats) -> Floats:
+    return np.clip(values, 0, 1)

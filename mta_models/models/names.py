@@ -1,0 +1,149 @@
+"""A model from its name: what the command line, a run's TOML and `compare` accept."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mta_models.errors import ParameterError
+from mta_models.models.base import AttributionModel
+
+if TYPE_CHECKING:
+    pass
+
+_WORDS = re.compile(r"^\s*([A-Za-z][\w -]*?)\s*(\(.*\))?\s*$", re.DOTALL)
+
+
+def model_from_name(text: str) -> AttributionModel:
+    """The model that `text` names, as its repr writes it: `"Markov"` or `"Markov(order=2)"`.
+
+    The words of a result's `model` are therefore words that make the same model again. In the
+    name, case, hyphens, spaces and underscores do not matter: `last-touch` is `LastTouch`.
+    Parameters are Python literals or models; nothing is evaluated.
+
+    Args:
+        text: a name of `ALL_MODELS`, with parameters in brackets where they are not the defaults.
+
+    Raises:
+        ParameterError: no such model or parameter, or a parameter that is not a literal.
+
+    Example:
+        >>> model_from_name("markov(order=2)")
+        Markov(order=2)
+    """
+    match = _WORDS.match(text)
+    if match is None:
+        raise _unreadable(text)
+    name, call = match.groups()
+    try:
+        tree = ast.parse(f"model{call or '()'}", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise _unreadable(text) from error
+    if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):  # Markov()()
+        raise _unreadable(text)
+    return _make(_known(name), tree, text)
+
+
+def _make(model: type[AttributionModel], call: ast.Call, text: str) -> AttributionModel:
+    positional = [_value(each, text) for each in call.args]
+    named: dict[str, Any] = {}
+    for keyword in call.keywords:
+        if keyword.arg is None or keyword.arg in named:
+            raise _unreadable(text)
+        named[keyword.arg] = _value(keyword.value, text)
+    try:
+        return model(*positional, **named)
+    except TypeError as error:
+        known = ", ".join(model._parameter_defaults()) or "(none)"
+        raise ParameterError(
+            f"{model.__name__} has the parameters {known}; got {text!r}. Use those"
+        ) from error
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return _make(_known(node.func.id), node, text)
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise _unreadable(text) from error
+
+
+def _known(name: str) -> type[AttributionModel]:
+    models = _by_plain_name()
+    found = models.get(_plain(name))
+    if found is None:
+        near = difflib.get_close_matches(_plain(name), models, 1, 0.5)
+        hint = f"Did you mean {models[near[0]].__name__}? " if near else ""
+        known = ", ".join(model.__name__ for model in models.values())
+        raise ParameterError(f"there is no model {name!r}. {hint}There are {known}")
+    return found
+
+
+def _by_plain_name() -> Mapping[str, type[AttributionModel]]:
+    from mta_models.models.registry import ALL_MODELS
+
+    return {_plain(model.__name__): model for model in ALL_MODELS}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).lower()
+
+
+def _unreadable(text: str) -> ParameterError:
+    return ParameterError(
+        'a model must be written as its name, or as "Markov(order=2)" with literal parameters; '
+        f"got {text!r}"
+    )
+
+
+def label_of(model: AttributionModel) -> str:
+    """The model's repr without empty brackets."""
+    return repr(model).removesuffix("()")
+
+
+def as_model(model: AttributionModel | type[AttributionModel] | str) -> AttributionModel:
+    """An unfitted model from a model, its class or its name.
+
+    Raises:
+        ParameterError: it is none of these.
+    """
+    if isinstance(model, str):
+        return model_from_name(model)
+    if isinstance(model, type) and issubclass(model, AttributionModel):
+        try:
+            return model()
+        except TypeError as error:
+            raise ParameterError(
+                f"a model's class stands for the model without arguments; {model.__name__} cannot "
+                f"be made without ({error}). Give the model itself"
+            ) from error
+    if isinstance(model, AttributionModel):
+        return model.__sklearn_clone__()
+    raise ParameterError(
+        f"a model must be a model, its class or its name; got {type(model).__name__}. "
+        'For example Markov(order=2), Markov or "Markov"'
+    )
+
+
+def distinct(
+    models: Iterable[AttributionModel | type[AttributionModel] | str],
+) -> list[AttributionModel]:
+    """Unfitted models, no two of them equal.
+
+    Raises:
+        ParameterError: there is none, two are equal, or one is no model.
+    """
+    if isinstance(models, str | AttributionModel | type):
+        raise ParameterError(f"models must be a list of models; got {models!r}. Write [{models!r}]")
+    made = [as_model(model) for model in models]
+    if not made:
+        raise ParameterError('there must be a model to compare; got none. For example ["Markov"]')
+    labels = [label_of(model) for model in made]
+    twice = next((label for label in labels if labels.count(label) > 1), None)
+    if twice is not None:
+        raise ParameterError(f"models compared must differ; {twice} is there twice. Drop one")
+    return made

@@ -1,0 +1,363 @@
+"""Rules: ledgers that split each observed conversion over its journey by a fixed scheme.
+
+What products do with these rules, by product and name, stands in `presets.py`; the rules that
+need the stages of a sale stand in `milestones.py`, a rule of your own in `custom_rule.py`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from numbers import Real
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from mta_models.core.durations import as_days
+from mta_models.core.ragged import Floats, Ints, first_occurrence, normalised, per_item, spread
+from mta_models.data.journeys import Journeys
+from mta_models.errors import ParameterError
+from mta_models.models.distinct_channels import by_channel
+from mta_models.models.rules.base import Rule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _SingleTouch(Rule):
+    """All of a journey to one touchpoint of it."""
+
+    @abstractmethod
+    def _chosen(self, journeys: Journeys, filled: Ints) -> Ints:
+        """Index of the touchpoint credited, for each of the journeys `filled` (none empty)."""
+
+    def _weights(self, journeys: Journeys) -> Floats:
+        weights = np.zeros(journeys.n_touchpoints)
+        weights[self._chosen(journeys, np.flatnonzero(journeys.lengths))] = 1.0
+        return weights
+
+    def _credit(self, journeys: Journeys, of: str) -> Floats:
+        # One touchpoint per journey, not all of them: the weights are never spelled out.
+        filled = np.flatnonzero(journeys.lengths)
+        chosen = self._chosen(journeys, filled)
+        return by_channel(journeys, journeys.codes[chosen], journeys.outcome(of)[filled])
+
+
+class FirstTouch(_SingleTouch):
+    """All credit to the journey's first touchpoint.
+
+    Estimand: `"rule"`; see `Rule` for what that leaves out. Sensitive to where journeys begin:
+    a longer lookback moves the first touchpoint.
+
+    Example:
+        >>> from mta_models import FirstTouch, Journeys
+        >>> journeys = Journeys.from_paths([["Search", "Email"], ["Email"]], conversions=[2, 1])
+        >>> FirstTouch().fit_attribute(journeys).credit  # Email, Search
+        array([1., 2.])
+    """
+
+    def _chosen(self, journeys: Journeys, filled: Ints) -> Ints:
+        return journeys.offsets[filled]
+
+
+class LastTouch(_SingleTouch):
+    """All credit to the journey's last touchpoint before its end.
+
+    Estimand: `"rule"`; see `Rule` for what that leaves out.
+
+    Example:
+        >>> from mta_models import Journeys, LastTouch
+        >>> journeys = Journeys.from_paths([["Search", "Email"], ["Email"]], conversions=[2, 1])
+        >>> LastTouch().fit_attribute(journeys).credit  # Email, Search
+        array([3., 0.])
+    """
+
+    def _chosen(self, journeys: Journeys, filled: Ints) -> Ints:
+        return journeys.offsets[filled + 1] - 1
+
+
+class LastNonDirect(_SingleTouch):
+    """All credit to the last touchpoint that is not a direct visit.
+
+    A journey of nothing but direct visits is credited to its last touchpoint. Estimand: `"rule"`;
+    see `Rule` for what that leaves out.
+
+    Args:
+        direct: the names of the channels that count as direct. A name that no journey has skips
+            nothing.
+
+    Example:
+        >>> from mta_models import Journeys, LastNonDirect
+        >>> journeys = Journeys.from_paths([["Search", "Direct"], ["Direct"]], conversions=[2, 1])
+        >>> LastNonDirect().fit_attribute(journeys).credit  # Direct, Search
+        array([1., 2.])
+    """
+
+    def __init__(self, direct: Sequence[str] = ("Direct",)) -> None:
+        self.direct = direct
+
+    def _check_parameters(self) -> None:
+        # A bare text is a sequence of letters, and would pass as the names of channels.
+        names = () if isinstance(self.direct, str) else tuple(self.direct)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ParameterError(
+                f'`direct` must be channel names in a sequence, as ("Direct",); got {self.direct!r}'
+            )
+
+    def _chosen(self, journeys: Journeys, filled: Ints) -> Ints:
+        is_direct = np.array([name in self.direct for name in journeys.channels], dtype=bool)
+        chosen = journeys.offsets[filled + 1] - 1
+        # Journeys that end in a direct visit are searched for the last touchpoint before it that is
+        # none. Where that lies in an earlier journey, theirs is all direct and keeps its last.
+        asked = np.flatnonzero(is_direct[journeys.codes[chosen]])
+        others = np.flatnonzero(~is_direct[journeys.codes])
+        if not len(others):
+            return chosen
+        before = np.searchsorted(others, chosen[asked]) - 1
+        found = others[np.maximum(before, 0)]
+        inside = (before >= 0) & (found >= journeys.offsets[filled[asked]])
+        chosen[asked[inside]] = found[inside]
+        return chosen
+
+
+class Linear(Rule):
+    """Equal credit to every touchpoint of the journey, or to every distinct channel.
+
+    Estimand: `"rule"`; see `Rule` for what that leaves out. Per touchpoint, a channel that sends
+    many touchpoints is credited for their number. Per distinct channel the rule is the Shapley
+    value of the game "conversions of journeys within the coalition" (Zhao, Mahboobi, Bagheri 2018,
+    arXiv 1804.05327).
+
+    Args:
+        unique: False: 1/n to each of n touchpoints. True: 1/k to each of k distinct channels; the
+            credit of a touchpoint is then booked on the channel's first in the journey.
+
+    Example:
+        >>> from mta_models import Journeys, Linear
+        >>> journeys = Journeys.from_paths([["Email", "Search", "Email"]], conversions=[6])
+        >>> Linear().fit_attribute(journeys).credit  # Email, Search
+        array([4., 2.])
+        >>> Linear(unique=True).fit_attribute(journeys).credit
+        array([3., 3.])
+    """
+
+    def __init__(self, unique: bool = False) -> None:
+        self.unique = unique
+
+    def _check_parameters(self) -> None:
+        if not isinstance(self.unique, bool | np.bool_):
+            raise ParameterError(f"`unique` must be True or False; got {self.unique!r}")
+
+    def _weights(self, journeys: Journeys) -> Floats:
+        if not self.unique:
+            return spread(per_item(journeys.lengths), journeys.offsets)
+        weights = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
+        return normalised(weights.astype(np.float64), journeys.offsets)
+
+    def _credit(self, journeys: Journeys, of: str) -> Floats:
+        if self.unique:
+            return super()._credit(journeys, of)
+        # The division is done per journey, so only one array as long as the touchpoints is made.
+        part = journeys.outcome(of) * per_item(journeys.lengths)
+        return by_channel(journeys, journeys.codes, spread(part, journeys.offsets))
+
+
+class _Ends(Rule):
+    """Fixed parts to the first and to the last touchpoint, the rest shared by those between."""
+
+    @abstractmethod
+    def _parts(self) -> tuple[float, float]:
+        """The parts of the first and of the last touchpoint; their sum is at most 1."""
+
+    def _pair(self, first: float, last: float) -> tuple[float, float]:
+        """The parts where there is no middle: in proportion, or evenly if both parts are 0."""
+        ends = first + last
+        return (first / ends, last / ends) if ends > 0 else (0.5, 0.5)
+
+    def _weights(self, journeys: Journeys) -> Floats:
+        first, last = self._parts()
+        sizes = journeys.lengths
+        between = max(1.0 - first - last, 0.0) * per_item(sizes - 2)
+        weights: Floats = spread(between, journeys.offsets)
+        pair = self._pair(first, last)
+        several = np.flatnonzero(sizes > 1)
+        has_middle = sizes[several] > 2
+        weights[journeys.offsets[several]] = np.where(has_middle, first, pair[0])
+        weights[journeys.offsets[several + 1] - 1] = np.where(has_middle, last, pair[1])
+        weights[journeys.offsets[:-1][sizes == 1]] = 1.0
+        return weights
+
+
+class PositionBased(_Ends):
+    """Fixed parts to the first and the last touchpoint, the rest shared equally between them.
+
+    One touchpoint gets all; of two, both get half by default. Estimand: `"rule"`; see `Rule` for
+    what that leaves out. Also called U-shaped, bathtub, 40/20/40.
+
+    Args:
+        first: the part of the first touchpoint, between 0 and 1.
+        last: the part of the last touchpoint, between 0 and 1; `first + last` at most 1.
+        no_middle: where the middle's part goes in journeys of two touchpoints.
+            `"proportional"`: to both in the proportion of their parts (half and half where both
+            parts are 0), as Adobe does. `"equal"`: half of it to each, as Amplitude does.
+
+    Example:
+        >>> from mta_models import Journeys, PositionBased
+        >>> journeys = Journeys.from_paths([["A", "B", "C", "D"]], conversions=[10])
+        >>> PositionBased().fit_attribute(journeys).credit.round(9)
+        array([4., 1., 1., 4.])
+    """
+
+    def __init__(
+        self, first: float = 0.4, last: float = 0.4, no_middle: str = "proportional"
+    ) -> None:
+        self.first = first
+        self.last = last
+        self.no_middle = no_middle
+
+    def _check_parameters(self) -> None:
+        if self.no_middle not in ("proportional", "equal"):
+            raise ParameterError(
+                f'`no_middle` must be "proportional" or "equal"; got {self.no_middle!r}'
+            )
+        for name, part in (("first", self.first), ("last", self.last)):
+            if not _is_part(part):
+                raise ParameterError(f"`{name}` must be a part between 0 and 1; got {part!r}")
+        # .7 + .3 is 1 only to the last digit of a float.
+        if self.first + self.last > 1 + 1e-9:
+            raise ParameterError(
+                f"`first` and `last` must not sum to more than 1; got {self.first!r} and "
+                f"{self.last!r}. Divide both by their sum to leave the middle nothing"
+            )
+
+    def _parts(self) -> tuple[float, float]:
+        scale = max(self.first + self.last, 1.0)
+        return float(self.first) / scale, float(self.last) / scale
+
+    def _pair(self, first: float, last: float) -> tuple[float, float]:
+        if self.no_middle == "equal":
+            return (1 + first - last) / 2, (1 - first + last) / 2
+        return super()._pair(first, last)
+
+
+def _is_part(value: object) -> bool:
+    if isinstance(value, bool):  # a number to Python, and no part of anything
+        return False
+    return isinstance(value, Real) and 0 <= float(value) <= 1
+
+
+class JShaped(_Ends):
+    """0.6 to the last touchpoint, 0.2 to the first, 0.2 shared by those between.
+
+    One touchpoint gets all; of two, the first gets 0.25 and the last 0.75. Estimand: `"rule"`; see
+    `Rule` for what that leaves out. Source: Adobe Analytics, "Attribution models, containers and
+    lookback windows".
+
+    Example:
+        >>> from mta_models import JShaped, Journeys
+        >>> journeys = Journeys.from_paths([["A", "B", "C"], ["A", "C"]], conversions=[10, 4])
+        >>> JShaped().fit_attribute(journeys).credit.round(9)
+        array([3., 2., 9.])
+    """
+
+    def _parts(self) -> tuple[float, float]:
+        return 0.2, 0.6
+
+
+class InverseJShaped(_Ends):
+    """0.6 to the first touchpoint, 0.2 to the last, 0.2 shared by those between.
+
+    The mirror of `JShaped`: one touchpoint gets all; of two, the first gets 0.75 and the last 0.25.
+    Estimand: `"rule"`; see `Rule` for what that leaves out. Source: as `JShaped`.
+
+    Example:
+        >>> from mta_models import InverseJShaped, Journeys
+        >>> journeys = Journeys.from_paths([["A", "B", "C"], ["A", "C"]], conversions=[10, 4])
+        >>> InverseJShaped().fit_attribute(journeys).credit.round(9)
+        array([9., 2., 3.])
+    """
+
+    def _parts(self) -> tuple[float, float]:
+        return 0.6, 0.2
+
+
+class TimeDecay(Rule):
+    """Credit that halves with every half-life between the touchpoint and the journey's end.
+
+    The weight is 2^(−age / half_life), normalised to 1 within the journey. It is worked out
+    relative to the journey's latest touchpoint, so that a journey whose touchpoints are all very
+    old is split as one whose touchpoints are all recent. Estimand: `"rule"`; see `Rule` for what
+    that leaves out. Needs times.
+
+    Args:
+        half_life: `"7d"`, `"12h"`, a timedelta, or a number of days; above 0.
+
+    Example:
+        >>> from mta_models import Journeys, TimeDecay
+        >>> journeys = Journeys.from_arrays(["A", "B"], [0, 1], [0, 2], [3], age=[7.0, 0.0])
+        >>> TimeDecay("7d").fit_attribute(journeys).credit.round(9)
+        array([1., 2.])
+    """
+
+    needs_times: ClassVar[bool] = True
+
+    def __init__(self, half_life: str | timedelta | float = "7d") -> None:
+        self.half_life = half_life
+
+    def _check_parameters(self) -> None:
+        as_days(self.half_life, "half_life")
+
+    def _reads_paths_only(self) -> bool:
+        return False
+
+    def _weights(self, journeys: Journeys) -> Floats:
+        age, offsets = journeys.age, journeys.offsets
+        if age is None:  # the base let it pass, so there is no touchpoint to weigh
+            return np.zeros(journeys.n_touchpoints)
+        latest = np.zeros(journeys.n_journeys)
+        filled = np.flatnonzero(journeys.lengths)
+        # Touchpoints are in time order, so the last is the latest.
+        latest[filled] = age[offsets[filled + 1] - 1]
+        log_weight = spread(latest, offsets) - age
+        log_weight /= as_days(self.half_life, "half_life")
+        return normalised(np.exp2(log_weight, out=log_weight), offsets)
+
+
+def participation(journeys: Journeys, *, of: str = "conversions") -> pd.DataFrame:
+    """How much of the outcomes each channel took part in. A diagnostic, not an attribution.
+
+    Every distinct channel of a journey is given the whole of its outcome, so the column sums to
+    more than there was: it answers "how often was it there?", and no `Attribution` is made of it.
+    Products offer it among their attribution models (Adobe Analytics, Amplitude: "Participation").
+
+    Args:
+        journeys: their outcomes may be 0.
+        of: `"conversions"`, or `"value"` for revenue.
+
+    Returns:
+        One row per channel, in the journeys' order: `channel`, `participation` (in conversions or
+        value) and `share`, its part of all outcomes, those of journeys without a touchpoint
+        included; missing where there is no outcome.
+
+    Raises:
+        ParameterError, JourneyError: as `Journeys.outcome`.
+
+    Example:
+        >>> from mta_models import Journeys, participation
+        >>> paths = [["Email", "Search", "Email"], ["Search"], []]
+        >>> participation(Journeys.from_paths(paths, conversions=[2, 1, 1]))
+          channel  participation  share
+        0   Email            2.0   0.50
+        1  Search            3.0   0.75
+    """
+    import pandas as pd
+
+    first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
+    amount = spread(journeys.outcome(of), journeys.offsets)[first]
+    present = by_channel(journeys, journeys.codes[first], amount)
+    total = journeys.outcome(of).sum()
+    share = present / total if total else np.full(journeys.n_channels, np.nan)
+    return pd.DataFrame(
+        {"channel": list(journeys.channels), "participation": present, "share": share}
+    )

@@ -1,0 +1,112 @@
+"""A rule whose weights the user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Numbers, normalised, position, segment_sum, spread
+from mta_models.data.journeys import Journeys
+from mta_models.errors import ParameterError
+from mta_models.models.rules.base import Rule
+
+
+class CustomRule(Rule):
+    """A rule of your own: weights by place, or a function of the journeys.
+
+    Weights are normalised to 1 within each journey, whatever their scale. Estimand: `"rule"`; see
+    `Rule` for what that leaves out.
+
+    Args:
+        weights: numbers >= 0 by place, counted from the journey's first touchpoint; places past
+            their end weigh 0, and a journey that would weigh 0 throughout is shared equally. Or a
+            function that is handed `Journeys` and returns numbers >= 0, shape `(n_touchpoints,)`,
+            with one above 0 in every journey that has a touchpoint; it must not look at outcomes.
+        count_from: `"first"` or `"last"`: the end of the journey that places are counted from.
+
+    Raises:
+        ParameterError: weights that are none of these, or a function that returns others.
+
+    Example:
+        The last touchpoint counts twice the one before, and nothing else counts.
+
+        >>> from mta_models import CustomRule, Journeys
+        >>> journeys = Journeys.from_paths([["A", "B", "C"], ["C"]], conversions=[3, 1])
+        >>> CustomRule([2, 1], count_from="last").fit_attribute(journeys).credit.round(9)
+        array([0., 1., 3.])
+        >>> CustomRule(lambda journeys: 1.0 + journeys.codes).fit_attribute(journeys).credit
+        array([0.5, 1. , 2.5])
+    """
+
+    def __init__(
+        self,
+        weights: Callable[[Journeys], Numbers] | Sequence[float] | Numbers,
+        count_from: str = "first",
+    ) -> None:
+        self.weights = weights
+        self.count_from = count_from
+
+    def _check_parameters(self) -> None:
+        if self.count_from not in ("first", "last"):
+            raise ParameterError(f'`count_from` must be "first" or "last"; got {self.count_from!r}')
+        if not callable(self.weights) and not _place_weights(self.weights).sum() > 0:
+            raise ParameterError(f"one of `weights` must be above 0; got {self.weights!r}")
+
+    def _reads_paths_only(self) -> bool:
+        return not callable(self.weights)
+
+    def _weights(self, journeys: Journeys) -> Floats:
+        if callable(self.weights):
+            weights = _of_function(self.weights(journeys), journeys)
+        else:
+            place = position(journeys.offsets)
+            if self.count_from == "last":
+                np.subtract(spread(journeys.lengths - 1, journeys.offsets), place, out=place)
+            given = np.append(_place_weights(self.weights), 0.0)
+            weights = given[np.minimum(place, len(given) - 1, out=place)]
+            del place  # as long as the touchpoints, and no longer needed
+            none = segment_sum(weights, journeys.offsets) == 0
+            weights[spread(none, journeys.offsets)] = 1.0
+        return normalised(weights, journeys.offsets)
+
+
+def _place_weights(weights: object) -> Floats:
+    """Weights by place as an array, or the reason why they are none."""
+    try:
+        array = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if array.ndim != 1 or not (np.isfinite(array) & (array >= 0)).all():
+        raise ParameterError(
+            "`weights` must be numbers >= 0 by place, or a function of the journeys; "
+            f"got {weights!r}. For example [3, 2, 1]"
+        )
+    return array
+
+
+def _of_function(weights: object, journeys: Journeys) -> Floats:
+    """What a user's function returned, as a fresh array, or the reason why it will not do."""
+    must = "the function given as `weights` must return"
+    try:
+        array = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{must} numbers; got {type(weights).__name__}") from error
+    if array.shape != (journeys.n_touchpoints,):
+        raise ParameterError(
+            f"{must} one number per touchpoint, shape ({journeys.n_touchpoints},); "
+            f"got the shape {array.shape}"
+        )
+    wrong = np.flatnonzero(~(np.isfinite(array) & (array >= 0)))
+    if len(wrong):
+        row = int(np.searchsorted(journeys.offsets, wrong[0], side="right")) - 1
+        raise ParameterError(
+            f"{must} finite numbers >= 0; row {row} of the journeys got {array[wrong[0]]}"
+        )
+    empty = np.flatnonzero((segment_sum(array, journeys.offsets) == 0) & (journeys.lengths > 0))
+    if len(empty):
+        raise ParameterError(
+            f"{must} a number above 0 somewhere in every journey; row {empty[0]} got only zeros. "
+            "Give one of its touchpoints a weight"
+        )
+    return array

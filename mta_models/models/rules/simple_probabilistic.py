@@ -1,0 +1,154 @@
+"""The simple probabilistic model: conversion rates of channels and of pairs of channels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints, Mask, first_occurrence, keep, spread
+from mta_models.data.journeys import Journeys
+from mta_models.errors import IdentifiabilityWarning
+from mta_models.models.base import AttributionModel
+from mta_models.models.distinct_channels import (
+    by_channel,
+    split_over_channels,
+    tally,
+    warn_without_nulls,
+)
+
+
+class SimpleProbabilistic(AttributionModel):
+    """Second-order probabilistic model: a channel's own conversion rate and what pairs add to it.
+
+    C(i) = P(y|i) + 1 / (2 (K − 1)) Σ_{j ≠ i} [P(y|i, j) − P(y|i) − P(y|j)], where P(y|i) is the
+    conversion rate of users who met channel i and P(y|i, j) that of users who met both, whatever
+    else either met, and K is the number of channels met. A conversion splits over its journey's
+    distinct channels in proportion to max(C, 0), equally where C is positive for none of them.
+
+    Estimand: `"rule"`: a ledger of observed conversions, whose weights are learnt from rates; the
+    baseline is the conversions of journeys without a touchpoint.
+
+    Assumptions: users who met a channel differ from others by that alone; effects beyond pairs
+    are nil. A pair that no user met has no rate: it contributes nothing, and an
+    `IdentifiabilityWarning` and `unseen_pairs_` report it.
+    Blind spots: order, repeats, times; intent; conversions that would have happened anyway.
+
+    Attributes:
+        score_: shape `(n_channels,)`, C per channel; NaN for a channel no user met.
+
+    Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264.
+
+    Example:
+        >>> from mta_models import Journeys, SimpleProbabilistic
+        >>> paths = [["A"], ["B"], ["A", "B"]]
+        >>> journeys = Journeys.from_paths(paths, [10, 20, 50], nulls=[90, 80, 50])
+        >>> model = SimpleProbabilistic().fit(journeys)
+        >>> model.score_.round(3)
+        array([0.225, 0.275])
+        >>> model.attribute(journeys).credit
+        array([32.5, 47.5])
+    """
+
+    estimand = "rule"
+    score_: Floats
+    _rates: _Rates
+
+    @property
+    def unseen_pairs_(self) -> list[tuple[str, str]]:
+        """Pairs of channels, each met by users, that no user met together; in channels' order."""
+        return [(self.channels_[i], self.channels_[j]) for i, j in self._rates.unseen()]
+
+    def _fit(self, journeys: Journeys) -> None:
+        self._rates = rates = _rates(journeys)
+        gain = rates.both - rates.alone[rates.one] - rates.alone[rates.other]
+        others = int(rates.met.sum()) - 1
+        self.score_ = rates.alone + tally(rates.one, gain, len(rates.alone)) / (2 * max(others, 1))
+        warn_without_nulls(journeys, "SimpleProbabilistic")
+        n_pairs = others * (others + 1) // 2
+        unseen = n_pairs - len(rates.one) // 2  # a pair seen stands twice, once from each side
+        if unseen > 0:
+            i, j = next(rates.unseen())
+            warnings.warn(
+                "every pair of channels should have been met together by someone; "
+                f"{unseen:,} of {n_pairs:,} pairs were not (the first: {journeys.channels[i]} and "
+                f"{journeys.channels[j]}) and contribute nothing to the score. See unseen_pairs_; "
+                "merge rare channels if it matters",
+                IdentifiabilityWarning,
+                stacklevel=3,
+            )
+
+    def _credit(self, journeys: Journeys, of: str) -> Floats:
+        return by_channel(journeys, journeys.codes, self._touchpoint_credit(journeys, of))
+
+    def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
+        """Each channel's part of a row, booked at its first touchpoint there; adds up to credit."""
+        weight = np.fmax(self.score_, 0)  # NaN, of a channel not met when fitting, counts as 0
+        return split_over_channels(journeys, journeys.outcome(of), weight)
+
+    def _reads_paths_only(self) -> bool:
+        return True
+
+    def _reads_sets_only(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class _Rates:
+    """Conversion rates of users who met a channel, or two, whatever else they met.
+
+    Attributes:
+        met: shape `(n_channels,)`, whether any user met the channel.
+        alone: shape `(n_channels,)`, P(y|i); NaN where nobody did.
+        one: shape `(n_seen,)`, a channel i of each ordered pair that users met together.
+        other: shape `(n_seen,)`, its channel j.
+        both: shape `(n_seen,)`, P(y|i, j).
+    """
+
+    met: Mask
+    alone: Floats
+    one: Ints
+    other: Ints
+    both: Floats
+
+    def unseen(self) -> Iterator[tuple[int, int]]:
+        """Pairs of channels met that nobody met together, in channels' order."""
+        seen = set(zip(self.one.tolist(), self.other.tolist(), strict=True))
+        return (
+            pair for pair in combinations(np.flatnonzero(self.met).tolist(), 2) if pair not in seen
+        )
+
+
+def _rates(journeys: Journeys) -> _Rates:
+    """Rates from two sparse products: co-occurrence weighted by users and by conversions."""
+    from scipy import sparse
+
+    n = journeys.n_channels
+    first = first_occurrence(journeys.codes, journeys.offsets, n)
+    codes, offsets = journeys.codes[first].astype(np.int64), keep(first, journeys.offsets)
+    conversions = journeys.outcome("conversions")
+    shape = (journeys.n_journeys, n)
+    incidence = sparse.csr_array((np.ones(len(codes)), codes, offsets), shape=shape)
+
+    def together(weight: Floats) -> tuple[Ints, Floats]:
+        weighted = sparse.csr_array((spread(weight, offsets), codes, offsets), shape=shape)
+        found = (incidence.T @ weighted).tocoo()
+        cell = found.row.astype(np.int64) * n + found.col
+        order = np.argsort(cell)
+        order = order[found.data[order] > 0]
+        return cell[order], found.data[order]
+
+    cell, users = together(conversions + journeys.nulls)
+    converting, converted = together(conversions)
+    rate = np.zeros(len(cell))
+    # Whoever converted is a user, so every converting pair is among the pairs met.
+    rate[np.searchsorted(cell, converting)] = converted
+    rate /= users
+    one, other = cell // max(n, 1), cell % max(n, 1)
+    itself = one == other
+    alone = np.full(n, np.nan)
+    alone[one[itself]] = rate[itself]
+    return _Rates(~np.isnan(alone), alone, one[~itself], other[~itself], rate[~itself])

@@ -1,0 +1,215 @@
+"""Journeys with only some channels' touchpoints kept, and what a model predicts for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mta_models.core.ragged import (
+    Floats,
+    Ints,
+    Mask,
+    Numbers,
+    chunks,
+    first_occurrence,
+    keep,
+    owner,
+    position,
+    segment_sum,
+    spread,
+)
+from mta_models.data.journeys import Journeys
+from mta_models.errors import ParameterError
+from mta_models.models.distinct_channels import by_channel
+from mta_models.models.shapley.games import mean_of_pairs, shapley_of_table
+
+# Distinct channels up to which a journey's own 2^d coalitions are all looked at.
+MOST_PER_JOURNEY = 10
+# Touchpoints (with those about to be left out) of journeys predicted together.
+_CHUNK = 1 << 22
+
+Predict = Callable[[Journeys], Floats]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The Shapley value of each journey's own game, P̂(conversion | only S's touchpoints kept).
+
+    Attributes:
+        booked: shape `(n_touchpoints,)`, per user: a channel's value at its first touchpoint.
+        nobody: shape `(n_journeys,)`, prediction with no touchpoint.
+        everyone: shape `(n_journeys,)`, prediction with all.
+        standard_error: shape `(n_channels,)`, of sampling, of the sums over users.
+    """
+
+    booked: Floats
+    nobody: Floats
+    everyone: Floats
+    standard_error: Floats
+
+
+def split_predictions(
+    predict: Predict, journeys: Journeys, users: Floats, orders: Ints | None
+) -> Split:
+    """Shapley values journey by journey, exact up to `MOST_PER_JOURNEY` distinct channels.
+
+    Args:
+        predict: probability of converting, shape `(n_journeys,)`, of journeys it is handed.
+        journeys: those to split.
+        users: shape `(n_journeys,)`, how many each stands for.
+        orders: for journeys of more channels, sampled orders of arrival of all channels, shape
+            `(n_pairs, n_channels)`; a random order of all is a random order of a journey's own.
+    """
+    game = _Restriction.of(predict, journeys)
+    split = Split(
+        booked=np.zeros(journeys.n_touchpoints),
+        nobody=np.zeros(journeys.n_journeys),
+        everyone=np.zeros(journeys.n_journeys),
+        standard_error=np.zeros(journeys.n_channels),
+    )
+    for size in np.unique(game.distinct[game.distinct <= MOST_PER_JOURNEY]).tolist():
+        rows = np.flatnonzero(game.distinct == size)
+        table = game.all_coalitions(rows, size)
+        split.booked[game.firsts_of(rows)] = shapley_of_table(table).ravel()
+        split.nobody[rows], split.everyone[rows] = table[:, 0], table[:, -1]
+    wide = np.flatnonzero(game.distinct > MOST_PER_JOURNEY)
+    if len(wide):
+        assert orders is not None  # the caller has refused
+        _sample(game, wide, users, orders, split)
+    return split
+
+
+def n_wide(journeys: Journeys) -> int:
+    """Journeys with more distinct channels than are split exactly."""
+    first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
+    return int((segment_sum(first, journeys.offsets) > MOST_PER_JOURNEY).sum())
+
+
+def _sample(game: _Restriction, rows: Ints, users: Floats, orders: Ints, split: Split) -> None:
+    """Values of `rows` along orders and their reverses, written into `split`."""
+    journeys, firsts = game.journeys, game.firsts_of(rows)
+    weight = users[owner(journeys.offsets)[firsts]]
+    sums = np.zeros((len(orders), journeys.n_channels))
+    for pair, order in enumerate(orders):
+        for each in (order, order[::-1]):
+            gain, split.nobody[rows], split.everyone[rows] = game.along(rows, each)
+            split.booked[firsts] += gain / (2 * len(orders))
+            sums[pair] += by_channel(journeys, journeys.codes[firsts], gain * weight / 2)
+    split.standard_error[:] = mean_of_pairs(sums)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Restriction:
+    """Predictions of journeys with some of their channels left out.
+
+    Attributes:
+        predict: the model.
+        journeys: whole.
+        first: shape `(n_touchpoints,)`, whether a touchpoint is its channel's first in its row.
+        label: shape `(n_touchpoints,)`, number of its channel among the row's, by first occurrence.
+        distinct: shape `(n_journeys,)`, distinct channels.
+    """
+
+    predict: Predict
+    journeys: Journeys
+    first: Mask
+    label: Ints
+    distinct: Ints
+
+    @classmethod
+    def of(cls, predict: Predict, journeys: Journeys) -> _Restriction:
+        codes, offsets = journeys.codes, journeys.offsets
+        first = first_occurrence(codes, offsets, journeys.n_channels)
+        cell = owner(offsets) * journeys.n_channels + codes.astype(np.int64, copy=False)
+        by_cell = np.argsort(cell[first])
+        which = by_cell[np.searchsorted(cell[first], cell, sorter=by_cell)]
+        label = which - spread(keep(first, offsets)[:-1], offsets)
+        return cls(predict, journeys, first, label, segment_sum(first, offsets))
+
+    def firsts_of(self, rows: Ints) -> Ints:
+        """Index of the first touchpoint of each channel of `rows`, in the order of journeys."""
+        chosen = np.zeros(self.journeys.n_journeys, dtype=bool)
+        chosen[rows] = True
+        return np.flatnonzero(self.first & spread(chosen, self.journeys.offsets))
+
+    def all_coalitions(self, rows: Ints, size: int) -> Floats:
+        """Predictions for every subset of the channels of `rows`, shape `(n_rows, 2^size)`."""
+
+        def kept(copy: Ints, touchpoint: Ints) -> Mask:
+            return (copy >> self.label[touchpoint]) & 1 > 0
+
+        return self._predicted(rows, np.full(len(rows), 1 << size), kept).reshape(len(rows), -1)
+
+    def along(self, rows: Ints, order: Ints) -> tuple[Floats, Floats, Floats]:
+        """Gain of each first touchpoint of `rows` as channels arrive; values of none and all."""
+        firsts = self.firsts_of(rows)
+        row = owner(self.journeys.offsets)[firsts]
+        arrival = np.argsort(order)[self.journeys.codes[firsts]]
+        copies = self.distinct[rows] + 1
+        starts = np.cumsum(copies) - copies
+        by_arrival = np.lexsort((arrival, row))
+        rank = np.empty(len(firsts), dtype=np.int64)
+        own = np.concatenate(([0], np.cumsum(self.distinct[rows])))
+        rank[by_arrival] = position(own)
+        # Rank of any touchpoint's channel, through the label of the channel in its row.
+        place = np.zeros(self.journeys.n_journeys, dtype=np.int64)
+        place[rows] = own[:-1]
+        owners = owner(self.journeys.offsets)
+
+        def kept(copy: Ints, touchpoint: Ints) -> Mask:
+            inside: Mask = rank[place[owners[touchpoint]] + self.label[touchpoint]] < copy
+            return inside
+
+        value = self._predicted(rows, copies, kept)
+        at = spread(starts, own) + rank
+        return value[at + 1] - value[at], value[starts], value[starts + copies - 1]
+
+    def _predicted(self, rows: Ints, copies: Ints, kept: Callable[[Ints, Ints], Mask]) -> Floats:
+        """Predictions for `copies` of each row, each copy with the touchpoints `kept` of it."""
+        cost = copies * np.maximum(self.journeys.lengths[rows], 1)
+        return np.concatenate(
+            [
+                self._predicted_at_once(rows[part], copies[part], kept)
+                for part in chunks(cost, _CHUNK)
+            ]
+        )
+
+    def _predicted_at_once(
+        self, rows: Ints, copies: Ints, kept: Callable[[Ints, Ints], Mask]
+    ) -> Floats:
+        journeys = self.journeys
+        copy = position(np.concatenate(([0], np.cumsum(copies))))
+        row = np.repeat(rows, copies)
+        offsets = np.concatenate(([0], np.cumsum(journeys.lengths[row])))
+        touchpoint = position(offsets) + spread(journeys.offsets[row], offsets)
+        mask = kept(spread(copy, offsets), touchpoint)
+        touchpoint = touchpoint[mask]
+
+        def pick(array: Floats | None, index: Numbers) -> Floats | None:
+            return None if array is None else array[index]
+
+        return _checked(
+            self.predict,
+            Journeys(
+                channels=journeys.channels,
+                codes=journeys.codes[touchpoint],
+                offsets=keep(mask, offsets),
+                conversions=np.zeros(len(row)),
+                nulls=np.ones(len(row)),
+                given_age=pick(journeys.age, touchpoint),
+                given_at_risk=pick(journeys.at_risk, row),
+            ),
+        )
+
+
+def _checked(predict: Predict, journeys: Journeys) -> Floats:
+    predicted = np.asarray(predict(journeys), dtype=np.float64)
+    if predicted.shape != (journeys.n_journeys,) or not np.isfinite(predicted).all():
+        raise ParameterError(
+            "predict_proba must answer with one finite probability of converting per journey, "
+            f"shape ({journeys.n_journeys},); got shape {predicted.shape}. "
+            "Return the conversion's column alone"
+        )
+    return predicted

@@ -1,0 +1,185 @@
+"""Journeys as sets of channels: what models that look past order and repeats have in common."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from mta_models.core.ragged import (
+    Floats,
+    Ints,
+    Numbers,
+    first_occurrence,
+    group_equal,
+    keep,
+    lengths,
+    owner,
+    spread,
+)
+from mta_models.data.journeys import Journeys
+from mta_models.errors import IdentifiabilityWarning
+from mta_models.models.distinct_channels import tally, users_of
+from mta_models.models.shapley.games import Game, shapley_of_orders, shapley_of_table, subset_sums
+
+# Numbers per block of sampled orders.
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class RateTable:
+    """The game v(S) = users × conversion rate among journeys whose channels lie in S, in full.
+
+    Attributes:
+        members: shape `(n_journeys,)`, each journey's channels as bits.
+        n_players: channels met.
+    """
+
+    members: Ints
+    n_players: int
+
+    @classmethod
+    def of(cls, journeys: Journeys, players: Ints) -> Self:
+        """Prepare what depends on paths alone; `players` are the channels met."""
+        number = np.zeros(journeys.n_channels, dtype=np.int64)
+        number[players] = np.arange(len(players))
+        members = np.zeros(journeys.n_journeys, dtype=np.int64)
+        filled = np.flatnonzero(journeys.lengths)
+        if len(filled):
+            bits = np.left_shift(1, number)[journeys.codes]
+            members[filled] = np.bitwise_or.reduceat(bits, journeys.offsets[:-1][filled])
+        return cls(members, len(players))
+
+    def solve(self, outcome: Floats, users: Floats) -> Game:
+        """The game for these outcomes and users, each of shape `(n_journeys,)`."""
+        table = _rate(self._inside(outcome), self._inside(users), users.sum())
+        shapley = shapley_of_table(table)
+        return Game(shapley, float(table[0]), float(table[-1]), np.zeros(self.n_players))
+
+    def unseen(self, users: Floats) -> tuple[int, int, list[Ints]]:
+        """Coalitions without a user inside: how many, of how many, and the first few of them."""
+        if users[self.members == 0].any():
+            return 0, 1 << self.n_players, []  # whoever met no channel is inside every coalition
+        empty = np.flatnonzero(self._inside(users) == 0)
+        few = [np.flatnonzero(each >> np.arange(self.n_players) & 1) for each in empty[:5]]
+        return len(empty), 1 << self.n_players, few
+
+    def _inside(self, amounts: Floats) -> Floats:
+        return subset_sums(tally(self.members, amounts, 1 << self.n_players))
+
+
+@dataclass(frozen=True, eq=False)
+class RateOrders:
+    """The same game along sampled orders of arrival, for any number of channels.
+
+    Along an order, a journey lies inside the coalition once the last of its channels has arrived;
+    so one maximum per distinct set of channels and one running sum give every value at once.
+
+    Attributes:
+        codes: channels (as players) of each distinct set, end to end.
+        offsets: shape `(n_sets + 1,)`.
+        row_set: shape `(n_journeys,)`, the set of each journey.
+        orders: shape `(n_pairs, n_players)`.
+    """
+
+    codes: Numbers
+    offsets: Ints
+    row_set: Ints
+    orders: Ints
+
+    @classmethod
+    def of(cls, journeys: Journeys, players: Ints, orders: Ints) -> Self:
+        """Prepare what depends on paths alone; `players` are the channels met."""
+        number = np.zeros(journeys.n_channels, dtype=np.int64)
+        number[players] = np.arange(len(players))
+        n = max(len(players), 1)
+        first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
+        cell = np.sort(owner(journeys.offsets)[first] * n + number[journeys.codes[first]])
+        codes, offsets = cell % n, keep(first, journeys.offsets)
+        row_set, leader = group_equal(codes, offsets)
+        leads = np.zeros(journeys.n_journeys, dtype=bool)
+        leads[leader] = True
+        sizes = np.concatenate(([0], np.cumsum(lengths(offsets)[leader])))
+        return cls(codes[spread(leads, offsets)], sizes, row_set, orders)
+
+    def solve(self, outcome: Floats, users: Floats) -> Game:
+        """The game for these outcomes and users, each of shape `(n_journeys,)`."""
+        gained, seen, everyone = self._per_set(outcome), self._per_set(users), users.sum()
+
+        def prefix_values(orders: Ints) -> Floats:
+            arrived = self._arrived(orders)
+            return _rate(self._running(arrived, gained), self._running(arrived, seen), everyone)
+
+        shapley, standard_error = shapley_of_orders(prefix_values, self.orders, self._block)
+        ends = prefix_values(self.orders[:1])[0]
+        return Game(shapley, float(ends[0]), float(ends[-1]), standard_error)
+
+    def unseen(self, users: Floats) -> tuple[int, int, list[Ints]]:
+        """As `RateTable.unseen`, of the coalitions met along the sampled orders (with repeats)."""
+        seen = self._per_set(users)
+        count, looked_at, few = 0, 0, dict[tuple[int, ...], Ints]()
+        if seen[lengths(self.offsets) == 0].any():
+            return 0, 2 * len(self.orders) * (self.orders.shape[1] + 1), []
+        for start in range(0, len(self.orders), self._block):
+            part = self.orders[start : start + self._block]
+            for orders in (part, part[:, ::-1]):
+                empty = self._running(self._arrived(orders), seen) == 0
+                count, looked_at = count + int(empty.sum()), looked_at + empty.size
+                for row, size in np.argwhere(empty)[:5]:
+                    members = np.sort(orders[row, :size])
+                    few[tuple(members.tolist())] = members
+        return count, looked_at, list(few.values())[:5]
+
+    @property
+    def _block(self) -> int:
+        width: int = len(self.codes) + len(self.offsets) + self.orders.shape[1]
+        return max(1, _CHUNK // width)
+
+    def _per_set(self, amounts: Floats) -> Floats:
+        return tally(self.row_set, amounts, len(self.offsets) - 1)
+
+    def _arrived(self, orders: Ints) -> Ints:
+        """After how many arrivals each set is complete, shape `(n_orders, n_sets)`."""
+        arrived = np.zeros((len(orders), len(self.offsets) - 1), dtype=np.int64)
+        filled = np.flatnonzero(np.diff(self.offsets))
+        if len(filled):
+            rank = np.argsort(orders, axis=1)[:, self.codes]
+            starts = self.offsets[:-1][filled]
+            arrived[:, filled] = np.maximum.reduceat(rank, starts, axis=1) + 1
+        return arrived
+
+    def _running(self, arrived: Ints, amounts: Floats) -> Floats:
+        """Sums over the sets complete after k arrivals, shape `(n_orders, n_players + 1)`."""
+        n, columns = len(arrived), self.orders.shape[1] + 1
+        cell = arrived + np.arange(n)[:, None] * columns
+        each = np.broadcast_to(amounts, arrived.shape).ravel()
+        return tally(cell.ravel(), each, n * columns).reshape(n, columns).cumsum(axis=1)
+
+
+def _rate(gained: Floats, users: Floats, everyone: float) -> Floats:
+    """`everyone` × gained / users, 0 where there is no user."""
+    rate: Floats = np.divide(gained, users, out=np.zeros(gained.shape), where=users > 0)
+    rate *= everyone
+    return rate
+
+
+def warn_unseen(rate: RateTable | RateOrders, journeys: Journeys, players: Ints) -> int:
+    """How many coalitions hold no user, and a warning that names some where there are any."""
+    count, looked_at, few = rate.unseen(users_of(journeys))
+    if count:
+        names = [_set_name(np.sort(players[each]), journeys.channels) for each in few]
+        warnings.warn(
+            "every set of channels should hold a user who met no channel outside it; "
+            f"{count:,} of the {looked_at:,} sets looked at hold none, and their rate is taken as "
+            f"0: {', '.join(names)}{' …' if count > len(few) else ''}. Read journeys without a "
+            "touchpoint too, merge rare channels, or use another characteristic function",
+            IdentifiabilityWarning,
+            stacklevel=5,
+        )
+    return count
+
+
+def _set_name(members: Ints, channels: tuple[str, ...]) -> str:
+    return "{" + (", ".join(channels[code] for code in members) or "no channel") + "}"

@@ -1,0 +1,386 @@
+"""Shapley values of stated characteristic functions."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints, Mask, position, spread
+from mta_models.data.journeys import Journeys
+from mta_models.errors import JourneyError, MTAError, ParameterError
+from mta_models.models.base import AttributionModel, clone
+from mta_models.models.distinct_channels import (
+    by_channel,
+    by_first_appearance,
+    split_over_channels,
+    tally,
+    users_of,
+    warn_untouched_convert,
+    warn_without_nulls,
+)
+from mta_models.models.shapley.games import Game, Values, check_tabled, draw_orders, solve
+from mta_models.models.shapley.journey_games import MOST_PER_JOURNEY, n_wide, split_predictions
+from mta_models.models.shapley.rate_games import RateOrders, RateTable, warn_unseen
+
+CharacteristicFunction = str | Callable[[frozenset[str]], float]
+_NAMES = ("conversions", "rate", "model")
+# v(all) of a caller's own game may differ from the total by rounding, not by more.
+_TOLERANCE = 1e-9
+
+
+class Shapley(AttributionModel):
+    """Shapley value of the channels in a coalition game whose value function is stated by name.
+
+    A channel's credit is what it adds to v, averaged over all orders in which the channels could
+    arrive. Everything hangs on v(S), the worth of a set S of channels:
+
+    - `"conversions"`: conversions of journeys whose channels all lie in S. The value then has a
+      closed form: each conversion splits equally over its journey's distinct channels. It *is*
+      `Linear(unique=True)`, learns nothing from users who did not convert, and its estimand is
+      `"rule"`. One pass, any number of channels.
+    - `"rate"`: users × conversion rate among journeys whose channels all lie in S, journeys
+      without a touchpoint included. Exact to 20 channels.
+    - `"model"`: expected conversions of these same users had they met only the touchpoints of S,
+      as `model` predicts them.
+    - a function from a frozenset of channel names to the worth of that set.
+
+    v(no channel) is kept as the baseline, so that credit and baseline add up to v(all channels).
+    Apart from `"conversions"`, the game is learnt in `fit`; `attribute` scales it so that v(all)
+    is the total of the journeys given (by exactly 1 for `"rate"` on the journeys fitted). A
+    function is never scaled: its v(all) must be the total.
+
+    Assumptions: those of v. `"rate"` reads journeys within S as what would have happened with S
+    alone: people who met few channels must be like those who met many. `"model"` is as causal as
+    its model is.
+    Blind spots: order, repeats and times (except where `model` sees them); intent that drives both
+    exposure and conversion. Where no user's channels lie within S, the data do not say what S is
+    worth: v is then 0 and an `IdentifiabilityWarning` names S, the empty set included.
+
+    Args:
+        characteristic_function: as above.
+        model: for `"model"` only. A model with `coalition_value(kept)`, probability of conversion
+            with only some channels kept, shapes `(m, n_channels)` -> `(m,)`; or with
+            `predict_proba(journeys)`, probability per journey, shape `(n_journeys,)`: then each
+            journey is a game among its own channels, exact up to 10. A fitted model is used as it
+            is; of an unfitted one a clone is fitted.
+        n_permutations: sample that many orders of arrival, an even number >= 4 (they come in
+            antithetic pairs), instead of all. None: exact, or refused where that is too much. The
+            closed form has no use for it; neither has a journey of up to 10 channels.
+        random_state: seed or numpy Generator of the sampling.
+
+    Attributes:
+        by_position_: shape `(n_positions, n_channels)`: credit of the journeys fitted, booked at
+            the position (touchpoints before it) of the channel's first occurrence: the ordered
+            Shapley value. For `"conversions"` and for a model with `predict_proba`; else None.
+        standard_error_: shape `(n_channels,)`, of sampling alone, in conversions of the journeys
+            fitted; zeros where nothing was sampled.
+        unseen_coalitions_: for `"rate"`, how many coalitions hold no user; where sampled, how many
+            of those met along the orders, repeats counted.
+        model_: the fitted model of `"model"`.
+
+    Source: Shapley (1953), Contributions to the Theory of Games II; Zhao, Mahboobi & Bagheri
+    (2018), "Shapley value methods for attribution modeling in online advertising", arXiv
+    1804.05327 (closed form, ordered value); Dalessandro, Perlich, Stitelman & Provost (2012),
+    "Causally motivated attribution for online advertising", ADKDD (rates).
+
+    Example:
+        >>> from mta_models import Journeys, Shapley
+        >>> paths = [[], ["Ad"], ["Mail"], ["Ad", "Mail"]]
+        >>> journeys = Journeys.from_paths(paths, [1, 2, 1, 6], nulls=[9, 8, 9, 4])
+        >>> Shapley().fit_attribute(journeys).credit
+        array([5., 4.])
+        >>> rate = Shapley("rate").fit_attribute(journeys)
+        >>> rate.credit, rate.baseline
+        (array([4., 2.]), 4.0)
+    """
+
+    by_position_: Floats | None
+    standard_error_: Floats
+    unseen_coalitions_: int
+    model_: Any
+    _games: dict[str, Game]
+
+    def __init__(
+        self,
+        characteristic_function: CharacteristicFunction = "conversions",
+        model: Any = None,
+        n_permutations: int | None = None,
+        random_state: int | np.random.Generator | None = None,
+    ) -> None:
+        self.characteristic_function = characteristic_function
+        self.model = model
+        self.n_permutations = n_permutations
+        self.random_state = random_state
+
+    @property
+    def estimand(self) -> str:
+        """`"rule"` for the closed form, which is one; else `"shapley"`."""
+        return "rule" if self._is("conversions") else "shapley"
+
+    def _is(self, name: str) -> bool:
+        given = self.characteristic_function
+        return isinstance(given, str) and given == name
+
+    def _check_parameters(self) -> None:
+        given, n = self.characteristic_function, self.n_permutations
+        if not (callable(given) or given in _NAMES):
+            raise ParameterError(
+                f"characteristic_function must be one of {', '.join(map(repr, _NAMES))} or a "
+                f"function from a frozenset of channels to a number; got {given!r}"
+            )
+        if self._is("model") != (self.model is not None):
+            raise ParameterError(
+                'characteristic_function="model" and model= go together; got '
+                f"characteristic_function={given!r} with model={self.model!r}. Give both, or "
+                "leave model out"
+            )
+        if self._is("model") and not any(
+            hasattr(self.model, name) for name in ("coalition_value", "predict_proba")
+        ):
+            raise ParameterError(
+                "model must have predict_proba(journeys) or coalition_value(kept); "
+                f"{self.model!r} has neither. Give an incremental model or Markov()"
+            )
+        whole = isinstance(n, int | np.integer) and not isinstance(n, bool)
+        if n is not None and not (whole and n >= 4 and n % 2 == 0):
+            raise ParameterError(
+                "n_permutations must be an even number >= 4, since orders are drawn in antithetic "
+                f"pairs and a standard error needs two; got {n!r}"
+            )
+
+    def _fit(self, journeys: Journeys) -> None:
+        self.by_position_ = None
+        self.standard_error_ = np.zeros(journeys.n_channels)
+        self._games = {}
+        if self._is("conversions"):
+            booked = split_over_channels(journeys, journeys.outcome("conversions"))
+            self.by_position_ = _by_position(journeys, booked)
+        elif self._is("rate"):
+            self._fit_rate(journeys)
+        elif self._is("model"):
+            self._fit_model(journeys)
+        else:
+            self._fit_function(journeys)
+
+    def _fit_rate(self, journeys: Journeys) -> None:
+        players, users = by_first_appearance(journeys), users_of(journeys)
+        rate = self._rate(journeys, players)
+        for of in ("conversions",) if journeys.value is None else ("conversions", "value"):
+            game = rate.solve(journeys.outcome(of), users)
+            self._games[of] = _to_channels(game, players, journeys.n_channels)
+        self.standard_error_ = self._games["conversions"].standard_error
+        warn_without_nulls(journeys, "Shapley")
+        warn_untouched_convert(journeys)
+        self.unseen_coalitions_ = warn_unseen(rate, journeys, players)
+
+    def _rate(self, journeys: Journeys, players: Ints) -> RateTable | RateOrders:
+        orders = self._orders(len(players), 'Shapley("rate")')
+        if orders is None:
+            return RateTable.of(journeys, players)
+        return RateOrders.of(journeys, players, orders)
+
+    def _fit_function(self, journeys: Journeys) -> None:
+        function, names = self.characteristic_function, journeys.channels
+        assert callable(function)
+        players = _all_players(journeys)
+
+        def values(members: Mask) -> Floats:
+            sets = (frozenset(names[code] for code in players[row]) for row in members)
+            return np.array([_number(function(each), each) for each in sets])
+
+        self._solve(values, players, "Shapley of a function")
+
+    def _fit_model(self, journeys: Journeys) -> None:
+        self.model_ = _fitted(self.model, journeys)
+        if hasattr(self.model_, "coalition_value"):
+            self._fit_coalition_value(journeys)
+        else:
+            self._fit_predictions(journeys)
+        game = self._games["conversions"]
+        if not game.everyone > 0:
+            raise ParameterError(
+                "the model must expect conversions of the journeys it is given; "
+                f"{self.model_!r} expects {game.everyone:g}. Fit it on these journeys"
+            )
+        scale = journeys.total / game.everyone
+        self.standard_error_ = game.standard_error * scale
+        if self.by_position_ is not None:
+            self.by_position_ *= scale
+
+    def _fit_coalition_value(self, journeys: Journeys) -> None:
+        known = tuple(getattr(self.model_, "channels_", journeys.channels))
+        if set(known) != set(journeys.channels):
+            raise ParameterError(
+                f"model must be fitted on the channels of these journeys, {journeys.channels}; "
+                f"{self.model_!r} knows {known}. Give it unfitted, or fit it on them"
+            )
+        users = users_of(journeys).sum()
+        players = _all_players(journeys)
+        # Column of the model's mask that each player stands in.
+        column = np.array([known.index(journeys.channels[code]) for code in players], dtype=int)
+
+        def values(members: Mask) -> Floats:
+            kept = np.zeros(members.shape, dtype=bool)
+            kept[:, column] = members
+            expected: Floats = users * np.asarray(self.model_.coalition_value(kept), np.float64)
+            return expected
+
+        self._solve(values, players, 'Shapley("model")')
+
+    def _fit_predictions(self, journeys: Journeys) -> None:
+        if not getattr(self.model_, "needs_times", False) and journeys.age is None:
+            journeys = journeys.compress()
+        orders = None
+        wide = n_wide(journeys)
+        if wide:
+            if self.n_permutations is None:
+                raise ParameterError(
+                    f'Shapley("model") is exact for journeys of at most {MOST_PER_JOURNEY} '
+                    f"distinct channels; {wide:,} have more. Give n_permutations (say 100) to "
+                    "sample orders of arrival for these, with standard errors"
+                )
+            players = _all_players(journeys)
+            orders = players[self._orders(len(players), "")]
+        users = users_of(journeys)
+        split = split_predictions(self.model_.predict_proba, journeys, users, orders)
+        booked = split.booked * spread(users, journeys.offsets)
+        self.by_position_ = _by_position(journeys, booked)
+        self._games["conversions"] = Game(
+            shapley=by_channel(journeys, journeys.codes, booked),
+            nobody=float(users @ split.nobody),
+            everyone=float(users @ split.everyone),
+            standard_error=split.standard_error,
+        )
+
+    def _orders(self, n_players: int, what: str) -> Ints | None:
+        """Sampled orders where the caller asked for them; else None, or the reason why not."""
+        if self.n_permutations is None:
+            check_tabled(n_players, what)
+            return None
+        rng = np.random.default_rng(self.random_state)
+        return draw_orders(n_players, self.n_permutations, rng)
+
+    def _solve(self, values: Values, players: Ints, what: str) -> None:
+        game = solve(values, len(players), self._orders(len(players), what))
+        self._games["conversions"] = _to_channels(game, players, len(players))
+        self.standard_error_ = self._games["conversions"].standard_error
+
+    def _credit(self, journeys: Journeys, of: str) -> Floats:
+        if self._is("conversions"):
+            return by_channel(journeys, journeys.codes, self._touchpoint_credit(journeys, of))
+        game, scale = self._scaled(journeys, of)
+        credit: Floats = game.shapley * scale
+        return credit
+
+    def _baseline(self, journeys: Journeys, of: str) -> float:
+        if self._is("conversions"):
+            return super()._baseline(journeys, of)
+        game, scale = self._scaled(journeys, of)
+        return game.nobody * scale
+
+    def _scaled(self, journeys: Journeys, of: str) -> tuple[Game, float]:
+        """The game learnt, and what brings its v(all) to the total of these journeys."""
+        total = float(journeys.outcome(of).sum())
+        if callable(self.characteristic_function):
+            game = self._games["conversions"]
+            if not np.isclose(game.everyone, total, rtol=_TOLERANCE, atol=_TOLERANCE):
+                raise ParameterError(
+                    "characteristic_function of all channels must be the total to credit, "
+                    f"{total:.10g} {of}; it gives {game.everyone:.10g}. Return {of}, not a rate; "
+                    "a function of your own does not change with the journeys, so attribute only "
+                    "those it describes"
+                )
+            return game, 1.0
+        if of not in self._games:
+            if self._is("model"):
+                raise MTAError(
+                    'Shapley("model") credits conversions: its model predicts them, not their '
+                    'value. Use of="conversions", or the characteristic function "rate"'
+                )
+            raise JourneyError(
+                'of="value" needs a model fitted on journeys with values, and those fitted had '
+                "none. Fit it on journeys with a value column"
+            )
+        game = self._games[of]
+        if game.everyone == total:
+            return game, 1.0
+        if game.everyone == 0:
+            raise MTAError(
+                f"the {of} of the journeys fitted sum to 0, so the {total:g} of these cannot be "
+                "shared in proportion. Fit on the journeys to be attributed"
+            )
+        return game, total / game.everyone
+
+    def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
+        """Each channel's part of a row, booked at its first touchpoint there; adds up to credit."""
+        if not self._is("conversions"):
+            return super()._touchpoint_credit(journeys, of)
+        return split_over_channels(journeys, journeys.outcome(of))
+
+    def _splits_rows(self) -> bool:
+        return self._is("conversions")
+
+    def _reads_paths_only(self) -> bool:
+        if not self._is("model"):
+            return True
+        return isinstance(self.model, AttributionModel) and self.model._reads_paths_only()
+
+    def _reads_sets_only(self) -> bool:
+        # Sampled orders are over the channels as they first appear, which sets do not show.
+        return self._is("rate") and self.n_permutations is None
+
+    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
+        if not self._is("rate"):
+            return super()._reweigher(journeys, of)
+        players = by_first_appearance(journeys)
+        rate = self._rate(journeys, players)
+
+        def solved(weighted: Journeys) -> tuple[Floats, float]:
+            warn_unseen(rate, weighted, players)
+            game = rate.solve(weighted.outcome(of), users_of(weighted))
+            return _to_channels(game, players, journeys.n_channels).shapley, game.nobody
+
+        return solved
+
+
+def _all_players(journeys: Journeys) -> Ints:
+    """Every channel declared: those met by first appearance, then the others."""
+    met = by_first_appearance(journeys)
+    return np.concatenate((met, np.setdiff1d(np.arange(journeys.n_channels), met)))
+
+
+def _to_channels(game: Game, players: Ints, n_channels: int) -> Game:
+    """The game's numbers in the order of channels; a channel that does not play has 0."""
+    shapley, standard_error = np.zeros((2, n_channels))
+    shapley[players], standard_error[players] = game.shapley, game.standard_error
+    return Game(shapley, game.nobody, game.everyone, standard_error)
+
+
+def _by_position(journeys: Journeys, booked: Floats) -> Floats:
+    """Sums of what is booked per touchpoint, shape `(n_positions, n_channels)`."""
+    filled = np.flatnonzero(booked)
+    place = position(journeys.offsets)[filled]
+    rows, n = int(place.max(initial=-1)) + 1, journeys.n_channels
+    cell = place * n + journeys.codes[filled].astype(np.int64)
+    return tally(cell, booked[filled], rows * n).reshape(rows, n)
+
+
+def _fitted(model: Any, journeys: Journeys) -> Any:
+    """The model itself where it is fitted or cannot be; else a fitted clone."""
+    if hasattr(model, "channels_") or not hasattr(model, "fit"):
+        return model
+    unfitted = clone(model) if isinstance(model, AttributionModel) else copy.deepcopy(model)
+    return unfitted.fit(journeys)
+
+
+def _number(value: object, members: frozenset[str]) -> float:
+    """What the caller's function gave, or an error that names the set it gave it for."""
+    if isinstance(value, float | int | np.number) and np.isfinite(float(value)):
+        return float(value)
+    raise ParameterError(
+        f"characteristic_function must give a finite number for every set of channels; for "
+        f"{sorted(members)} it gives {value!r}"
+    )

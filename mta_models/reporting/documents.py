@@ -1,0 +1,93 @@
+"""Results as CSV, Parquet or JSON files."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.attribution import Attribution
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from mta_models.analysis.comparison import Comparison
+    from mta_models.diagnosis.findings import Diagnosis
+
+
+def attribution_document(attribution: Attribution) -> dict[str, Any]:
+    """The attribution as an object of plain values; what is not a number is null.
+
+    `model`, `estimand`, `of`, `total`, `baseline`, and `channels`, a list of objects with
+    `channel`, `credit`, `share`. With draws, `interval` is the probability inside the bounds,
+    channels also have `lower` and `upper`, and so has the baseline, as `baseline_interval`.
+    """
+    columns: dict[str, Any] = {
+        "channel": attribution.channels,
+        "credit": attribution.credit,
+        "share": attribution.share,
+    }
+    bounds: dict[str, Any] = {}
+    if attribution.draws is not None:
+        lower, upper = attribution.interval().T
+        columns |= {"lower": lower, "upper": upper}
+        ends = [_plain(each) for each in attribution.baseline_interval()]
+        bounds = {"interval": 0.95, "baseline_interval": ends}
+    return {
+        "model": attribution.model,
+        "estimand": attribution.estimand,
+        "of": attribution.of,
+        "total": _plain(attribution.total),
+        "baseline": _plain(attribution.baseline),
+        **bounds,
+        "channels": [
+            {name: _plain(value) for name, value in zip(columns, row, strict=True)}
+            for row in zip(*columns.values(), strict=True)
+        ],
+    }
+
+
+def comparison_document(comparison: Comparison) -> dict[str, Any]:
+    """`of`, `total`, and `models`, a list of attributions as `attribution_document` makes them.
+
+    And `validation`, if there is one: `since`, `until` and a list of scores.
+    """
+    document: dict[str, Any] = {
+        "of": comparison.of,
+        "total": _plain(comparison.total),
+        "models": [attribution_document(each) for each in comparison.attributions.values()],
+    }
+    if comparison.validation is not None:
+        validation = comparison.validation
+        rows = validation.to_polars().iter_rows(named=True)
+        document["validation"] = {
+            "since": validation.since,
+            "until": validation.until,
+            "scores": [{name: _plain(value) for name, value in row.items()} for row in rows],
+        }
+    return document
+
+
+def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
+    """`findings`, a list of objects, `silent`, `skipped` and the rest, as on `Diagnosis`."""
+    return {
+        "findings": [asdict(each) for each in diagnosis.findings],
+        "silent": list(diagnosis.silent),
+        "skipped": dict(diagnosis.skipped),
+        "verdict": diagnosis.verdict,
+        "experiments": dict(diagnosis.experiments),
+    }
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> pl.DataFrame:
+    """One row per finding; the channels concerned in one text, since CSV has no lists."""
+    import polars as pl
+
+    return diagnosis.to_polars().with_columns(pl.col("channels").list.join("; "))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return float(value) if np.isfinite(value) else None

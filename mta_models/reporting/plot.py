@@ -1,0 +1,307 @@
+"""Pictures of results: functions of a result and an `ax`, which draw and compute nothing.
+
+Every function draws on `ax`, on the current axes where None is given, and returns it. Titles are
+the caller's, since only the caller knows what the picture is to say. Needs matplotlib, which comes
+with the extra `plot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mta_models.attribution import BASELINE, Attribution
+from mta_models.core.ragged import Floats, Ints, Mask
+from mta_models.errors import JourneyError, MissingExtraError
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from matplotlib.axes import Axes
+
+    from mta_models.analysis.comparison import Comparison
+    from mta_models.analysis.reading_sensitivity import Sensitivity
+    from mta_models.data.journeys import Journeys
+    from mta_models.data.timeline import Timeline
+
+# Told apart with any colour vision: six of Okabe & Ito (2008), "Color universal design", whose
+# yellow is too pale on white and whose black is kept for conversions, and two of Paul Tol's.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+_PALE, _LINE = "#E6E6E6", "#BBBBBB"
+
+
+def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """What each model credits each channel with: a row per channel, a mark per model.
+
+    Channels are sorted by their mean credit; a grey line spans the models. The baseline is the last
+    row, left out where no model has one.
+
+    Args:
+        comparison: of any models.
+        ax: where to draw.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    axes = _axes(ax)
+    credit, names = comparison.credit, list(comparison.channels)
+    rows = np.argsort(-credit.mean(axis=1), kind="stable")
+    credit, names = credit[rows], [names[row] for row in rows]
+    baseline = np.array([each.baseline for each in comparison.attributions.values()])
+    if baseline.any():
+        credit, names = np.vstack([credit, baseline]), [*names, BASELINE]
+    place = np.arange(len(names))
+    axes.hlines(place, credit.min(axis=1), credit.max(axis=1), colors=_LINE, linewidth=2, zorder=1)
+    for i, label in enumerate(comparison.attributions):
+        # Later marks are smaller, so that those of models that agree can all be seen.
+        size = 90 - 50 * i / max(credit.shape[1] - 1, 1)
+        axes.scatter(
+            credit[:, i], place, s=size, label=label, edgecolors="white", linewidths=0.6, **_mark(i)
+        )
+    _rows(axes, names, comparison.of)
+    axes.legend(loc="lower right", frameon=False, fontsize="small")
+    return axes
+
+
+def intervals(
+    attributions: Attribution | Mapping[str, Attribution],
+    ax: Axes | None = None,
+    *,
+    prob: float = 0.95,
+) -> Axes:
+    """Credit with its central interval over the draws: a row per channel, a mark per result.
+
+    Channels are sorted by the first result's credit. The baseline is the last row, left out where
+    no result has one.
+
+    Args:
+        attributions: one with draws, or several of the same channels by their label.
+        ax: where to draw.
+        prob: probability inside the interval, between 0 and 1.
+
+    Raises:
+        MTAError: a result has no draws.
+        MissingExtraError: matplotlib is not installed.
+    """
+    axes = _axes(ax)
+    several = {"": attributions} if isinstance(attributions, Attribution) else dict(attributions)
+    first = next(iter(several.values()))
+    rows = np.argsort(-first.credit, kind="stable")
+    names = [first.channels[row] for row in rows]
+    bounds = {
+        label: np.vstack([each.interval(prob)[rows], each.baseline_interval(prob)])
+        for label, each in several.items()
+    }
+    with_baseline = any(each.baseline or bounds[label][-1].any() for label, each in several.items())
+    names = [*names, BASELINE] if with_baseline else names
+    n = len(names)
+    for i, (label, each) in enumerate(several.items()):
+        place = np.arange(n) + 0.6 * ((i + 0.5) / len(several) - 0.5)
+        low, high = bounds[label][:n].T
+        axes.hlines(place, low, high, colors=COLOURS[i % len(COLOURS)], linewidth=2)
+        credit = np.append(each.credit[rows], each.baseline)[:n]
+        axes.scatter(credit, place, s=22, label=label or None, **_mark(i))
+    _rows(axes, names, first.of)
+    if len(several) > 1:
+        axes.legend(loc="lower right", frameon=False, fontsize="small")
+    return axes
+
+
+def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
+    """Credit by lookback: a line per channel, dashed for the baseline, named at its right end.
+
+    Sessions are told apart by how strong the line is: the first setting given is the strongest.
+
+    Args:
+        found: of any model.
+        ax: where to draw.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    axes = _axes(ax)
+    lookbacks = list(dict.fromkeys(lookback for lookback, _ in found.attributions))
+    sessions = list(dict.fromkeys(session for _, session in found.attributions))
+    names = [*found.channels, BASELINE]
+    ends = np.zeros(len(names))
+    for i, session in enumerate(sessions):
+        results = [found.attributions[lookback, session] for lookback in lookbacks]
+        credit = np.array([np.append(each.credit, each.baseline) for each in results])
+        ends = credit[-1] if i == 0 else ends
+        for row, line in enumerate(credit.T):
+            style = "--" if row == len(names) - 1 else "-"
+            axes.plot(line, style, color=_colour(row, names), linewidth=2 / (i + 1))
+    low, high = axes.get_ylim()
+    for row, y in enumerate(_apart(ends, (high - low) / 22)):
+        where = (len(lookbacks) - 1 + 0.04 * len(lookbacks), y)
+        axes.text(*where, names[row], color=_colour(row, names), va="center", fontsize="small")
+    words = ["unlimited" if each is None else str(each) for each in lookbacks]
+    axes.set_xticks(range(len(lookbacks)), words)
+    axes.set_xlabel("lookback")
+    axes.set_ylabel(_unit(next(iter(found.attributions.values())).of))
+    axes.set_ylim(bottom=min(low, 0))
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def timelines(journeys: Journeys, users: Sequence[int], ax: Axes | None = None) -> Axes:
+    """What was seen of some users and the journeys it was cut into: a row per user.
+
+    A band is a journey, from the start of its risk to its end: blue where it ends in a conversion,
+    grey where it does not. Dots are touchpoints, hollow where the journey left them out.
+
+    Args:
+        journeys: of an event log.
+        users: codes as in `journeys.users`; a handful.
+        ax: where to draw.
+
+    Raises:
+        JourneyError: the journeys have no timeline.
+        MissingExtraError: matplotlib is not installed.
+    """
+    line = journeys.timeline
+    if line is None or journeys.users is None or journeys.end is None or journeys.at_risk is None:
+        raise JourneyError(
+            "timelines are drawn of journeys that know their users' timeline; these do not. "
+            "Read an event log with read_events, without compress"
+        )
+    axes = _axes(ax)
+    for place, user in enumerate(users):
+        rows = np.flatnonzero(journeys.users == user)
+        end, converts = journeys.end[rows], journeys.conversions[rows] > 0
+        for stop, days, converted in zip(end, journeys.at_risk[rows], converts, strict=True):
+            colour = "#CFE3F1" if converted else _PALE
+            band = [(stop - days, days)]
+            axes.broken_barh(band, (place - 0.38, 0.76), facecolors=colour, edgecolors="white")
+        axes.scatter(end[converts], np.full(converts.sum(), place), s=150, **_STAR)
+        _dots(axes, journeys, line, user, place)
+    met = np.unique(np.concatenate([line.codes[_span(line, user)] for user in users]))
+    for code in met.tolist():
+        axes.scatter([], [], s=34, label=journeys.channels[code], **_mark(code))
+    axes.scatter([], [], s=110, label="conversion", **_STAR)
+    axes.set_yticks(range(len(users)), [f"user {line.user_ids[user]}" for user in users])
+    axes.set_ylim(len(users) - 0.5, -0.5)
+    axes.set_xlabel("days since the log began")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
+    return axes
+
+
+_STAR: dict[str, Any] = {"marker": "*", "color": "black", "edgecolors": "white", "zorder": 3}
+
+
+def _dots(axes: Axes, journeys: Journeys, line: Timeline, user: int, place: int) -> None:
+    """One user's touchpoints; hollow where no journey keeps them."""
+    span = _span(line, user)
+    codes, time = line.codes[span], line.time[span]
+    kept: Mask = np.ones(len(codes), dtype=bool)
+    if line.keys is not None and journeys.keys is not None:
+        kept = np.isin(line.keys[span], journeys.keys)
+    for code in np.unique(codes).tolist():
+        for mask, filled in ((kept, {}), (~kept, {"facecolors": "white"})):
+            at = time[mask & (codes == code)]
+            axes.scatter(at, np.full(len(at), place), s=34, **_mark(code) | filled)
+
+
+def _span(line: Timeline, user: int) -> slice:
+    return slice(int(line.offsets[user]), int(line.offsets[user + 1]))
+
+
+def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0.05) -> Axes:
+    """A fitted chain: from the start on the left to the conversion and the null on the right.
+
+    Channels stand on a ring; their size is their removal effect, the width of an arrow is its
+    probability. Fit for an order of 1: higher orders have too many states to look at.
+
+    Args:
+        graph: of `Markov.to_graph()`.
+        ax: where to draw.
+        at_least: less probable arrows are left out.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    import networkx as nx
+
+    axes = _axes(ax)
+    kinds = nx.get_node_attributes(graph, "kind")
+    middle = [node for node, kind in kinds.items() if kind == "channels"]
+    effect = nx.get_node_attributes(graph, "removal_effect")
+    middle.sort(key=lambda node: -effect[node])
+    angle = np.pi - 2 * np.pi * np.arange(len(middle)) / max(len(middle), 1)
+    ring = zip(np.cos(angle).tolist(), np.sin(angle).tolist(), strict=True)
+    at: dict[Any, tuple[float, float]] = dict(zip(middle, ring, strict=True))
+    at |= {(): (-1.7, 0.0), "conversion": (1.7, 0.45), "null": (1.7, -0.45)}
+    sizes = {node: 700 + 3000 * float(effect[node] or 0.0) for node in graph}
+    ends = {"start": "#F2F2F2", "conversion": COLOURS[2], "null": _LINE, "channels": "#A9CDE6"}
+    order = [node for node in graph if node in at]
+    size = [sizes[node] for node in order]
+    colours = [ends[kinds[node]] for node in order]
+    nx.draw_networkx_nodes(graph, at, order, size, colours, ax=axes, edgecolors="#777777")
+    labels = {node: graph.nodes[node]["label"] for node in order}
+    nx.draw_networkx_labels(graph, at, labels, font_size=9, ax=axes)
+    edges: list[tuple[Any, Any, float]] = list(graph.edges(data="probability"))
+    shown = [each for each in edges if each[2] >= at_least]
+    nx.draw_networkx_edges(
+        graph,
+        at,
+        [(left, right) for left, right, _ in shown],
+        width=[0.4 + 6 * chance for *_, chance in shown],
+        edge_color="#55555588",
+        connectionstyle="arc3,rad=0.12",
+        nodelist=order,
+        node_size=size,
+        ax=axes,
+    )
+    axes.margins(0.08)
+    axes.set_axis_off()
+    return axes
+
+
+def _axes(ax: Axes | None) -> Axes:
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise MissingExtraError(
+            'a picture needs matplotlib, which is not installed. pip install "mta_models[plot]"'
+        ) from error
+    return pyplot.gca() if ax is None else ax
+
+
+def _mark(i: int) -> dict[str, Any]:
+    """The look of the i-th model or channel."""
+    return {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)], "zorder": 2}
+
+
+def _rows(axes: Axes, names: Sequence[str], of: str) -> None:
+    """One row per name, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.axvline(0, color=_LINE, linewidth=1, zorder=0)  # where a credit begins to mean something
+    axes.set_xlabel(_unit(of))
+    axes.grid(axis="x", color=_PALE)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _unit(of: str) -> str:
+    return f"{of} credited"
+
+
+def _colour(row: int, names: Sequence[str]) -> str:
+    return "#444444" if row == len(names) - 1 else COLOURS[row % len(COLOURS)]
+
+
+def _apart(values: Floats, gap: float) -> Floats:
+    """The nearest positions that keep the values' order and stand `gap` apart."""
+    from scipy.optimize import isotonic_regression
+
+    order: Ints = np.argsort(values, kind="stable")
+    steps = gap * np.arange(len(values))
+    apart = np.empty(len(values))
+    apart[order] = isotonic_regression(values[order] - steps).x + steps
+    return apart

@@ -1,0 +1,339 @@
+"""Columns of an event log as plain arrays; every refusal names the row."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from mta_models.core.arrays import is_name
+from mta_models.core.ragged import Floats, Ints, Mask, Numbers
+from mta_models.errors import InvariantError, JourneyError
+from mta_models.sources import tables
+from mta_models.sources.events.options import EventOptions
+from mta_models.sources.events.times import Clock, check_objects, first_true, read_times
+
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+
+
+@dataclass(frozen=True)
+class Log:
+    """An event log as arrays of the shape `(n_rows,)`, in the order of the source.
+
+    Attributes:
+        user: code of the user, an index into `user_ids`.
+        user_ids: the source's own identifiers.
+        ticks: time since the clock's origin.
+        code: 0 on a row that is no touchpoint, else 1 + the index into `channels`.
+        channels: names, sorted.
+        converts: whether the row is a conversion.
+        value: the conversion's value, 0 where there is none; or None.
+        priced: on which rows a value was given; or None.
+        cost: what the row cost, NaN where that is missing; or None.
+        kind: index into the interaction windows, or None.
+        rank: what `order=` says about rows of the same time, or None.
+        first_of_id: False on the later rows of an event id, or None.
+        row: the row of the source; None: the index itself.
+    """
+
+    user: Numbers
+    user_ids: pl.Series
+    ticks: Ints
+    clock: Clock
+    code: Numbers
+    channels: tuple[str, ...]
+    converts: Mask
+    value: Floats | None = None
+    priced: Mask | None = None
+    cost: Floats | None = None
+    kind: Numbers | None = None
+    rank: Numbers | None = None
+    first_of_id: Mask | None = None
+    row: Numbers | None = None
+
+    def __len__(self) -> int:
+        return len(self.ticks)
+
+    def take(self, index: Numbers) -> Log:
+        """Some of the rows, or all in another order; `index` is a mask or positions."""
+        per_row = ("user", "ticks", "code", "converts", "value", "priced", "cost", "kind", "rank")
+        changes: dict[str, Any] = {}
+        for name in per_row:
+            array = getattr(self, name)
+            changes[name] = None if array is None else array[index]
+        rows = np.arange(len(self), dtype=narrow(len(self))) if self.row is None else self.row
+        return replace(self, **changes, first_of_id=None, row=rows[index])
+
+
+def narrow(n: int) -> Any:
+    """The narrowest unsigned type, of 32 bits or more, that counts to `n`."""
+    return np.uint32 if n <= 2**32 else np.uint64
+
+
+def gather(values: Numbers, index: Numbers) -> Numbers:
+    """`values[index]`, twice as fast: polars takes narrow positions as they are, numpy widens."""
+    if index.dtype != np.uint32 or values.dtype.kind not in "iuf":
+        return values[index]
+    taken: Numbers = pl.Series(values).gather(pl.Series(index)).to_numpy()
+    return taken
+
+
+def read_log(source: Any, options: EventOptions) -> Log:
+    """Read only the columns needed, check them, and let go of each as soon as it is an array.
+
+    Raises:
+        JourneyError: there is nothing to read, or an entry is not what its column must hold.
+    """
+    columns = _collect(source, options)
+    n = len(columns["user"])
+    if not n:
+        raise JourneyError("there must be at least one event; the source has no rows")
+    user, user_ids = read_users(columns.pop("user"))
+    clock, ticks = read_times(columns["time"], repr(options.time))
+    clock = replace(clock, origin=int(ticks.min()))
+    ticks = ticks - clock.origin
+    del columns["time"]
+    code, channels = _channels(columns.pop("channel"))
+    converts = _conversions(columns.pop("conversion"))
+    value, priced = _values(columns.pop("value", None), converts)
+    return Log(
+        user=user,
+        user_ids=user_ids,
+        ticks=ticks,
+        clock=clock,
+        code=code,
+        channels=channels,
+        converts=converts,
+        value=value,
+        priced=priced,
+        cost=_costs(columns.pop("cost", None)),
+        kind=_kinds(columns.pop("kind", None), code > 0, tuple(options.windows)),
+        rank=_ranks(columns.pop("order", None)),
+        first_of_id=_first_of_id(columns.pop("event_id", None)),
+    )
+
+
+def _collect(source: Any, options: EventOptions) -> dict[str, pl.Series]:
+    query = tables.open_table(source, options.columns.values())
+    if type(source).__module__.partition(".")[0] == "pandas" and source[options.time].dtype == "O":
+        check_objects(source[options.time].tolist(), repr(options.time))
+    schema = query.collect_schema()
+    is_csv = isinstance(source, str | os.PathLike) and not str(source).lower().endswith(
+        (".parquet", ".pq")
+    )
+    if is_csv:
+        # A CSV cell that is quoted and empty is as empty as one that is not quoted.
+        query = query.with_columns(pl.col(pl.String).replace("", None))
+    channel = options.channel
+    if schema[channel].is_integer():
+        query = query.with_columns(pl.col(channel).cast(pl.String))
+    elif schema[channel] not in (*_TEXT, pl.Null):
+        raise JourneyError(
+            f"channels must be texts; the column {channel!r} is {schema[channel]}. Cast it to text"
+        )
+    roles = [pl.col(name).alias(role) for role, name in options.columns.items()]
+    # One number per row instead of a text: 4 bytes, and equal texts are found while reading.
+    selected = query.select(roles).with_columns(pl.col("channel").cast(pl.Categorical))
+    frame = tables.collect(selected, source)
+    return dict(zip(frame.columns, frame.get_columns(), strict=True))
+
+
+def read_users(given: pl.Series) -> tuple[Numbers, pl.Series]:
+    """A code for each row, and the user of each code.
+
+    Whole numbers are coded in ascending order, texts in the order of their first row.
+
+    Raises:
+        JourneyError: a user is missing, or neither text nor whole number.
+    """
+    if given.null_count():
+        raise JourneyError(
+            f"every event must name its user; row {first_true(given.is_null())} has none. "
+            "Drop the row, or give its user an identifier"
+        )
+    if given.dtype in (pl.Categorical, pl.Enum):
+        given = given.cast(pl.String)
+    if given.dtype == pl.String:
+        return _encode(given)
+    if not given.dtype.is_integer():
+        raise JourneyError(
+            f"users must be texts or whole numbers; the column is {given.dtype}. Cast it"
+        )
+    ids: Numbers = given.to_numpy()
+    low, high = int(ids.min()), int(ids.max())
+    if high - low > 8 * len(ids) + 1_000_000:
+        codes, met = _encode(given)
+        order = met.arg_sort().to_numpy()
+        rank = np.empty(len(order), dtype=codes.dtype)
+        rank[order] = np.arange(len(order), dtype=codes.dtype)
+        return rank[codes], met.gather(order)
+    wide = np.uint64 if ids.dtype == np.uint64 else np.int64
+    offset = np.subtract(ids, wide(low), dtype=wide).astype(narrow(high - low))
+    seen = np.zeros(high - low + 1, dtype=bool)
+    seen[offset] = True
+    met_ids = np.flatnonzero(seen).astype(wide) + wide(low)
+    narrowest = np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high))
+    met_ids = met_ids.astype(narrowest)
+    if not seen.all():
+        offset = gather(np.cumsum(seen, dtype=offset.dtype) - offset.dtype.type(1), offset)
+    return offset, pl.Series(met_ids)
+
+
+def _encode(given: pl.Series) -> tuple[Numbers, pl.Series]:
+    """Codes by first appearance: sort hashes, then compare every row with the first of its code.
+
+    Rows whose hash is another's by accident are found by that comparison and hashed again, so the
+    result is exact. Faster than a hash table, which misses the cache at every row.
+    """
+    n = len(given)
+    codes = np.zeros(n, dtype=narrow(n))
+    left = np.arange(n, dtype=narrow(n))
+    leaders: list[Numbers] = []
+    count = 0
+    for seed in range(64):
+        part = given if len(left) == n else given.gather(left)
+        code, leader = _group_hashes(part.hash(seed).to_numpy())
+        codes[left] = code + codes.dtype.type(count)
+        leaders.append(left[leader])
+        count += len(leader)
+        wrong = part.gather(gather(leader, code)).ne(part).to_numpy()
+        if not wrong.any():
+            break
+        left = left[wrong]
+    else:
+        raise InvariantError("64 hashes collided: report this log to us")
+    first = np.concatenate(leaders)
+    order = np.argsort(first)
+    rank = np.empty(count, dtype=codes.dtype)
+    rank[order] = np.arange(count, dtype=codes.dtype)
+    return gather(rank, codes), given.gather(first[order])
+
+
+def _group_hashes(hashes: Numbers) -> tuple[Numbers, Numbers]:
+    """Group equal leading bits of hashes: the group of each row and the first row of each group."""
+    n = len(hashes)
+    bits = np.uint64(max(int(n - 1).bit_length(), 1))
+    low = (np.uint64(1) << bits) - np.uint64(1)
+    key = (hashes & ~low) | np.arange(n, dtype=np.uint64)
+    key.sort()
+    row = (key & low).astype(narrow(n))
+    starts = np.concatenate(([True], (key[1:] ^ key[:-1]) > low))
+    code = np.empty(n, dtype=narrow(n))
+    code[row] = np.cumsum(starts, dtype=code.dtype) - code.dtype.type(1)
+    return code, row[starts]
+
+
+def _channels(given: pl.Series) -> tuple[Numbers, tuple[str, ...]]:
+    physical = given.to_physical()
+    met = physical.unique().drop_nulls()
+    # One row of each channel, to read its name from.
+    rows = np.zeros(int(met.max() or 0) + 2, dtype=narrow(len(given)))  # type: ignore[arg-type]  # of integers
+    numbers = physical.fill_null(len(rows) - 1).to_numpy()
+    rows[numbers] = np.arange(len(given), dtype=rows.dtype)
+    names = given.gather(rows[met.to_numpy()]).cast(pl.String).to_list()
+    blank = next((name for name in names if not is_name(name)), None)
+    if blank is not None:
+        row = first_true((given.cast(pl.String) == blank).fill_null(False))
+        raise JourneyError(
+            f"a channel must be a non-blank text, or missing on a row that is no touchpoint; row "
+            f"{row} has {blank!r}. Name it, or set it to missing"
+        )
+    order = sorted(range(len(names)), key=names.__getitem__)
+    channels = tuple(names[each] for each in order)
+    kind = np.min_scalar_type(len(channels))
+    code_of = np.zeros(len(rows), dtype=kind)
+    code_of[met.to_numpy()[order]] = np.arange(1, len(channels) + 1, dtype=kind)
+    return gather(code_of, numbers), channels
+
+
+def _conversions(given: pl.Series) -> Mask:
+    yes: pl.Series
+    if given.dtype == pl.Boolean:
+        yes, legal = given, given.is_not_null()
+    elif given.dtype.is_numeric():
+        yes, legal = given == 1, (given == 0) | (given == 1)
+    else:
+        words = given.cast(pl.String).str.strip_chars().str.to_lowercase()
+        yes = words.is_in(["1", "1.0", "true"])
+        legal = yes | words.is_in(["0", "0.0", "false"])
+    _refuse(
+        given,
+        ~legal.fill_null(False),
+        "a conversion must be 0 or 1 (or a boolean) on every row",
+        "Write 1 where the row converts and 0 where not; a count of several belongs on several "
+        "rows, or in `value`",
+    )
+    mask: Mask = yes.to_numpy()
+    return mask
+
+
+def _values(given: pl.Series | None, converts: Mask) -> tuple[Floats | None, Mask | None]:
+    if given is None:
+        return None, None
+    value = _numbers(given, "a value")
+    priced = ~np.isnan(value)
+    value = np.where(priced, value, 0.0)
+    _refuse(
+        given,
+        pl.Series((value != 0) & ~converts),
+        "a row that does not convert must have the value 0 or none",
+        "Mark the row as a conversion, or take its value away",
+    )
+    return value, priced
+
+
+def _costs(given: pl.Series | None) -> Floats | None:
+    return None if given is None else _numbers(given, "a cost")
+
+
+def _numbers(given: pl.Series, what: str) -> Floats:
+    """Float64, NaN where the entry is missing."""
+    if given.dtype in _TEXT:
+        given = given.cast(pl.String).str.strip_chars()
+    number = given.cast(pl.Float64, strict=False)
+    wrong = number.is_infinite().fill_null(False) | (number.is_null() & given.is_not_null())
+    _refuse(given, wrong, f"{what} must be a finite number, or missing", "Write it as one")
+    return number.fill_null(np.nan).to_numpy()
+
+
+def _kinds(given: pl.Series | None, touched: Mask, kinds: tuple[str, ...]) -> Numbers | None:
+    if given is None:
+        return None
+    index = given.cast(pl.String).replace_strict(
+        list(kinds), list(range(len(kinds))), default=None, return_dtype=pl.Int16
+    )
+    _refuse(
+        given,
+        index.is_null() & pl.Series(touched),
+        f"the kind of every touchpoint must be one of {', '.join(map(repr, kinds))}",
+        "Give each kind its window in `interaction`",
+    )
+    return index.fill_null(0).to_numpy()
+
+
+def _ranks(given: pl.Series | None) -> Numbers | None:
+    if given is None:
+        return None
+    if given.null_count():
+        raise JourneyError(
+            f"every row must say its place in `order`; row {first_true(given.is_null())} does not. "
+            "Fill it in, or leave `order` out"
+        )
+    return given.rank("dense").to_numpy()
+
+
+def _first_of_id(given: pl.Series | None) -> Mask | None:
+    if given is None:
+        return None
+    # A missing id equals no other: such rows are all kept.
+    return (given.is_first_distinct() | given.is_null()).to_numpy()
+
+
+def _refuse(given: pl.Series, wrong: pl.Series, must: str, advice: str) -> None:
+    if wrong.any():
+        row = first_true(wrong)
+        entry = "nothing" if given[row] is None else repr(given[row])
+        raise JourneyError(f"{must}; row {row} has {entry}. {advice}")

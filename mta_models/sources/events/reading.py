@@ -1,0 +1,179 @@
+"""Event logs, one row per event, read as journeys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mta_models.data.journeys import Journeys
+from mta_models.data.ledger import Ledger
+from mta_models.sources.events import account as event_ledger
+from mta_models.sources.events import sorting as event_arrays
+from mta_models.sources.events.assembly import assemble
+from mta_models.sources.events.columns import Log, read_log
+from mta_models.sources.events.observation import (
+    FIRST_EVENT,
+    observe,
+    warn_of_first_event,
+)
+from mta_models.sources.events.options import Duration, EventOptions, Interaction, make_options
+
+
+def read_events(
+    source: Any,
+    *,
+    user: str,
+    time: str,
+    channel: str,
+    conversion: str,
+    value: str | None = None,
+    cost: str | None = None,
+    lookback: Duration | None = None,
+    event_id: str | None = None,
+    session: Duration | None = None,
+    observed: Any = None,
+    order: str | None = None,
+    compress: bool = False,
+    interaction: Interaction | None = None,
+) -> Journeys:
+    """Journeys from a log with one row per event.
+
+    A row is a touchpoint if it names a channel, a conversion if it says so, or both (then the
+    touchpoint comes first and belongs to the journey which that conversion ends), or neither. A
+    conversion ends a journey and the touchpoints after it open the next: users may convert many
+    times. Touchpoints after the last conversion are a null journey. A user without a touchpoint
+    or conversion is an empty null journey; a user who converted and then did nothing more is not
+    another one, so that `nulls` counts what the log shows and not what it leaves out. Conversions
+    without a touchpoint are journeys without touchpoints.
+
+    `at_risk` are the days from the start of observation, or the user's previous conversion, to the
+    conversion or, in a null journey, the end of observation. The time after a last conversion that
+    no touchpoint follows has no journey; with it, a user's days are `timeline.end -
+    timeline.start`.
+
+    Nothing is lost silently: `report` has what was read, kept and set aside, and they add up.
+
+    Args:
+        source: a path or glob of CSV or Parquet files; a pandas, polars or Arrow table; or an Ibis
+            table, on which one query runs where the data are.
+        user: column of texts or whole numbers, none missing.
+        time: column of datetimes, dates, ISO 8601 texts or numbers, which are days. Times with a
+            zone become UTC. Rows of one user at one time stay in the source's order; a database
+            has none, so there `order` decides, then conversions come last, then the channel's name.
+        channel: column of texts (whole numbers become texts); missing where the row is no
+            touchpoint. An empty CSV cell is missing.
+        conversion: column of 0 and 1, or booleans.
+        value: column of what each conversion is worth; 0 or missing on other rows. Negative values
+            are refunds: kept, and counted in the report.
+        cost: column of what each row cost. The report has the total per channel, of all rows
+            within observation, whatever the lookback leaves of their touchpoints.
+        lookback: how long before its conversion a touchpoint counts, as `"30d"`; one exactly on
+            the edge does. It cuts neither null journeys nor `at_risk` nor the timeline. None: any.
+        event_id: column by which repeated events are recognised: of each id only the first row is
+            kept. Without it nothing is dropped; rows without an id are all kept.
+        session: as `"30min"`: touchpoints of one channel in a row and in one journey, each no more
+            than this after the one before, are one touchpoint, at the time and row of the first.
+        observed: None: every user, from the log's first instant to its last. `(start, end)`: every
+            user, between these, both included; either may be None. A table, or a CSV or Parquet
+            file of one, with the columns user (or the log's name for it), `start` and `end`: these
+            users, and no others.
+            `"first_event"`: each user from their first event; warns.
+        order: column that orders rows of one user at one time.
+        compress: whether to merge equal paths, as `Journeys.compress` does; for Ibis tables that
+            happens in the database.
+        interaction: a column of kinds of touchpoint and how long before a conversion each counts,
+            as `("kind", {"click": "7d", "view": "1d"})`; `lookback` holds besides. Sessions then
+            merge touchpoints of one kind only.
+
+    Returns:
+        One row per journey, by user and then time, with `users`, `time`, `end`, `at_risk`, `keys`,
+        `timeline` and `report`, as described on `Journeys`. User codes follow
+        `timeline.user_ids`: whole numbers ascending, texts by first appearance, or as the table of
+        `observed` has them. From an Ibis table `keys` are the `event_id`, or None.
+
+    Raises:
+        JourneyError: the log breaks one of these rules; the message names the row.
+        ParameterError: an option is not what it may be.
+        MissingExtraError: an Ibis table, and Ibis is not installed.
+
+    Example:
+        >>> import polars as pl
+        >>> from mta_models import read_events
+        >>> log = pl.DataFrame({
+        ...     "who": ["a", "a", "a", "b"],
+        ...     "when": ["2024-05-01", "2024-05-03", "2024-05-04", "2024-05-02"],
+        ...     "channel": ["Search", "Email", None, "Search"],
+        ...     "bought": [0, 0, 1, 0],
+        ... })
+        >>> journeys = read_events(
+        ...     log, user="who", time="when", channel="channel", conversion="bought"
+        ... )
+        >>> journeys.to_frame()[["path", "conversions", "nulls", "at_risk"]]
+                     path  conversions  nulls  at_risk
+        0  Search > Email            1      0      3.0
+        1          Search            0      1      3.0
+    """
+    columns = {"user": user, "time": time, "channel": channel, "conversion": conversion}
+    columns_or_none = {"value": value, "cost": cost, "event_id": event_id, "order": order}
+    options = make_options(columns | columns_or_none, lookback, session, interaction)
+    if isinstance(observed, str) and observed == FIRST_EVENT:
+        warn_of_first_event()
+    if type(source).__module__.partition(".")[0] == "ibis":
+        from mta_models.sources.events.ibis_reading import read_ibis
+
+        found: Journeys = read_ibis(source, options, observed, compress)
+        return found
+    journeys = _read_arrays(read_log(source, options), options, observed)
+    return journeys.compress() if compress else journeys
+
+
+def _read_arrays(log: Log, options: EventOptions, observed: Any) -> Journeys:
+    """The local engine: all columns are arrays by now."""
+    read = event_ledger.amounts(log)
+    aside: dict[str, float] = {}
+    log, observation, outside = observe(log, observed, options.user)
+    if log.first_of_id is not None:
+        outside = {"repeated event id": ~log.first_of_id} | outside
+    gone = np.zeros(len(log), dtype=bool) if outside else np.zeros(0, dtype=bool)
+    for reason, mask in outside.items():
+        aside |= event_ledger.set_aside(reason, event_ledger.amounts(log, mask & ~gone))
+        gone |= mask
+    if gone.any():
+        log = log.take(~gone)
+    if log.rank is not None:
+        log = log.take(np.argsort(log.rank, kind="stable"))
+    events = event_arrays.sort_log(log)
+    ties = event_arrays.count_ties(events)
+    if options.session is not None:
+        merged = event_arrays.merge_sessions(events, log.clock.ticks(options.session))
+        aside |= event_ledger.set_aside("merged into a session", {"touchpoints": merged})
+    found = event_arrays.outcomes(events, observation.stop)
+    within = event_arrays.within_reach(events, found, options, log.clock.per_day)
+    index = events.of_touchpoints(events.index)
+    keys = index if log.row is None else log.row[index]
+    journeys = assemble(log, events, found, observation, within, keys)
+    return _with_report(log, journeys, read, aside, ties)
+
+
+def _with_report(
+    log: Log, journeys: Journeys, read: dict[str, float], aside: dict[str, float], ties: int
+) -> Journeys:
+    kept = {
+        "rows": float(len(log)),
+        "touchpoints": float(journeys.n_touchpoints),
+        "conversions": float(np.count_nonzero(journeys.conversions)),
+    }
+    timeline = journeys.timeline
+    cut = 0 if timeline is None else len(timeline.codes) - journeys.n_touchpoints
+    aside |= event_ledger.set_aside("older than the lookback", {"touchpoints": cut})
+    if journeys.value is not None:
+        kept["value"] = event_ledger.exact_sum(journeys.value)
+    costs = event_ledger.channel_costs(log)
+    if log.cost is not None:
+        kept["cost"] = sum(costs.values())
+        bare = {"cost": event_ledger.exact_sum(log.cost[log.code == 0])}
+        aside |= event_ledger.set_aside("on rows without a channel", bare)
+    noted = event_ledger.notes(log, journeys, ties)
+    ledger = Ledger(read=read, kept=kept, set_aside=aside, noted=noted, cost=costs)
+    return journeys._with(report=event_ledger.check(ledger))

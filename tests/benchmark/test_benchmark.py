@@ -1,0 +1,482 @@
+"""The benchmark: rows that reproduce and resume, errors as rows, models and worlds of one's own."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import mta_models as mta
+from mta_models import benchmark, metrics, worlds
+from mta_models.benchmark import rows, truths
+from mta_models.benchmark.results import Results
+from mta_models.cli.app import app
+
+TINY = benchmark.Suite(
+    ["micro_synergy", "micro_upstream"],
+    ["LastTouch", "Markov", "Shapley('rate')"],
+    users=[800],
+    seeds=2,
+)
+
+
+class Touchless(mta.LastTouch):
+    """A model of one's own: the rule, half-hearted."""
+
+    def __init__(self, part: float = 0.5) -> None:
+        self.part = part
+
+    def _credit(self, journeys: mta.Journeys, of: str) -> Any:
+        return self.part * super()._credit(journeys, of)
+
+    def _baseline(self, journeys: mta.Journeys, of: str) -> float:
+        credited = float(self._credit(journeys, of).sum())
+        return float(journeys.outcome(of).sum()) - credited
+
+
+class Broken(mta.LastTouch):
+    """A model that always fails, as a bug would have it."""
+
+    def _credit(self, journeys: mta.Journeys, of: str) -> Any:
+        raise ZeroDivisionError("half of\nnothing")
+
+
+class Costlier(worlds.World):
+    """A world of one's own, with a parameter of its own, and a truth that costs little."""
+
+    name = "costlier"
+    days = 4
+    channels = ("A", "B")
+    truth_users = 1024
+
+    def __init__(self, factor: float = 1.0, **given: Any) -> None:
+        self.factor = factor
+        super().__init__(**given)
+
+    def tune(self) -> None:
+        self.rates, self.effects = np.array([0.3, 0.2]), np.array([0.2 * self.strength, 0.0])
+        self.costs, self.half_lives = np.array([self.factor, 1.0]), np.array([4.0, 4.0])
+        self.base_rate = 0.02
+
+
+def stable(found: Results) -> list[dict[str, str]]:
+    """The rows without what a clock and a memory say."""
+    return [{k: v for k, v in row.items() if k not in rows.COST} for row in found.rows]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Results:
+    return benchmark.run(TINY)
+
+
+# Rows.
+
+
+def test_every_row_is_what_the_api_says(tiny: Results) -> None:
+    assert len(tiny.rows) == 2 * 2 * (3 + 3)
+    for row in tiny.table.iter_rows(named=True):
+        world = worlds.make(row["world"], n_users=800, strength=0.5, seed=row["seed"])
+        simulation = world.simulate()
+        if row["model"] == "Oracle":
+            found = benchmark.oracle(simulation.truth)
+        elif row["model"] in benchmark.CONTROLS:
+            found = getattr(benchmark, row["model"])().fit_attribute(simulation.journeys)
+        else:
+            models = (mta.LastTouch(), mta.Markov(), mta.Shapley("rate"))
+            model = next(each for each in models if repr(each).removesuffix("()") == row["model"])
+            found = model.fit_attribute(simulation.journeys)
+        expected = metrics.table(found, simulation.truth)
+        expected["budget_regret"] = metrics.budget_regret(found, simulation)
+        expected["total_variation_removal"] = metrics.total_variation(
+            found, simulation.truth, against="removal"
+        )
+        for name, value in expected.items():
+            shown = math.nan if row[name] is None else row[name]
+            assert shown == pytest.approx(value, rel=1e-5, abs=1e-9, nan_ok=True), name
+        assert row["estimand"] == found.estimand
+        assert row["conversions"] == simulation.journeys.total
+        assert row["error"] == ""
+
+
+def test_columns_are_those_of_the_metrics(tiny: Results) -> None:
+    simulation = worlds.make("micro_synergy", n_users=500).simulate()
+    found = mta.LastTouch().fit_attribute(simulation.journeys)
+    assert set(metrics.table(found, simulation.truth)) <= set(rows.METRICS)
+    assert tuple(tiny.rows[0]) == rows.FIELDS
+    assert all(math.isfinite(x) and x > 0 for x in tiny.table.drop_nulls("seconds")["seconds"])
+    assert tiny.table.filter(pl.col("model") == "Markov")["peak_mb"].min() > 0
+
+
+def test_the_oracle_is_right_and_uniform_knows_nothing(tiny: Results) -> None:
+    oracle = tiny.table.filter(pl.col("model") == "Oracle")
+    assert oracle["total_variation"].abs().max() < 1e-9
+    assert oracle["baseline_error"].abs().max() < 1e-9
+    # Shares of 1/2 and 1/2 against 19/27 and 8/27, and against 10/40 and 30/40.
+    uniform = tiny.table.filter((pl.col("model") == "Uniform") & (pl.col("seed") == 0))
+    assert uniform["total_variation"].to_list() == pytest.approx([19 / 27 - 1 / 2, 1 / 4], abs=1e-6)
+
+
+def test_a_second_run_gives_the_same_file_but_for_time_and_memory(
+    tiny: Results, tmp_path: Path
+) -> None:
+    for file in ("a.csv", "b.csv"):
+        benchmark.run(TINY, out=tmp_path / file, jobs=1 if file == "a.csv" else 2)
+        again = Results(rows.read(tmp_path / file))
+        assert stable(again) == stable(tiny)
+
+
+def test_a_run_goes_on_where_it_stopped(
+    tiny: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rows.csv"
+
+    def stop(done: int, of: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.run(TINY, out=file, progress=stop)
+    assert len(rows.read(file)) == 2 * 6
+    # What a kill leaves: half a line, and a log of which one model is missing.
+    whole = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(whole[:-1]) + whole[-1][:20])
+    before = rows.read(file)
+    seen: list[tuple[int, int]] = []
+    found = benchmark.run(TINY, out=file, progress=lambda *at: seen.append(at))
+    assert [at[0] for at in seen] == [1, 2, 3]
+    assert stable(found) == stable(tiny)
+    assert rows.read(file)[: len(before)] == before
+    # Nothing is left to do, and rows of another suite stay.
+    monkeypatch.setattr(worlds.World, "simulate", None)
+    less = benchmark.run(replace(TINY, models=["Markov"], seeds=[1]), out=file)
+    assert stable(less) == [
+        row
+        for row in stable(tiny)
+        if row["seed"] == "1" and row["model"] in ("Markov", *benchmark.CONTROLS)
+    ]
+    assert len(rows.read(file)) == len(tiny.rows)
+
+
+def test_rows_of_another_version_are_not_gone_on_with(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    suite = replace(TINY, models=["LastTouch"], worlds=["micro_intent"], seeds=1)
+    benchmark.run(suite, out=file)
+    file.write_text(file.read_text().replace(f"mta_models {mta.__version__}", "mta_models 0.0.0"))
+    with pytest.raises(mta.ParameterError, match="rows of its own version"):
+        benchmark.run(suite, out=file)
+    file.write_text("model,score\n")
+    with pytest.raises(mta.MTAError, match="must be a table of benchmark rows"):
+        benchmark.run(suite, out=file)
+
+
+# Models and worlds of one's own.
+
+
+def test_a_model_of_ones_own_is_one_more_entry() -> None:
+    suite = replace(TINY, models=[Touchless(part=0.25), "LastTouch", Broken], seeds=1)
+    found = benchmark.run(suite)
+    table = found.table
+    own, last = (
+        table.filter(pl.col("model") == name) for name in ("Touchless(part=0.25)", "LastTouch")
+    )
+    assert own["over_credit"].to_list() == pytest.approx(
+        [x / 4 for x in last["over_credit"]], rel=1e-5
+    )
+    assert own["total_variation"].to_list() == last["total_variation"].to_list()
+    errors = found.errors()
+    assert errors["error"].unique().to_list() == ["ZeroDivisionError: half of nothing"]
+    assert errors["model"].to_list() == ["Broken", "Broken"]
+    board = found.leaderboard()
+    assert board["model"][2:].to_list() == ["Broken", *benchmark.CONTROLS]
+    assert board["micro_synergy"][2] is None
+    assert board["mean_rank"][:3].to_list() == [1.5, 1.5, 3.0]
+
+
+def test_a_world_of_ones_own_keeps_what_it_was_given() -> None:
+    suite = benchmark.Suite(
+        [Costlier(factor=3.0), "micro_intent"],
+        ["LastTouch"],
+        strengths=[0.0, 1.0],
+        users=[300, 600],
+        seeds=[4],
+    )
+    logs = [log for log in suite.logs() if log.world.name == "costlier"]
+    assert [(log.world.strength, log.world.n_users) for log in logs] == [
+        *((0.0, 300), (0.0, 600), (1.0, 300), (1.0, 600))
+    ]
+    assert all(log.world.costs[0] == 3.0 and log.world.seed == 4 for log in logs)  # type: ignore[attr-defined]
+    found = benchmark.run(suite, jobs=2)
+    table = found.table.filter(pl.col("world") == "costlier")
+    assert table["error"].unique().to_list() == [""]
+    # Without strength no channel does anything: what is credited is all wrong.
+    last = table.filter(pl.col("model") == "LastTouch").sort("strength", "n_users")
+    assert last["total_variation"].to_list()[:2] == [1.0, 1.0]
+    assert last["true_baseline_share"].to_list()[:2] == [1.0, 1.0]
+    assert last["total_variation"].to_list()[3] < 0.6
+    expected = Costlier(factor=3.0, n_users=600, strength=1.0).truth().total
+    assert last["true_total"][3] == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_written_module_colon_name_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_own.py").write_text(
+        "from mta_models import LastTouch\n"
+        "from mta_models.worlds.mechanisms.micro import MicroIntent\n"
+        "class Mine(LastTouch): pass\n"
+        "class MyWorld(MicroIntent):\n    name = 'mine'\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--model", "my_own:Mine", "--world", "my_own:MyWorld", "--seeds", "1"]
+    result = CliRunner().invoke(app, ["benchmark", *arguments, "--jobs", "2", "--users", "500"])
+    assert result.exit_code == 0, result.output
+    assert "Mine" in result.stdout
+    assert "mine" in result.stdout
+
+
+class NeedsMore(mta.LastTouch):
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"worlds": []}, "at least one of its worlds"),
+        ({"worlds": ["nowhere"]}, "a world must be one of"),
+        ({"worlds": [7]}, "a world must be a World"),
+        ({"worlds": [type("Mine", (worlds.World,), {})]}, "a name of its own; Mine"),
+        ({"worlds": ["micro_intent", "micro_intent"]}, "'micro_intent' twice"),
+        ({"models": ["LastTouch", mta.LastTouch()]}, "'LastTouch' twice"),
+        ({"models": [benchmark.Uniform]}, "controls are always there"),
+        ({"models": ["Lost"]}, "no model 'Lost'"),
+        ({"models": ["no_module_of_this_name:Model"]}, "must be importable"),
+        ({"models": ["math:pi"]}, "a model must be"),
+        ({"models": [NeedsMore]}, "cannot be made without"),
+        ({"strengths": [2.0]}, "strength must lie between 0 and 1"),
+        ({"users": [0]}, "n_users must be"),
+        ({"seeds": [-1]}, "seed must be"),
+        ({"seeds": 0}, "at least one of its seeds"),
+        ({"draws": -1}, "draws must be"),
+    ],
+)
+def test_what_a_suite_refuses(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(mta.ParameterError, match=message):
+        replace(TINY, **given)
+
+
+def test_classes_without_a_module_stay_in_one_process() -> None:
+    class Local(mta.LastTouch):
+        pass
+
+    suite = replace(TINY, models=[Local], worlds=["micro_intent"])
+    assert benchmark.run(suite).errors().height == 0
+    with pytest.raises(mta.ParameterError, match="use jobs=1"):
+        benchmark.run(suite, jobs=2)
+    with pytest.raises(mta.ParameterError, match="jobs must be 1 or more"):
+        benchmark.run(suite, jobs=0)
+
+
+def test_a_log_that_cannot_be_made_is_a_row_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(world: worlds.World) -> None:
+        raise mta.MTAError("the sky fell")
+
+    monkeypatch.setattr(worlds.World, "simulate", fail)
+    errors = benchmark.run(replace(TINY, seeds=1)).errors()
+    assert errors["n"].sum() == 2 * 6
+    assert errors["error"].unique().to_list() == ["the sky fell"]
+
+
+# Truths on disk.
+
+
+def test_a_truth_kept_is_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worlds.World, "truth_users", 1024)
+    log = next(benchmark.Suite(["upstream"], ["LastTouch"], users=[700]).logs())
+    first = truths.truth_of(log, tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith("upstream-0.5-1024-")
+    monkeypatch.setattr(worlds.World, "truth", None)
+    larger = next(benchmark.Suite(["upstream"], ["LastTouch"], users=[1_400]).logs())
+    for each, factor in ((log, 1), (larger, 2)):
+        again = truths.truth_of(each, tmp_path)
+        assert again.channels == first.channels
+        for name in ("total", "baseline", "removal", "shapley", "marginal", "direct"):
+            np.testing.assert_allclose(getattr(again, name), factor * getattr(first, name))
+            np.testing.assert_allclose(
+                again.standard_error[name], factor * np.asarray(first.standard_error[name])
+            )
+
+
+# Tables.
+
+
+def made(cells: Sequence[tuple[str, str, int, float]], metric: str = "total_variation") -> Results:
+    """Results of (world, model, seed, value); a NaN is a failure."""
+    return Results(
+        [
+            rows.as_text(
+                {
+                    "world": world,
+                    "model": model,
+                    "seed": seed,
+                    "strength": 0.5,
+                    "n_users": 10,
+                    metric: value,
+                    "estimand": "" if math.isnan(value) else "rule",
+                    "error": "failed" if math.isnan(value) else "",
+                }
+            )
+            for world, model, seed, value in cells
+        ]
+    )
+
+
+def test_ranks_are_over_worlds_and_a_missing_answer_is_last() -> None:
+    values = {"x": [(0.2, 0.4), (0.1, 0.1)], "y": [(0.1, 0.1), (0.3, math.nan)]}
+    cells = [
+        (world, model, seed, value)
+        for model, by_world in values.items()
+        for world, by_seed in zip("AB", by_world, strict=True)
+        for seed, value in enumerate(by_seed)
+    ]
+    board = made([*cells, ("A", "Oracle", 0, 0.0), ("B", "Oracle", 0, 0.0)]).leaderboard()
+    assert board["model"].to_list() == ["x", "y", "Oracle"]
+    assert board["A"].to_list() == pytest.approx([0.3, 0.1, 0.0])
+    # One seed of y in B failed: a mean over the others would be of other logs.
+    assert board["B"].to_list() == [pytest.approx(0.1), None, 0.0]
+    assert board["mean_rank"].to_list() == [1.5, 1.5, None]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("kendall_tau_b", (-0.5, 0.9), "second"),
+        ("over_credit", (1.4, 0.8), "second"),
+        ("baseline_error", (0.1, -0.3), "first"),
+        ("coverage_80", (0.99, 0.7), "second"),
+        ("budget_regret", (-0.01, 0.2), "first"),
+    ],
+)
+def test_ranks_go_by_what_is_best(metric: str, values: tuple[float, float], best: str) -> None:
+    cells = [("A", name, 0, value) for name, value in zip(("first", "second"), values, strict=True)]
+    board = made(cells, metric).leaderboard(metric)
+    assert board["model"][0] == best
+    with pytest.raises(mta.ParameterError, match="metric must be one of"):
+        made(cells).leaderboard("beauty")
+
+
+def test_differences_are_of_the_same_logs() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.normal(0.5, 0.2, 40)  # logs differ far more than models
+    noise = rng.normal(0, 0.01, 40)
+    cells = [("A", "x", seed, hard[seed]) for seed in range(40)]
+    cells += [("A", "y", seed, hard[seed] + 0.05 + noise[seed]) for seed in range(40)]
+    found = made(cells).differences("x")
+    row = found.row(0, named=True)
+    assert (row["setting"], row["model"], row["n_seeds"]) == ("A", "y", 40)
+    assert row["difference"] == pytest.approx(0.05 + noise.mean(), abs=1e-5)
+    # The bootstrap's normal limit.
+    half = 1.96 * noise.std() / np.sqrt(40)
+    assert row["lower"] == pytest.approx(row["difference"] - half, rel=0.05)
+    assert row["upper"] == pytest.approx(row["difference"] + half, rel=0.05)
+    with pytest.raises(mta.ParameterError, match="than must be a model"):
+        made(cells).differences("z")
+
+
+def test_intervals_come_with_draws() -> None:
+    suite = replace(TINY, models=["LastTouch"], worlds=["micro_synergy"], seeds=1, draws=20)
+    row = benchmark.run(suite).table.row(0, named=True)
+    world = worlds.make("micro_synergy", n_users=800, seed=0)
+    drawn = mta.bootstrap(mta.LastTouch(), world.simulate().journeys, n_draws=20, random_state=0)
+    assert row["winkler_80"] == pytest.approx(
+        metrics.winkler_score(drawn, world.truth(), 0.8), rel=1e-5
+    )
+
+
+# The command, and the suites that come with the package.
+
+
+def test_the_quick_suite_comes_out_the_same_twice() -> None:
+    """The quick suite, on smaller logs."""
+    suite = replace(benchmark.quick(), users=[600], seeds=1, truth_users=512)
+    first, second = benchmark.run(suite), benchmark.run(suite)
+    assert stable(first) == stable(second)
+    refused = first.errors()
+    assert refused["model"].to_list() == ["SelfControlled"]
+    assert refused["world"].to_list() == ["micro_upstream"]  # journeys end with their conversion
+    board = first.leaderboard()
+    assert board["model"][-3:].to_list() == list(benchmark.CONTROLS)
+    assert tuple(board.columns[2:-1]) == benchmark.QUICK_WORLDS
+    assert board.drop("mean_rank").null_count().sum_horizontal()[0] == 1  # the one refused
+
+
+def test_the_examples_of_the_help_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(app, ["benchmark", "--help"]).stdout
+    examples = shown.partition("Examples:\n")[2].replace("\\\n", " ").strip().splitlines()
+    assert examples[-1].strip() == "mta-models benchmark --quick"  # a test of its own
+    for example in examples[:-1]:
+        result = CliRunner().invoke(app, shlex.split(example)[1:])
+        assert result.exit_code == 0, result.output
+    assert len(rows.read(tmp_path / "rows.csv")) == 5 * (2 + 3)
+
+
+def test_the_command_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    file = tmp_path / "rows.csv"
+    arguments = (
+        "benchmark",
+        "--world",
+        "micro_synergy",
+        "--model",
+        "Shapley('rate')",
+        "--seeds",
+        "2",
+        "--users",
+        "500",
+        "--jobs",
+        "1",
+        "--out",
+        str(file),
+    )
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "2 of 2 logs" in result.stderr
+    assert "Total variation, mean of 2 seeds" in result.stdout
+    found = Results(rows.read(file))
+    assert found.table["model"].unique(maintain_order=True).to_list() == [
+        "Shapley(characteristic_function='rate')",
+        *benchmark.CONTROLS,
+    ]
+    mean = found.leaderboard()["micro_synergy"][0]
+    assert f"{mean:.1%}" in result.stdout
+    again = CliRunner().invoke(app, arguments)
+    assert again.stdout == result.stdout
+    assert "of 2 logs," not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--out", "rows.parquet"), 2, "must end in .csv"),
+        (("--world", "nowhere"), 2, "a world must be one of"),
+        (("--model", "Lost"), 2, "no model 'Lost'"),
+        (("--metric", "beauty"), 2, "metric must be one of"),
+        (("--strength", "3"), 2, "--strength"),
+        (("--world", "micro_intent", "--users", "1", "--seeds", "1", "--jobs", "1"), 1, "no model"),
+    ],
+)
+def test_what_the_command_refuses(arguments: tuple[str, ...], code: int, message: str) -> None:
+    result = CliRunner().invoke(app, ["benchmark", *arguments])
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output

@@ -1,0 +1,219 @@
+"""The committed results: README tables and figures are what the rows say; rivals as models."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mta_models as mta
+from benchmarks.peers import Model, Result
+from benchmarks.truth import (
+    figures,
+    report,
+    rivals,
+    run,
+    suites,
+    text,
+)
+from benchmarks.truth import report_tables as tables
+from mta_models.benchmark import CONTROLS, Results, Suite, rows
+from mta_models.benchmark import run as run_suite
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def made(values: dict[tuple[str, str], list[float]], metric: str = "total_variation") -> Results:
+    """Results of (world, model): values by seed; a NaN is a failure."""
+    return Results(
+        [
+            rows.as_text(
+                {
+                    "world": world,
+                    "model": model,
+                    "seed": seed,
+                    "strength": 0.5,
+                    "n_users": 10,
+                    metric: value,
+                    "estimand": "" if math.isnan(value) else "rule",
+                    "error": "too | many" if math.isnan(value) else "",
+                    "versions": "mta_models 1",
+                }
+            )
+            for (world, model), every in values.items()
+            for seed, value in enumerate(every)
+        ]
+    )
+
+
+# What is committed.
+
+
+def test_nothing_is_stale(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main(["--check"]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [name for name in suites.SUITES if name != "rivals"])
+def test_what_is_committed_is_of_the_suite(name: str) -> None:
+    committed = suites.SUITES[name]
+    found = rows.read(report.HERE / "results" / f"{name}.csv")
+    wanted = {log.key(label) for log in committed.suite.logs() for label in log.labels}
+    keys = [rows.key(row) for row in found]
+    assert len(set(keys)) == len(keys)
+    assert set(keys) <= wanted
+    failed = {(row["world"].partition("_")[0], row["error"]) for row in found if row["error"]}
+    for world, reason in failed:
+        # Of thirty channels, and of worlds whose journeys end with their conversion.
+        assert {"rare": "exact for at most 20 channels", "micro": "Read an event log"}[
+            world
+        ] in reason
+
+
+def test_the_main_table_has_every_world_and_thirty_seeds() -> None:
+    main = report.Report().main
+    assert tuple(main.worlds) == mta.worlds.names()
+    assert main.n_seeds >= 30
+
+
+def test_the_first_rows_come_out_again() -> None:
+    """The committed numbers of micro-worlds, to the last digit."""
+    committed = suites.SUITES["main"].suite
+    names = ("micro_synergy", "micro_upstream")
+    suite = Suite(names, committed.models, seeds=[0, 7])
+    kept = {rows.key(row): row for row in rows.read(report.HERE / "results" / "main.csv")}
+    for row in run_suite(suite).rows:
+        for name in rows.FIELDS:
+            if name not in (*rows.COST, "versions", "warnings"):
+                old = kept[rows.key(row)][name]
+                if name in rows.METRICS and row[name]:
+                    # Other versions of numpy may round sums otherwise.
+                    assert float(row[name]) == pytest.approx(float(old), rel=1e-4, abs=1e-8)
+                else:
+                    assert row[name] == old, name
+
+
+# Staleness and text.
+
+
+def test_a_change_of_the_rows_is_noticed(tmp_path: Path) -> None:
+    worlds, models = ("A", "B"), ("x", "LastTouch", *CONTROLS)
+    values = {(w, m): [0.1 * (i + 1), 0.2] for w in worlds for i, m in enumerate(models)}
+    rows.write(tmp_path / "main.csv", made(values).rows)
+    stale = report.Report(tmp_path).stale()
+    assert stale == ["README.md", "benchmarks/README.md", "results/error.svg"]
+    figure, file = figures.heat_map(report.Report(tmp_path).results("main")), tmp_path / "main.csv"
+    for name in ("a", "error"):
+        figures.write(figure, tmp_path / f"{name}.svg", file)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "error.svg").read_bytes()
+    assert "results/error.svg" not in report.Report(tmp_path).stale()
+    rows.write(file, made(values | {("A", "x"): [0.5, 0.5]}).rows)
+    assert "results/error.svg" in report.Report(tmp_path).stale()
+
+
+def test_text_goes_between_its_markers() -> None:
+    old = "a\n<!-- x:begin -->\nold\n<!-- x:end -->\nb\n"
+    assert text.replaced(old, "x", "new\n") == old.replace("old", "new")
+    for wrong in ("nothing", "<!-- x:end --><!-- x:begin -->", old + old):
+        with pytest.raises(ValueError, match="once each"):
+            text.replaced(wrong, "x", "new")
+    assert text.table(("a", "bcd"), [["x", "1"]]).splitlines() == [
+        *("| a | bcd |", "|---|----:|", "| x |   1 |")
+    ]
+
+
+def test_what_is_bold_and_italic() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.001, (3, 20))
+    values = {
+        ("A", "good"): list(0.10 + noise[0]),
+        ("A", "as good"): list(0.10 + noise[0] + 0.01 * rng.normal(size=20)),
+        ("A", "bad"): list(0.40 + noise[1]),
+        ("A", "failing"): [math.nan] * 20,
+        ("A", "Uniform"): list(0.20 + noise[2]),
+        ("A", "ExposureShare"): [0.3] * 20,
+        ("A", "Oracle"): [0.0] * 20,
+    }
+    main = tables.Main(made(values))
+    assert main.best["A"] == {"good", "as good"}
+    cells = [
+        cell.strip()
+        for cell in tables.share_errors(main, ["A"], main.models).splitlines()[-1].split("|")[2:-1]
+    ]
+    assert cells[0] == "**10.0**"
+    assert cells[1].startswith("**")
+    assert cells[2:] == ["*40.0*", "-", "20.0", "30.0", "0.0"]
+    assert "too / many" in tables.failures(main.results)
+
+
+def test_along_a_dial() -> None:
+    suite = Suite(
+        ["micro_intent"], ["LastTouch"], strengths=[0, 1], users=[200, 400], seeds=1, draws=5
+    )
+    found = run_suite(suite)
+    shown = tables.along(found, "n_users", "{:,}".format)
+    assert [line.split("|")[2].strip() for line in shown.splitlines()[2:]] == ["200", "400"]
+    assert tables.coverages(found).count("LastTouch") + tables.coverages(found).count("Last t") == 2
+    for draw in (figures.strength, figures.size, figures.coverage, figures.cost):
+        assert draw(found).axes
+
+
+# Running.
+
+
+def test_suites_run_in_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = suites.Committed("tiny", Suite(["micro_intent"], ["LastTouch"], users=[300]), (1, 2))
+    monkeypatch.setitem(suites.SUITES, "tiny", tiny)
+    assert run.main(["tiny", "--jobs", "1", "--results", str(tmp_path)]) == 0
+    found = rows.read(tmp_path / "tiny.csv")
+    assert [row["seed"] for row in found] == ["0"] * 4 + ["1"] * 4
+    with pytest.raises(SystemExit):
+        run.main(["nothing"])
+
+
+# Rivals.
+
+
+def test_a_rival_is_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[list[str]]] = []
+
+    def answer(package: str, file: Path, models: list[str]) -> list[Result]:
+        with file.open(newline="") as opened:
+            seen.append(list(csv.reader(opened)))
+        model = Model(models[0])
+        if package == "mta":
+            return [Result(package, "1", model, error="it broke")]
+        credit = {"A": 3.0}
+        return [Result(package, "1", model, credit, seconds=2.5, peak_mb=77.0)]
+
+    monkeypatch.setattr(rivals.peers, "run", answer)
+    models = [rivals.Rival("pychattr", "Markov, order 1"), rivals.Rival("mta", "Markov, order 1")]
+    suite = Suite(["micro_synergy"], models, users=[500], seeds=1)
+    first, second = run_suite(suite).table.head(2).iter_rows(named=True)
+    assert first["model"] == "pychattr: Markov, order 1"
+    assert (first["seconds"], first["peak_mb"]) == (2.5, 77.0)
+    assert first["estimand"] == "removal_effect"
+    assert second["error"] == "it broke"
+    # Both were asked once, about touched journeys only, all of them.
+    assert len(seen) == 2
+    header, *table = seen[0]
+    assert header == ["path", "conversions", "nulls"]
+    world = mta.worlds.make("micro_synergy", n_users=500)
+    journeys = world.simulate().journeys
+    touched = journeys.outcome("conversions")[journeys.lengths > 0].sum()
+    assert sum(float(line[1]) for line in table) == touched
+    assert all(line[0] for line in table)
+    found = rivals.Rival("pychattr", "Markov, order 1").fit_attribute(journeys)
+    assert found.credit.tolist() == [3.0, 0.0]
+    assert found.baseline == journeys.total - 3
+
+
+def test_every_rival_is_in_the_catalogue() -> None:
+    for each in rivals.RIVALS:
+        assert isinstance(each.estimand, str)
+        assert repr(each).startswith(each.package)
+    first: Any = rivals.RIVALS[0]
+    assert first.__sklearn_clone__().get_params() == first.get_params()

@@ -1,0 +1,433 @@
+"""The parts of SelfControlled against slow loops over moments, users, touchpoints and orders."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mta_models.data.histories import Histories
+from mta_models.models.incremental.self_controlled import converter_games as games
+from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms, maximise
+from mta_models.models.incremental.self_controlled.control_sampling import control_days
+from mta_models.models.incremental.self_controlled.converter_games import (
+    Thresholds,
+    first_conversion_game,
+)
+from mta_models.models.incremental.self_controlled.frailty import learn_levels
+from mta_models.models.incremental.self_controlled.imputed_exposure import unsuppressed
+from mta_models.models.incremental.self_controlled.relative_rate import (
+    Design,
+    RelativeRate,
+    channel_terms,
+    joint_terms,
+    plain_rate,
+    with_effects,
+    with_time,
+)
+
+CHANNELS = 3
+SPANS = (3.0, 8.0, np.inf)
+
+
+def histories(seed: int, n: int = 6, repeat: bool = True, coarse: bool = False) -> Histories:
+    """Converters with touchpoints at random (or whole, or half) days, some before observation."""
+    rng = np.random.default_rng(seed)
+    start = np.round(rng.uniform(0, 4, n), 2)
+    end = start + np.round(rng.uniform(1.5, 20, n), 2)
+    count = rng.integers(0, 9, n)
+    offsets = np.concatenate(([0], np.cumsum(count)))
+    time = [np.sort(rng.uniform(a - 2, b, k)) for a, b, k in zip(start, end, count, strict=True)]
+    time = [np.round(2 * each) / 2 for each in time] if coarse else time
+    events = rng.integers(1, 3 if repeat else 2, n)
+    user = np.repeat(np.arange(n), events)
+    when = np.sort(rng.uniform(start[user], end[user]))[np.argsort(np.argsort(user))]
+    when = np.concatenate([np.sort(rng.uniform(start[u], end[u], events[u])) for u in range(n)])
+    if coarse:
+        when = np.clip(np.round(2 * when) / 2, start[user], end[user])
+    stop = [
+        offsets[u] + np.searchsorted(time[u], t, side=rng.choice(["left", "right"]))
+        for u, t in zip(user, when, strict=True)
+    ]
+    return Histories(
+        channels=tuple("ABC"),
+        offsets=offsets,
+        time=np.concatenate(time),
+        codes=rng.integers(0, CHANNELS, offsets[-1]),
+        start=start,
+        end=end,
+        weight=np.ones(n),
+        event_user=user,
+        event_time=when,
+        event_weight=rng.integers(1, 4, len(user)).astype(float),
+        event_row=np.arange(len(user)),
+        event_stop=np.array(stop, dtype=np.int64),
+        user_row=np.arange(n),
+    )
+
+
+def moments(h: Histories, event: int) -> list[tuple[float, bool]]:
+    """The times compared for one conversion, and whether each is the case."""
+    user, when = h.event_user[event], h.event_time[event]
+    low = int(np.floor(when - h.start[user]))
+    high = int(np.floor(h.end[user] - when))
+    return [(when + k, k == 0) for k in range(-low, high + 1)]
+
+
+def seen(h: Histories, event: int, time: float, case: bool) -> tuple[list[int], list[int]]:
+    """Touchpoints of the user before a moment, and after it."""
+    user = h.event_user[event]
+    mine = range(h.offsets[user], h.offsets[user + 1])
+    tie = [k for k in mine if h.time[k] == time]
+    before = [k for k in mine if h.time[k] < time] + ([] if case else tie)
+    if case:
+        before = [k for k in mine if k < h.event_stop[event]]
+    return before, [k for k in mine if k not in before]
+
+
+def carried(h: Histories, time: float, which: list[int], half: np.ndarray) -> np.ndarray:
+    found = np.zeros(CHANNELS)
+    for k in which:
+        found[h.codes[k]] += 2 ** (-abs(time - h.time[k]) / half[h.codes[k]])
+    return found
+
+
+def slow_log_likelihood(h: Histories, rate: RelativeRate, group: np.ndarray) -> float:
+    """Σ w log(λ(T) / Σ λ(s)), moment by moment."""
+    ages = np.array([1, 2, 3, 4, 5, 7, 9, 11, 14, 18, 22, 28])
+    total = 0.0
+    for event in range(h.n_events):
+        rates, at_case = [], 0.0
+        for place, (time, case) in enumerate(moments(h, event)):
+            before, after = seen(h, event, time, case)
+            intent = 1.0
+            for span, effect in zip(rate.spans, rate.intent, strict=True):
+                half = np.full(CHANNELS, span)
+                around = carried(h, time, before, half) + carried(h, time, after, half)
+                intent += float(effect @ around)
+            value = intent + float(rate.effect @ carried(h, time, before, rate.half_life))
+            value *= rate.calendar[int(time // 7)]
+            value *= rate.depletion[group[event], np.searchsorted(ages, place, side="right")]
+            rates.append(value)
+            at_case = value if case else at_case
+        total += h.event_weight[event] * float(np.log(at_case / sum(rates)))
+    return total
+
+
+def design_of(h: Histories, seed: int) -> Design:
+    group = np.random.default_rng(seed).integers(0, 2, h.n_events)
+    return Design(control_days(h), group, h.event_weight)
+
+
+def any_rate(design: Design, seed: int) -> RelativeRate:
+    rng = np.random.default_rng(seed)
+    plain = plain_rate(design, 2)
+    return RelativeRate(
+        half_life=rng.choice([1.0, 3.0, 5.0], CHANNELS),
+        effect=rng.exponential(size=CHANNELS),
+        calendar=rng.uniform(0.5, 2, plain.calendar.shape),
+        depletion=rng.uniform(0.5, 2, plain.depletion.shape),
+        spans=np.array(SPANS),
+        intent=rng.exponential(size=(3, CHANNELS)),
+    )
+
+
+@given(seed=st.integers(0, 10_000), coarse=st.booleans())
+@settings(max_examples=30)
+def test_likelihood_is_that_of_a_loop_over_moments(seed: int, coarse: bool) -> None:
+    h = histories(seed, coarse=coarse)
+    design = design_of(h, seed)
+    rate = any_rate(design, seed)
+    at_cases = [rate.weights(design, block)[block.at_case] for block in design.blocks]
+    constant = float(design.weight @ np.log(np.concatenate(at_cases)))
+    joint = np.concatenate([rate.effect, rate.intent.ravel()])
+    slow = slow_log_likelihood(h, rate, design.group)
+    assert joint_terms(design, rate).value(joint) + constant == pytest.approx(slow, abs=1e-8)
+    assert channel_terms(design, rate).value(rate.effect) + constant == pytest.approx(
+        slow, abs=1e-8
+    )
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_grids_are_what_moments_carry(seed: int) -> None:
+    h = histories(seed)
+    design = design_of(h, seed)
+    rate = any_rate(design, seed)
+    (block,) = design.blocks
+    grid, weights = rate.rate(block), np.random.default_rng(seed).random(block.weighs.shape)
+    weights *= block.lived
+    soon, soon_sum = block.soon(7), block.exposure_soon(weights, 7)
+    for event in range(h.n_events):
+        expected = np.zeros(CHANNELS)
+        for place, (time, case) in enumerate(moments(h, event)):
+            before, after = seen(h, event, time, case)
+            value = 1 + float(rate.effect @ carried(h, time, before, rate.half_life))
+            for span, effect in zip(rate.spans, rate.intent, strict=True):
+                half = np.full(CHANNELS, span)
+                around = carried(h, time, before, half) + carried(h, time, after, half)
+                value += float(effect @ around)
+            assert grid[place, event] == pytest.approx(value)
+            last = time + 7
+            ahead = [h.codes[k] for k in after if h.time[k] <= last]
+            # A touchpoint exactly 7 days on is in by one rule and out by another.
+            if not any(np.isclose(h.time[k], last) for k in after):
+                count = np.bincount(ahead, minlength=CHANNELS)
+                whole = len(moments(h, event))
+                inside = [k for k in after if h.time[k] <= moments(h, event)[-1][0] + 1]
+                assert len(inside) == len(after)
+                expected += weights[place, event] * count
+                if case:
+                    np.testing.assert_allclose(soon[event], count)
+                assert whole == block.size[event]
+        np.testing.assert_allclose(soon_sum[event], expected)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_slopes_are_those_of_the_value(seed: int) -> None:
+    design = design_of(histories(seed), seed)
+    terms = joint_terms(design, any_rate(design, seed))
+    b = np.random.default_rng(seed).exponential(size=terms.carried.shape[1])
+    gradient, hessian = terms.slopes(b)
+    np.testing.assert_allclose(terms.weight @ terms.scores(b), gradient, atol=1e-10)
+    step = 1e-5
+    for k in range(len(b)):
+        away = step * np.eye(len(b))[k]
+        slope = (terms.value(b + away) - terms.value(b - away)) / (2 * step)
+        assert gradient[k] == pytest.approx(slope, abs=1e-5)
+        curve = (terms.slopes(b + away)[0] - terms.slopes(b - away)[0]) / (2 * step)
+        np.testing.assert_allclose(hessian[k], curve, atol=1e-5)
+
+
+def many_terms(seed: int, n: int = 400, k: int = 3) -> Terms:
+    """Rows as a conditional likelihood with true b has them: the case drawn among 30 moments."""
+    rng = np.random.default_rng(seed)
+    moments_ = rng.exponential(size=(n, 30, k)) * (rng.random((n, 30, k)) < 0.3)
+    rate = 1 + moments_ @ np.array([2.0, 0.5, 0.0])[:k]
+    chance = np.cumsum(rate / rate.sum(axis=1, keepdims=True), axis=1)
+    case = (rng.random((n, 1)) > chance).sum(axis=1).clip(max=29)
+    picked = moments_[np.arange(n), case]
+    return Terms(picked, moments_.sum(axis=1), np.ones(n), np.full(n, 30.0), np.ones(n))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_maximum_is_that_of_a_general_optimiser(seed: int) -> None:
+    from scipy.optimize import minimize
+
+    terms = many_terms(seed)
+    b, value = maximise(terms)
+    other = minimize(
+        lambda at: -terms.value(at), np.ones(3), bounds=[(0, None)] * 3, method="L-BFGS-B"
+    )
+    assert value >= -other.fun - 1e-6
+    np.testing.assert_allclose(b, other.x, atol=0.02)
+    gradient, _ = terms.slopes(b)
+    assert (gradient[b == 0] <= 1e-3).all()
+    assert np.abs(gradient[b > 0]).max() < 0.05
+
+
+def test_users_levels_change_nothing() -> None:
+    """What each user's rate is multiplied by appears above and below, and cancels."""
+    terms = many_terms(1)
+    level = np.random.default_rng(0).lognormal(0, 2, len(terms.case))
+    scaled = Terms(
+        terms.carried * level[:, None],
+        terms.exposure * level[:, None],
+        terms.case * level,
+        terms.control * level,
+        terms.weight,
+    )
+    np.testing.assert_allclose(maximise(scaled)[0], maximise(terms)[0], rtol=1e-4)
+
+
+def test_a_conversion_twice_is_one_of_weight_two() -> None:
+    terms = many_terms(2)
+    doubled = Terms(
+        *(
+            np.concatenate([each, each])
+            for each in (terms.carried, terms.exposure, terms.case, terms.control, terms.weight)
+        )
+    )
+    heavy = Terms(terms.carried, terms.exposure, terms.case, terms.control, 2 * terms.weight)
+    np.testing.assert_allclose(maximise(doubled)[0], maximise(heavy)[0], rtol=1e-6)
+
+
+def test_time_factors_climb_and_find_a_trend() -> None:
+    """Conversions twice as likely in the second and third week, whatever anybody met."""
+    rng = np.random.default_rng(3)
+    n = 4_000
+    when = np.where(rng.random(n) < 0.2, rng.uniform(0, 7, n), rng.uniform(7, 21, n))
+    h = Histories(
+        channels=("A",),
+        offsets=np.zeros(n + 1, dtype=np.int64),
+        time=np.zeros(0),
+        codes=np.zeros(0, dtype=np.int64),
+        start=np.zeros(n),
+        end=np.full(n, 21.0),
+        weight=np.ones(n),
+        event_user=np.arange(n),
+        event_time=when,
+        event_weight=np.ones(n),
+        event_row=np.arange(n),
+        event_stop=np.zeros(n, dtype=np.int64),
+        user_row=np.arange(n),
+    )
+    design = Design(control_days(h), np.zeros(n, dtype=np.int64), h.event_weight)
+    rate, value = with_effects(design, plain_rate(design, 0))
+    for _ in range(4):
+        rate, new = with_effects(design, with_time(design, rate, calendar=True))
+        assert new >= value - 1e-9
+        value = new
+    f = rate.calendar
+    assert f[1] / f[0] == pytest.approx(2, rel=0.1)
+    assert f[2] / f[1] == pytest.approx(1, rel=0.1)
+
+
+def test_windows_are_cut_from_the_calendar_and_burn_in_from_the_start() -> None:
+    h = histories(4, n=20)
+    for block in control_days(h, burn_in=3.0, window=5.0):
+        for row, event in enumerate(block.event):
+            start = h.start[h.event_user[event]]
+            for place, (time, case) in enumerate(moments(h, event)):
+                same = time // 5 == h.event_time[event] // 5
+                late = time >= start + 3 - 1e-9
+                assert block.weighs[place, row] == (case or (same and late))
+            assert block.weighs[len(moments(h, event)) :, row].sum() == 0
+
+
+# The game.
+
+
+def slow_game(thresholds: Thresholds, weight: np.ndarray) -> np.ndarray:
+    n = thresholds.part.shape[1]
+    found = np.zeros(n)
+
+    def value(players: tuple[int, ...]) -> float:
+        reached = thresholds.alone + thresholds.part[:, list(players)].sum(axis=1)
+        return float(weight @ np.clip(reached / thresholds.step, 0, 1))
+
+    orders = list(permutations(range(n)))
+    for order in orders:
+        for place, player in enumerate(order):
+            found[player] += value(order[: place + 1]) - value(order[:place])
+    return found / len(orders)
+
+
+def rows(seed: int, n: int, k: int) -> tuple[Thresholds, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    part = rng.exponential(size=(n, k)) * (rng.random((n, k)) < 0.6)
+    return Thresholds(rng.normal(-1, 2, n), part, rng.exponential(size=n)), rng.random(n)
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20)
+def test_game_is_the_average_over_all_orders(seed: int) -> None:
+    thresholds, weight = rows(seed, 12, 4)
+    game = first_conversion_game(thresholds, weight)
+    np.testing.assert_allclose(game.shapley, slow_game(thresholds, weight), atol=1e-12)
+    assert game.shapley.sum() == pytest.approx(game.everyone - game.nobody)
+    for c in range(4):
+        others = np.delete(thresholds.part, c, axis=1).sum(axis=1)
+        without = weight @ np.clip((thresholds.alone + others) / thresholds.step, 0, 1)
+        assert game.removal[c] == pytest.approx(game.everyone - without)
+
+
+def test_sampled_orders_agree_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    thresholds, weight = rows(5, 400, 7)
+    exact = first_conversion_game(thresholds, weight)
+    monkeypatch.setattr(games, "MOST_PER_USER", 1)
+    sampled = first_conversion_game(thresholds, weight)
+    np.testing.assert_allclose(sampled.shapley, exact.shapley, rtol=0.03)
+    assert sampled.shapley.sum() == pytest.approx(exact.shapley.sum())
+
+
+def test_levels_cancel_from_the_horizon() -> None:
+    """Users whose levels span four orders of magnitude, known effects: converters alone tell.
+
+    Truth is what all users, converters or not, are expected to do: Σ 1 − e^(−z Λ_S).
+    """
+    rng = np.random.default_rng(0)
+    n, days = 60_000, 40
+    level = rng.lognormal(-5.0, 2.0, n)
+    parts = 3 * rng.random((n, 2, days)) * (rng.random((n, 2, 1)) < 0.5)
+    rate = 1 + parts.sum(axis=1)
+    reached = np.cumsum(rate, axis=1)
+    threshold = rng.exponential(size=n) / level
+    converts = np.flatnonzero(threshold < reached[:, -1])
+    day = (reached[converts] < threshold[converts, None]).sum(axis=1)
+    step = rate[converts, day]
+    before = reached[converts, day] - step
+    game = first_conversion_game(
+        Thresholds(days - before, parts[converts].sum(axis=2), step), np.ones(len(converts))
+    )
+
+    def expected(*players: int) -> float:
+        whole = days + sum(parts[:, each].sum(axis=1) for each in players)
+        return float((1 - np.exp(-level * whole)).sum())
+
+    error = 3 * np.sqrt(len(converts))
+    assert game.everyone == pytest.approx(expected(0, 1), abs=error)
+    assert game.nobody == pytest.approx(expected(), abs=error)
+    first = (expected(0) - expected() + expected(0, 1) - expected(1)) / 2
+    assert game.shapley[0] == pytest.approx(first, abs=error)
+    assert 0.5 < game.nobody / game.everyone < 0.9
+
+
+# Levels and imputed exposure.
+
+
+def test_levels_of_a_gamma_are_found_and_shrink() -> None:
+    rng = np.random.default_rng(1)
+    integral = rng.uniform(5, 50, 40_000)
+    z = rng.gamma(0.5, 0.02 / 0.5, len(integral))
+    count = rng.poisson(z * integral).astype(float)
+    levels = learn_levels(count, integral, np.ones(len(count)))
+    assert levels.shape == pytest.approx(0.5, rel=0.15)
+    assert levels.shape / levels.rate == pytest.approx(0.02, rel=0.05)
+    guess = levels.given(count, integral)
+    assert (
+        np.mean((guess - z) ** 2) < np.mean((0.02 - z) ** 2) < np.mean((count / integral - z) ** 2)
+    )
+
+
+def test_imputed_exposure_goes_on_as_before() -> None:
+    rng = np.random.default_rng(2)
+    n, rate = 3_000, np.array([0.1, 0.4])
+    own = rate * rng.gamma(2, 1 / 2, (n, 1))
+    when = rng.uniform(5, 55, n)
+    count = rng.poisson(own * when[:, None])
+    user = np.repeat(np.arange(2 * n) // 2, count.ravel())
+    code = np.repeat(np.arange(2 * n) % 2, count.ravel())
+    time = when[user] * rng.random(len(user))
+    order = np.lexsort((time, user))
+    offsets = np.concatenate(([0], np.cumsum(count.sum(axis=1))))
+    h = Histories(
+        channels=("A", "B"),
+        offsets=offsets,
+        time=time[order],
+        codes=code[order],
+        start=np.zeros(n),
+        end=np.full(n, 60.0),
+        weight=np.ones(n),
+        event_user=np.arange(n),
+        event_time=when,
+        event_weight=np.ones(n),
+        event_row=np.arange(n),
+        event_stop=offsets[1:],
+        user_row=np.arange(n),
+    )
+    full = unsuppressed(h)
+    assert (np.diff(full.time) >= 0)[full.owner[1:] == full.owner[:-1]].all()
+    for u in range(50):
+        before = slice(full.offsets[u], full.event_stop[u])
+        np.testing.assert_array_equal(full.time[before], h.time[h.offsets[u] : h.offsets[u + 1]])
+        assert (full.time[full.event_stop[u] : full.offsets[u + 1]] >= when[u]).all()
+    late = np.arange(len(full.time)) >= full.event_stop[full.owner]
+    added = np.bincount(full.owner[late] * 2 + full.codes[late], minlength=2 * n).reshape(n, 2)
+    np.testing.assert_allclose(added.sum(axis=0) / (60 - when).sum(), rate, rtol=0.06)
+    # Each user's own, shrunk: nearer to its own rate than to everybody's.
+    assert np.corrcoef(added[:, 1] / (60 - when), own[:, 1])[0, 1] > 0.6
