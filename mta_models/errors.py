@@ -26,6 +26,18 @@ class UnknownChannelError(MTAError, KeyError):
 class MissingExtraError(MTAError, ImportError):
     """An optional dependency is needed and not installed. Names the extra that brings it."""
 
+    @classmethod
+    def from_extra(cls, user: str, package: str, extra: str) -> MissingExtraError:
+        """The error for `user`, which needs `package`, which `extra` installs.
+
+        Example:
+            >>> print(MissingExtraError.from_extra("an Ibis table", "Ibis", "ibis"))
+            an Ibis table needs Ibis, which is not installed: pip install "mta_models[ibis]"
+        """
+        return cls(
+            f'{user} needs {package}, which is not installed: pip install "mta_models[{extra}]"'
+        )
+
 
 class NotFittedError(MTAError, ValueError, AttributeError):
     """`attribute` was asked of a model before `fit`.

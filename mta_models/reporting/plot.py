@@ -14,7 +14,7 @@ import numpy as np
 
 from mta_models.attribution import BASELINE, Attribution
 from mta_models.core.ragged import Floats, Ints, Mask
-from mta_models.errors import JourneyError, MissingExtraError
+from mta_models.errors import JourneyError
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -41,9 +41,6 @@ def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
     Args:
         comparison: of any models.
         ax: where to draw.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
     axes = _axes(ax)
     credit, names = comparison.credit, list(comparison.channels)
@@ -83,7 +80,6 @@ def intervals(
 
     Raises:
         MTAError: a result has no draws.
-        MissingExtraError: matplotlib is not installed.
     """
     axes = _axes(ax)
     several = {"": attributions} if isinstance(attributions, Attribution) else dict(attributions)
@@ -117,9 +113,6 @@ def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
     Args:
         found: of any model.
         ax: where to draw.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
     axes = _axes(ax)
     lookbacks = list(dict.fromkeys(lookback for lookback, _ in found.attributions))
@@ -159,7 +152,6 @@ def timelines(journeys: Journeys, users: Sequence[int], ax: Axes | None = None) 
 
     Raises:
         JourneyError: the journeys have no timeline.
-        MissingExtraError: matplotlib is not installed.
     """
     line = journeys.timeline
     if line is None or journeys.users is None or journeys.end is None or journeys.at_risk is None:
@@ -220,9 +212,6 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
         graph: of `Markov.to_graph()`.
         ax: where to draw.
         at_least: less probable arrows are left out.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
     import networkx as nx
 
@@ -262,12 +251,8 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
 
 
 def _axes(ax: Axes | None) -> Axes:
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise MissingExtraError(
-            'a picture needs matplotlib, which is not installed. pip install "mta_models[plot]"'
-        ) from error
+    from matplotlib import pyplot
+
     return pyplot.gca() if ax is None else ax
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+import matplotlib
 import numpy as np
 import polars as pl
 import pytest
@@ -11,9 +10,8 @@ import pytest
 import mta_models as mta
 from mta_models.reporting import plot
 
-matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
-from matplotlib import colors, pyplot  # noqa: E402  # after the backend is chosen
+from matplotlib import colors, pyplot  # after the backend is chosen
 
 COLUMNS = {"user": "user", "time": "day", "channel": "channel", "conversion": "bought"}
 
@@ -178,10 +176,3 @@ def test_chain_draws_its_states_and_its_likely_arrows(ax, journeys):
 
 def test_the_current_axes_are_drawn_on_where_none_are_given(ax, journeys):
     assert mta.plot.credits(mta.compare(["LastTouch"], journeys)) is ax
-
-
-def test_without_matplotlib_the_extra_is_named(journeys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
-    with pytest.raises(mta.MissingExtraError, match=r"mta_models\[plot\]"):
-        mta.plot.credits(mta.compare(["LastTouch"], journeys))

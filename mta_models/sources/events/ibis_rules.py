@@ -36,9 +36,7 @@ def import_ibis() -> Any:
     try:
         import ibis  # type: ignore[import-untyped]  # it ships no types
     except ImportError as error:
-        raise MissingExtraError(
-            'an Ibis table needs Ibis, which is not installed. pip install "mta_models[ibis]"'
-        ) from error
+        raise MissingExtraError.from_extra("an Ibis table", "Ibis", "ibis") from error
     return ibis
 
 
