@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import factorial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mta_models.core.ragged import Floats, Mask
+from mta_models.core.coalitions import shapley_of_table
+from mta_models.core.orders import coalitions_along, gains_along, mean_gains, random_orders
+from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.worlds import engine, state
 
 if TYPE_CHECKING:
@@ -50,10 +51,8 @@ class Plan:
 def exact_plan(n: int, reactive: bool) -> Plan:
     """Every coalition of n channels, all on first."""
     on = (np.arange(2**n)[::-1, None] >> np.arange(n) & 1).astype(float)
-    size = on.sum(axis=1).astype(int)
-    joins = np.array([factorial(s - 1) * factorial(n - s) if s else 0 for s in range(n + 1)])
-    stays = np.array([factorial(s) * factorial(n - s - 1) if s < n else 0 for s in range(n + 1)])
-    shapley = np.where(on.T > 0, joins[size], -stays[size]) / factorial(n)
+    # Shapley values are linear in the values of coalitions: solved for one coalition at a time.
+    shapley = shapley_of_table(np.eye(2**n)).T[:, ::-1]
     # Channel c off alone is the coalition 2^c below the top.
     without = np.array([2**c for c in range(n)])
     return _with_single_channels(on, shapley, without, reactive)
@@ -61,20 +60,18 @@ def exact_plan(n: int, reactive: bool) -> Plan:
 
 def sampled_plan(n: int, reactive: bool, rng: np.random.Generator) -> Plan:
     """A random order of n channels and its reverse, joined one by one; all on first."""
-    order = rng.permutation(n)
-    rank = np.argsort(order)
-    # After k of the order have joined; the reverse order passes through the complements.
-    joined = (rank[None, :] < np.arange(n, -1, -1)[:, None]).astype(float)
+    order = random_orders(n, (), rng)
+    # From all channels to none; the reverse order passes through the complements.
+    joined = coalitions_along(order)[::-1].astype(float)
     doses = np.vstack([joined, 1 - joined[1:-1], 1 - np.eye(n)])
-    shapley = np.zeros((n, len(doses)))
-    channel = np.arange(n)
-    forward = np.column_stack([n - rank - 1, n - rank])  # with c, without c
-    # Complement of row k is row n + k; of the full row the empty one, and the other way round.
-    complement = np.concatenate(([n], np.arange(n + 1, 2 * n), [0]))
-    backward = complement[forward[:, ::-1]]
-    for pair in (forward, backward):
-        shapley[channel, pair[:, 0]] += 0.5
-        shapley[channel, pair[:, 1]] -= 0.5
+
+    def gains(each: Ints) -> Floats:
+        """Of every channel, as sums of the values of rows, shape `(n, n_rows)`."""
+        row = (doses == coalitions_along(each)[:, None]).all(axis=2).argmax(axis=1)
+        orders = np.broadcast_to(each, (len(doses), n))
+        return gains_along(orders, np.eye(len(doses))[:, row]).T
+
+    shapley = mean_gains([order], gains)
     return _with_single_channels(doses, shapley, np.arange(2 * n, 3 * n), reactive, empty=n)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mta_models.core.coalitions import MAX_PLAYERS, shapley_of_table
+from mta_models.core.orders import mean_and_error, pair_gains
 from mta_models.core.ragged import (
     Floats,
     Ints,
@@ -23,10 +25,7 @@ from mta_models.core.ragged import (
 from mta_models.data.journeys import Journeys
 from mta_models.errors import ParameterError
 from mta_models.models.distinct_channels import by_channel
-from mta_models.models.shapley.games import mean_of_pairs, shapley_of_table
 
-# Distinct channels up to which a journey's own 2^d coalitions are all looked at.
-MOST_PER_JOURNEY = 10
 # Touchpoints (with those about to be left out) of journeys predicted together.
 _CHUNK = 1 << 22
 
@@ -53,7 +52,7 @@ class Split:
 def split_predictions(
     predict: Predict, journeys: Journeys, users: Floats, orders: Ints | None
 ) -> Split:
-    """Shapley values journey by journey, exact up to `MOST_PER_JOURNEY` distinct channels.
+    """Shapley values journey by journey, exact up to `MAX_PLAYERS` distinct channels.
 
     Args:
         predict: probability of converting, shape `(n_journeys,)`, of journeys it is handed.
@@ -69,12 +68,12 @@ def split_predictions(
         everyone=np.zeros(journeys.n_journeys),
         standard_error=np.zeros(journeys.n_channels),
     )
-    for size in np.unique(game.distinct[game.distinct <= MOST_PER_JOURNEY]).tolist():
+    for size in np.unique(game.distinct[game.distinct <= MAX_PLAYERS]).tolist():
         rows = np.flatnonzero(game.distinct == size)
         table = game.all_coalitions(rows, size)
         split.booked[game.firsts_of(rows)] = shapley_of_table(table).ravel()
         split.nobody[rows], split.everyone[rows] = table[:, 0], table[:, -1]
-    wide = np.flatnonzero(game.distinct > MOST_PER_JOURNEY)
+    wide = np.flatnonzero(game.distinct > MAX_PLAYERS)
     if len(wide):
         assert orders is not None  # the caller has refused
         _sample(game, wide, users, orders, split)
@@ -84,7 +83,7 @@ def split_predictions(
 def n_wide(journeys: Journeys) -> int:
     """Journeys with more distinct channels than are split exactly."""
     first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
-    return int((segment_sum(first, journeys.offsets) > MOST_PER_JOURNEY).sum())
+    return int((segment_sum(first, journeys.offsets) > MAX_PLAYERS).sum())
 
 
 def _sample(game: _Restriction, rows: Ints, users: Floats, orders: Ints, split: Split) -> None:
@@ -92,12 +91,15 @@ def _sample(game: _Restriction, rows: Ints, users: Floats, orders: Ints, split: 
     journeys, firsts = game.journeys, game.firsts_of(rows)
     weight = users[owner(journeys.offsets)[firsts]]
     sums = np.zeros((len(orders), journeys.n_channels))
-    for pair, order in enumerate(orders):
-        for each in (order, order[::-1]):
-            gain, split.nobody[rows], split.everyone[rows] = game.along(rows, each)
-            split.booked[firsts] += gain / (2 * len(orders))
-            sums[pair] += by_channel(journeys, journeys.codes[firsts], gain * weight / 2)
-    split.standard_error[:] = mean_of_pairs(sums)[1]
+
+    def gains(order: Ints) -> Floats:
+        gain, split.nobody[rows], split.everyone[rows] = game.along(rows, order)
+        return gain
+
+    for pair, gain in enumerate(pair_gains(orders, gains)):
+        split.booked[firsts] += gain / len(orders)
+        sums[pair] = by_channel(journeys, journeys.codes[firsts], gain * weight)
+    split.standard_error[:] = mean_and_error(sums)[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from typing import Self
 
 import numpy as np
 
+from mta_models.core.coalitions import shapley_of_table, subset_sums
+from mta_models.core.orders import with_reverses
 from mta_models.core.ragged import (
     Floats,
     Ints,
@@ -22,7 +24,7 @@ from mta_models.core.ragged import (
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning
 from mta_models.models.distinct_channels import tally, users_of
-from mta_models.models.shapley.games import Game, shapley_of_orders, shapley_of_table, subset_sums
+from mta_models.models.shapley.games import Game, shapley_of_orders
 
 # Numbers per block of sampled orders.
 _CHUNK = 1 << 22
@@ -122,14 +124,14 @@ class RateOrders:
         count, looked_at, few = 0, 0, dict[tuple[int, ...], Ints]()
         if seen[lengths(self.offsets) == 0].any():
             return 0, 2 * len(self.orders) * (self.orders.shape[1] + 1), []
-        for start in range(0, len(self.orders), self._block):
-            part = self.orders[start : start + self._block]
-            for orders in (part, part[:, ::-1]):
-                empty = self._running(self._arrived(orders), seen) == 0
-                count, looked_at = count + int(empty.sum()), looked_at + empty.size
-                for row, size in np.argwhere(empty)[:5]:
-                    members = np.sort(orders[row, :size])
-                    few[tuple(members.tolist())] = members
+        n, block = len(self.orders), self._block
+        blocks = (self.orders[start : start + block] for start in range(0, n, block))
+        for orders in with_reverses(blocks):
+            empty = self._running(self._arrived(orders), seen) == 0
+            count, looked_at = count + int(empty.sum()), looked_at + empty.size
+            for row, size in np.argwhere(empty)[:5]:
+                members = np.sort(orders[row, :size])
+                few[tuple(members.tolist())] = members
         return count, looked_at, list(few.values())[:5]
 
     @property

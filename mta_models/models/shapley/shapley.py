@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.coalitions import MAX_PLAYERS
+from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, Ints, Mask, position, spread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, ParameterError
@@ -21,8 +23,8 @@ from mta_models.models.distinct_channels import (
     warn_untouched_convert,
     warn_without_nulls,
 )
-from mta_models.models.shapley.games import Game, Values, check_tabled, draw_orders, solve
-from mta_models.models.shapley.journey_games import MOST_PER_JOURNEY, n_wide, split_predictions
+from mta_models.models.shapley.games import Game, Values, check_tabled, solve
+from mta_models.models.shapley.journey_games import n_wide, split_predictions
 from mta_models.models.shapley.rate_games import RateOrders, RateTable, warn_unseen
 
 CharacteristicFunction = str | Callable[[frozenset[str]], float]
@@ -238,7 +240,7 @@ class Shapley(AttributionModel):
         if wide:
             if self.n_permutations is None:
                 raise ParameterError(
-                    f'Shapley("model") is exact for journeys of at most {MOST_PER_JOURNEY} '
+                    f'Shapley("model") is exact for journeys of at most {MAX_PLAYERS} '
                     f"distinct channels; {wide:,} have more. Give n_permutations (say 100) to "
                     "sample orders of arrival for these, with standard errors"
                 )
@@ -261,7 +263,7 @@ class Shapley(AttributionModel):
             check_tabled(n_players, what)
             return None
         rng = np.random.default_rng(self.random_state)
-        return draw_orders(n_players, self.n_permutations, rng)
+        return random_orders(n_players, (self.n_permutations // 2,), rng)
 
     def _solve(self, values: Values, players: Ints, what: str) -> None:
         game = solve(values, len(players), self._orders(len(players), what))

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mta_models as mta
+from mta_models.core.orders import random_orders
 from mta_models.models.base import clone
 from mta_models.models.distinct_channels import by_first_appearance
 from mta_models.models.shapley import games as coalitions
 from mta_models.models.shapley import journey_games as restricted
 from mta_models.models.shapley import rate_games as channel_sets
-from mta_models.models.shapley.games import draw_orders, shapley_of_table, subset_sums
 from mta_models.models.shapley.rate_games import RateOrders, RateTable
 
 NAMES = ("A", "B", "C", "D")
@@ -29,8 +29,6 @@ rows = st.lists(
     min_size=1,
     max_size=8,
 ).filter(lambda table: any(c for _, c, _ in table))
-amounts = st.integers(-20, 20).map(float)
-games = st.lists(amounts, min_size=16, max_size=16)
 
 
 def journeys_of(table, value=None) -> mta.Journeys:
@@ -132,57 +130,6 @@ def test_two_channels_with_synergy():
     model = mta.Shapley("model", model=Mechanism()).fit(journeys)
     knowing = model.attribute(journeys)
     np.testing.assert_allclose([*knowing.credit, knowing.baseline], [19, 8, 20], atol=1e-9)
-
-
-# Arithmetic of games.
-
-
-@given(games)
-@settings(max_examples=60, deadline=None)
-def test_table_equals_all_orders_and_dividends(table):
-    names = [frozenset(n for i, n in enumerate(NAMES) if s >> i & 1) for s in range(16)]
-    v = dict(zip(names, table, strict=True))
-    solved = shapley_of_table(np.array(table))
-    np.testing.assert_allclose(solved, average_over_orders(v.__getitem__), atol=1e-9)
-    # phi_i = sum over S with i of d(S) / |S|, with Harsanyi's dividends.
-    dividend = {s: sum((-1) ** (len(s) - len(t)) * v[t] for t in SETS if t <= s) for s in SETS}
-    by_dividends = [sum(d / len(s) for s, d in dividend.items() if name in s) for name in NAMES]
-    np.testing.assert_allclose(solved, by_dividends, atol=1e-9)
-
-
-@given(games, games, st.integers(0, 3), st.integers(0, 3), amounts)
-@settings(max_examples=60, deadline=None)
-def test_axioms(one, other, i, j, gain):
-    one, other = np.array(one), np.array(other)
-    solved = shapley_of_table(one)
-    assert solved.sum() == pytest.approx(one[-1] - one[0], abs=1e-9)  # efficiency
-    np.testing.assert_allclose(  # additivity
-        shapley_of_table(one + other), solved + shapley_of_table(other), atol=1e-9
-    )
-    players = np.arange(16)
-    # dummy: i brings `gain` to every coalition and nothing else
-    dummy = one[players & ~(1 << i)] + gain * (players >> i & 1)
-    assert shapley_of_table(dummy)[i] == pytest.approx(gain, abs=1e-9)
-    # symmetry: v does not change when i and j change places
-    swapped = np.array(
-        [s & ~(1 << i | 1 << j) | (s >> i & 1) << j | (s >> j & 1) << i for s in range(16)]
-    )
-    even = shapley_of_table(one + one[swapped])
-    assert even[i] == pytest.approx(even[j], abs=1e-9)
-
-
-@given(games)
-@settings(max_examples=60, deadline=None)
-def test_subset_sums(table):
-    expected = [sum(table[t] for t in range(16) if t & s == t) for s in range(16)]
-    np.testing.assert_allclose(subset_sums(np.array(table)), expected)
-
-
-def test_games_side_by_side():
-    tables = np.random.default_rng(0).normal(size=(5, 32))
-    np.testing.assert_allclose(
-        shapley_of_table(tables), [shapley_of_table(each) for each in tables], atol=1e-12
-    )
 
 
 # "conversions".
@@ -496,7 +443,7 @@ def test_predictions_equal_all_orders(table):
 def test_wide_journeys_are_sampled_only_when_asked(monkeypatch):
     journeys = journeys_of([(["A", "B", "A", "D"], 2, 8), (["C", "B"], 1, 1), ([], 1, 5)])
     exact = mta.Shapley("model", model=Interacting()).fit(journeys)
-    monkeypatch.setattr(restricted, "MOST_PER_JOURNEY", 2)
+    monkeypatch.setattr(restricted, "MAX_PLAYERS", 2)
     with pytest.raises(mta.ParameterError, match=r"exact for journeys of at most 10.*1 have more"):
         mta.Shapley("model", model=Interacting()).fit(journeys)
     sampled = mta.Shapley("model", Interacting(), n_permutations=400, random_state=2).fit(journeys)
@@ -645,7 +592,7 @@ def test_orders_do_not_depend_on_names():
         [["Z", "A"], ["M", "Z"]], [1, 1], channels=("A", "M", "Q", "Z")
     )
     assert [journeys.channels[i] for i in by_first_appearance(journeys)] == ["Z", "A", "M"]
-    orders = draw_orders(5, 40, np.random.default_rng(0))
+    orders = random_orders(5, (20,), np.random.default_rng(0))
     assert orders.shape == (20, 5)
     np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(5), (20, 1)))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from mta_models.core.orders import gains_along, mean_gains, random_orders
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import Histories
 from mta_models.data.person_moments import sampled_moments, within
@@ -158,7 +160,7 @@ class Paths:
         weight: shape `(n_users,)`, users that each stands for.
         repeat: whether users can convert again.
         total: conversions of all users.
-        order: shape `(n_orders, n_users, n_channels)`, in which channels arrive.
+        order: shape `(n_pairs, n_users, n_channels)`, in which channels arrive; reversed too.
     """
 
     basis: HalfLifeBasis
@@ -242,27 +244,25 @@ class Paths:
 
 
 def orders(n: int, k: int) -> Ints:
-    """Random orders of k channels for n rows, and their reverses, shape `(n_orders, n, k)`."""
-    rng = np.random.default_rng(0)
-    drawn = rng.permuted(np.tile(np.arange(k), (_PAIRS, n, 1)), axis=2)
-    return np.concatenate([drawn, drawn[..., ::-1]])
+    """Random orders of k channels for n rows, shape `(_PAIRS, n, k)`, always the same."""
+    return random_orders(k, (_PAIRS, n), np.random.default_rng(0))
 
 
-def arrivals(base, effect, order, value) -> Floats:  # type: ignore[no-untyped-def]
-    """Shapley values of rows along orders of arrival, shape `(n_rows, n_channels)`.
+def arrivals(
+    base: Floats, effect: Floats, order: Ints, value: Callable[[Floats], Floats]
+) -> Floats:
+    """Shapley values of rows along orders of arrival and their reverses, `(n_rows, n_channels)`.
 
     Args:
         base: shape `(n_rows, n_pieces)`, hazards without any channel.
         effect: shape `(n_rows, n_pieces, n_channels)`, on the log hazard.
-        order: shape `(n_orders, n_rows, n_channels)`.
+        order: shape `(n_pairs, n_rows, n_channels)`.
         value: of hazards, shape `(n_rows, n_pieces, ...)`, to amounts, `(n_rows, ...)`.
     """
-    found = np.zeros((len(base), effect.shape[2]))
-    for each in order:
+
+    def gains(each: Ints) -> Floats:
         arriving = np.cumsum(np.take_along_axis(effect, each[:, None], axis=2), axis=2)
         hazard = np.concatenate([base[..., None], base[..., None] * np.exp(arriving)], axis=2)
-        gain = np.diff(value(hazard), axis=1)
-        placed = np.empty_like(gain)
-        np.put_along_axis(placed, each, gain, axis=1)
-        found += placed
-    return found / len(order)
+        return gains_along(each, value(hazard))
+
+    return mean_gains(order, gains)

@@ -6,16 +6,16 @@ import warnings
 
 import numpy as np
 
+from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, owner
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.logistic.learners import ridge_logistic
-from mta_models.models.shapley.games import draw_orders
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 
-# Orders of arrival drawn for journeys of too many channels to try all sets of.
-_ORDERS = 200
+# Orders of arrival drawn, each with its reverse, for journeys of too many channels to try all sets.
+_PAIRS = 100
 
 
 class LogisticCounts(AttributionModel):
@@ -108,7 +108,7 @@ class LogisticCounts(AttributionModel):
         orders = None
         if n_wide(journeys):
             rng = np.random.default_rng(self.random_state)
-            orders = draw_orders(journeys.n_channels, _ORDERS, rng)
+            orders = random_orders(journeys.n_channels, (_PAIRS,), rng)
         split = split_predictions(self.predict_proba, journeys, users, orders)
         if of == "value":
             # What a row's conversions are worth; a row without any, what they are on average.

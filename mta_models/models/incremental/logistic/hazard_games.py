@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mta_models.core.coalitions import MAX_PLAYERS, shapley_of_table
+from mta_models.core.orders import gains_along, mean_gains, random_orders
 from mta_models.core.ragged import Floats, Ints, Mask, chunks, owner
 from mta_models.data.histories import Histories
 from mta_models.data.person_moments import within
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.logistic.features import Responses
 from mta_models.models.incremental.logistic.learners import LogHazard
-from mta_models.models.shapley.games import shapley_of_table
-from mta_models.models.shapley.journey_games import MOST_PER_JOURNEY
 
 # Orders of arrival drawn for each user of more channels, each with its reverse.
 _PAIRS = 8
@@ -129,7 +129,7 @@ class CoalitionHazard:
             rng: draws orders of arrival where d is large.
         """
         n, d = own.shape
-        if d > MOST_PER_JOURNEY:
+        if d > MAX_PLAYERS:
             return self._sampled(columns, days, own, once, rng)
         pieces = columns.shape[1]
         flat = self.table(columns.reshape(n * pieces, -1), np.repeat(own, pieces, axis=0))
@@ -155,17 +155,17 @@ class CoalitionHazard:
             return _chance(hazard.reshape(n, pieces).sum(axis=1) * days, once)
 
         nobody, everyone = value(np.zeros(own.shape, dtype=bool)), value(np.ones(own.shape, bool))
-        shapley = np.zeros(own.shape)
-        for _ in range(_PAIRS):
-            arrival = rng.permuted(np.tile(np.arange(d), (n, 1)), axis=1)
-            for each in (arrival, d - 1 - arrival):
-                before = nobody
-                for step in range(d):
-                    after = everyone if step == d - 1 else value(each <= step)
-                    shapley += np.where(each == step, (after - before)[:, None], 0)
-                    before = after
+
+        def gains(order: Ints) -> Floats:
+            arrival = np.argsort(order, axis=1)
+            between = [value(arrival < size) for size in range(1, d)]
+            return gains_along(order, np.stack([nobody, *between, everyone], axis=1))
+
+        # What is drawn says when each channel arrives: the inverse of an order is as random.
+        orders = (np.argsort(random_orders(d, (n,), rng), axis=1) for _ in range(_PAIRS))
+        shapley = mean_gains(orders, gains)
         removal = np.stack([everyone - value(np.arange(d) != np.full((n, 1), j)) for j in range(d)])
-        return Solved(shapley / (2 * _PAIRS), removal.T, nobody, everyone)
+        return Solved(shapley, removal.T, nobody, everyone)
 
 
 def _chance(integral: Floats, once: bool) -> Floats:
@@ -186,7 +186,7 @@ def by_size(present: Mask) -> Iterator[tuple[Ints, Ints]]:
 
 def coalition_cost(d: int) -> int:
     """Hazards needed to solve a game of d channels once."""
-    return 1 << d if d <= MOST_PER_JOURNEY else 2 * _PAIRS * d + d
+    return 1 << d if d <= MAX_PLAYERS else 2 * _PAIRS * d + d
 
 
 def moment_game(
@@ -260,7 +260,7 @@ def _over_horizon(
     model: CoalitionHazard, histories: Histories, users: Ints, own: Ints, rng: np.random.Generator
 ) -> Solved:
     found: list[Solved] = []
-    cost = np.full(len(users), coalition_cost(min(own.shape[1], MOST_PER_JOURNEY)) * _PIECES)
+    cost = np.full(len(users), coalition_cost(min(own.shape[1], MAX_PLAYERS)) * _PIECES)
     for part in chunks(cost, _AT_ONCE):
         here = users[part]
         time, days = within(histories.start[here], histories.end[here], _PIECES, rng)

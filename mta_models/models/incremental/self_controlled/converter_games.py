@@ -17,16 +17,16 @@ over converters, is exact in expectation. Λ_S = Λ_∅ + Σ_{c ∈ S} part_c: a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from mta_models.core.coalitions import MAX_PLAYERS, shapley_of_table
+from mta_models.core.orders import gains_along, mean_gains, random_orders
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.models.incremental.horizon_games import HorizonGame
-from mta_models.models.shapley.games import shapley_of_table
 
-# Distinct channels up to which a converter's own 2^d coalitions are all looked at.
-MOST_PER_USER = 10
 # Coalitions (rows × 2^d, or rows × orders × d) looked at together.
 _AT_ONCE = 1 << 22
 _PAIRS = 64  # sampled orders of arrival, each with its reverse, for converters of more channels
@@ -54,7 +54,7 @@ class Thresholds:
 def first_conversion_game(thresholds: Thresholds, weight: Floats) -> HorizonGame:
     """The game v(S) = Σ_i w_i clip((alone_i + Σ_{c ∈ S} part_ic) / step_i, 0, 1), solved.
 
-    Exact for converters of up to `MOST_PER_USER` channels; for others along sampled orders of
+    Exact for converters of up to `MAX_PLAYERS` channels; for others along sampled orders of
     arrival and their reverses (the same each time). Every order adds up, so the sum does too.
 
     Args:
@@ -80,8 +80,8 @@ def first_conversion_game(thresholds: Thresholds, weight: Floats) -> HorizonGame
     distinct = met.sum(axis=1)
     for size in np.unique(distinct).tolist():
         rows = open_[distinct == size]
-        found = _exact if size <= MOST_PER_USER else _sampled
-        budget = 1 << size if size <= MOST_PER_USER else 2 * size
+        found = _exact if size <= MAX_PLAYERS else _sampled
+        budget = 1 << size if size <= MAX_PLAYERS else 2 * size
         each = max(1, _AT_ONCE // budget)
         for start in range(0, len(rows), each):
             some = rows[start : start + each]
@@ -89,7 +89,9 @@ def first_conversion_game(thresholds: Thresholds, weight: Floats) -> HorizonGame
     return HorizonGame(shapley, removal, float(weight @ nobody), float(weight @ everyone))
 
 
-def _scattered(solve, thresholds: Thresholds, weight: Floats, size: int) -> Floats:  # type: ignore[no-untyped-def]
+def _scattered(
+    solve: Callable[[Floats, Floats], Floats], thresholds: Thresholds, weight: Floats, size: int
+) -> Floats:
     """The values of rows with `size` channels each, by channel, shape `(n_channels,)`."""
     met: Mask = thresholds.part > 0
     code = np.nonzero(met)[1].reshape(-1, size)
@@ -110,17 +112,14 @@ def _exact(alone: Floats, part: Floats) -> Floats:
 def _sampled(alone: Floats, part: Floats) -> Floats:
     """Shapley values of each row's game, shape `(n_rows, d)`, from orders and their reverses."""
     rng = np.random.default_rng(0)
-    found = np.zeros_like(part)
-    for _ in range(_PAIRS):
-        order = rng.permuted(np.tile(np.arange(part.shape[1]), (len(part), 1)), axis=1)
-        for each in (order, order[:, ::-1]):
-            arriving = np.take_along_axis(part, each, axis=1)
-            reached = alone[:, None] + np.cumsum(arriving, axis=1)
-            value = _clip(np.concatenate([alone[:, None], reached], axis=1))
-            gain = np.empty_like(part)
-            np.put_along_axis(gain, each, np.diff(value, axis=1), axis=1)
-            found += gain
-    return found / (2 * _PAIRS)
+    n, size = part.shape
+
+    def gains(order: Ints) -> Floats:
+        arriving = np.take_along_axis(part, order, axis=1)
+        reached = alone[:, None] + np.cumsum(arriving, axis=1)
+        return gains_along(order, _clip(np.concatenate([alone[:, None], reached], axis=1)))
+
+    return mean_gains((random_orders(size, (n,), rng) for _ in range(_PAIRS)), gains)
 
 
 def _clip(values: Floats) -> Floats:

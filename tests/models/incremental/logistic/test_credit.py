@@ -167,7 +167,7 @@ def test_many_channels_are_sampled_and_still_add_up() -> None:
     one = np.ones(len(rows))
     solved = model.solve(columns[rows][:, None], one, own, once=True, rng=rng)
     np.testing.assert_allclose(solved.shapley.sum(axis=1), solved.everyone - solved.nobody)
-    from mta_models.models.shapley.games import shapley_of_table
+    from mta_models.core.coalitions import shapley_of_table
 
     value = -np.expm1(-model.table(columns[rows], own).T)
     exact = shapley_of_table(value)

@@ -339,7 +339,7 @@ def test_game_is_the_average_over_all_orders(seed: int) -> None:
 def test_sampled_orders_agree_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
     thresholds, weight = rows(5, 400, 7)
     exact = first_conversion_game(thresholds, weight)
-    monkeypatch.setattr(games, "MOST_PER_USER", 1)
+    monkeypatch.setattr(games, "MAX_PLAYERS", 1)
     sampled = first_conversion_game(thresholds, weight)
     np.testing.assert_allclose(sampled.shapley, exact.shapley, rtol=0.03)
     assert sampled.shapley.sum() == pytest.approx(exact.shapley.sum())
