@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
 
 class MTAError(Exception):
     """Everything the toolkit raises on purpose. Catch this to catch them all."""
@@ -61,3 +69,85 @@ class IdentifiabilityWarning(MTAWarning):
 
 class ConvergenceWarning(MTAWarning):
     """An iteration or a sampler stopped before it had settled."""
+
+
+# How the toolkit warns.
+
+# Start of the file names of the package, with the separator.
+_PACKAGE = str(Path(__file__).parent / "_").removesuffix("_")
+# Both belong to one thread or task, as the process's warning filters do not.
+_model: ContextVar[str | None] = ContextVar("model whose warnings these are", default=None)
+_kept: ContextVar[list[Notice] | None] = ContextVar("warnings being collected", default=None)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A warning that was collected instead of issued: `warn(message, category)` issues it."""
+
+    message: str
+    category: type[MTAWarning]
+
+
+def warn(message: str, category: type[MTAWarning]) -> None:
+    """Warn, pointing to the line that called the toolkit and naming the model at work.
+
+    Every warning of the toolkit is issued here. A model that warns calls this too: its class is
+    put before the message, so the message need not name it.
+
+    Args:
+        message: what must hold, what was got and what to do.
+        category: an `MTAWarning`.
+    """
+    name, kept = _model.get(), _kept.get()
+    if kept is not None:
+        kept.append(Notice(message, category))
+        return
+    text = message if name is None else f"{name}: {message}"
+    warnings.warn(text, category, stacklevel=_caller())
+
+
+def _caller() -> int:
+    """The stack level, for `warn`, of the frame that called the toolkit.
+
+    The outermost such frame: between it and the warning may lie a model that the caller wrote.
+    """
+    frame, level, caller = sys._getframe(1), 1, 1
+    while frame.f_back is not None:
+        if frame.f_code.co_filename.startswith(_PACKAGE):
+            caller = level + 1
+        frame, level = frame.f_back, level + 1
+    return caller
+
+
+@contextmanager
+def warnings_of(model: str) -> Iterator[None]:
+    """Put the name of a model before all warnings inside.
+
+    The outermost name stays: a model that fits another one warns in its own name, which is the
+    one the caller knows.
+    """
+    if _model.get() is not None:
+        yield
+        return
+    token = _model.set(model)
+    try:
+        yield
+    finally:
+        _model.reset(token)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[Notice]]:
+    """Keep the toolkit's warnings inside in a list, in their order, instead of issuing them.
+
+    They are kept without the name of the model, which is put before them when they are issued.
+
+    Unlike `warnings.catch_warnings` it leaves the process's filters alone, and so it works in
+    threads. Warnings of other libraries are not collected.
+    """
+    kept: list[Notice] = []
+    token = _kept.set(kept)
+    try:
+        yield kept
+    finally:
+        _kept.reset(token)

@@ -6,7 +6,7 @@ draw is how often each cell's users were picked, and a model answers for the out
 
 from __future__ import annotations
 
-import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,15 @@ import numpy as np
 from mta_models.attribution import Attribution, check_adds_up
 from mta_models.core.ragged import Floats, Ints, Numbers, first_occurrence, group_equal, keep, owner
 from mta_models.data.journeys import Journeys
-from mta_models.errors import InvariantError, JourneyError, MTAWarning, ParameterError
+from mta_models.errors import (
+    InvariantError,
+    JourneyError,
+    MTAWarning,
+    ParameterError,
+    collected_warnings,
+    warn,
+    warnings_of,
+)
 from mta_models.models.base import AttributionModel, clone
 
 if TYPE_CHECKING:
@@ -83,45 +91,42 @@ def bootstrap(
     if isinstance(n_draws, bool) or not isinstance(n_draws, int | np.integer) or n_draws < 1:
         raise ParameterError(f"n_draws must be a whole number >= 1; got {n_draws!r}")
     fitted = clone(model)
-    seen: set[type[Warning]] = set()
-    with warnings.catch_warnings(record=True) as log:
-        warnings.simplefilter("always")
-        point = fitted.fit_attribute(journeys, of=of)
-    for each in log:
-        seen.add(each.category)
-        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-    plan = _plan(fitted, journeys, of)
-    rng = np.random.default_rng(random_state)
-    draws, baselines = _draws(plan, _drawer(plan.size, rng), int(n_draws), seen)
+    with warnings_of(type(model).__name__):
+        with collected_warnings() as notices:
+            point = fitted.fit_attribute(journeys, of=of)
+        for each in notices:
+            warn(each.message, each.category)
+        seen = {each.category for each in notices}
+        plan = _plan(fitted, journeys, of)
+        rng = np.random.default_rng(random_state)
+        draws, baselines = _draws(plan, _drawer(plan.size, rng), int(n_draws), seen)
     return replace(point, draws=draws, baseline_draws=baselines)
 
 
 def _draws(
-    plan: _Plan, draw: Callable[[int], Floats], n_draws: int, seen: set[type[Warning]]
+    plan: _Plan, draw: Callable[[int], Floats], n_draws: int, seen: set[type[MTAWarning]]
 ) -> tuple[Floats, Floats]:
     """All draws; what some of them warn of and the point estimate did not is said once."""
-    credits_, baselines, said = [], np.empty(n_draws), []
+    credits_, baselines = [], np.empty(n_draws)
+    first: dict[type[MTAWarning], str] = {}
+    count: Counter[type[MTAWarning]] = Counter()
     step = max(1, _AT_ONCE // max(len(plan.size), 1))
-    with warnings.catch_warnings(record=True) as log:
-        warnings.simplefilter("always")
-        for i in range(n_draws):
-            if i % step == 0:
-                picked = draw(min(step, n_draws - i))
-            before = len(log)
-            try:
+    for i in range(n_draws):
+        if i % step == 0:
+            picked = draw(min(step, n_draws - i))
+        try:
+            with collected_warnings() as notices:
                 credit, baselines[i] = plan.answer(picked[i % step])
-            except (JourneyError, ParameterError) as error:
-                raise JourneyError(
-                    f"every draw must be one the model can be fitted on; draw {i} is not: {error}. "
-                    "There may be too few users for a bootstrap of this model"
-                ) from error
-            credits_.append(credit)
-            said += [(i, each) for each in log[before:] if each.category not in seen]
-    for category in {each.category for _, each in said}:
-        of_it = [(i, each) for i, each in said if each.category is category]
-        count, first = len({i for i, _ in of_it}), of_it[0][1].message
-        kind = category if issubclass(category, MTAWarning) else MTAWarning
-        warnings.warn(f"in {count} of {n_draws} draws: {first}", kind, stacklevel=3)
+        except (JourneyError, ParameterError) as error:
+            raise JourneyError(
+                f"every draw must be one the model can be fitted on; draw {i} is not: {error}. "
+                "There may be too few users for a bootstrap of this model"
+            ) from error
+        credits_.append(credit)
+        count.update({each.category for each in notices} - seen)
+        first = {each.category: each.message for each in reversed(notices)} | first
+    for category, n in count.items():
+        warn(f"in {n} of {n_draws} draws: {first[category]}", category)
     return np.array(credits_), baselines
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
@@ -15,7 +14,7 @@ from mta_models.data.journeys import Journeys
 from mta_models.diagnosis.findings import Finding
 from mta_models.diagnosis.path_checks import Seen, phrase
 from mta_models.diagnosis.placebo import PlaceboTest, thinned
-from mta_models.errors import JourneyError, MTAWarning
+from mta_models.errors import JourneyError, collected_warnings
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
@@ -50,8 +49,7 @@ class SeenByHazard:
         """Fitted on `histories`."""
         model = Hazard()
         model.channels_ = self.journeys.channels
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", MTAWarning)
+        with collected_warnings():
             model._learn(self.histories)
         return model
 
@@ -60,8 +58,7 @@ class SeenByHazard:
         """Fitted on `histories`."""
         model = SelfControlled()
         model.channels_ = self.journeys.channels
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", MTAWarning)
+        with collected_warnings():
             model._learn(self.histories)
         return model
 
@@ -101,8 +98,7 @@ def order_matters(seen: Seen) -> Iterator[Finding]:
     """Credit that moves with the chain's order."""
     from mta_models.models.markov.markov import Markov
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MTAWarning)
+    with collected_warnings():
         one, three = (Markov(order=k).fit_attribute(seen.paths).share for k in (1, 3))
     gap = float(np.abs(one - three).sum() / 2)
     if gap > _ORDER_GAP:
@@ -213,8 +209,7 @@ def drawn_shares(
     random_state: int | np.random.Generator | None,
 ) -> Shares:
     """What `models_disagree` compares, by the bootstrap."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MTAWarning)
+    with collected_warnings():
         result = bootstrap(model, journeys, n_draws=n_draws, random_state=random_state)
     assert result.draws is not None
     return label_of(model), result.share, _share(result.draws)

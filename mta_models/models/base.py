@@ -13,7 +13,7 @@ import numpy as np
 from mta_models.attribution import Attribution
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
-from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterError
+from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterError, warnings_of
 
 
 class AttributionModel(ABC):
@@ -63,7 +63,8 @@ class AttributionModel(ABC):
                 "conversion column is the right one"
             )
         self._check_times(journeys)
-        self._fit(journeys)
+        with warnings_of(type(self).__name__):
+            self._fit(journeys)
         self.channels_ = journeys.channels
         return self
 
@@ -84,8 +85,9 @@ class AttributionModel(ABC):
         """
         journeys = self._ready(journeys)
         total = float(journeys.outcome(of).sum())
-        credit, baseline = self._account(journeys, of)
-        draws, baseline_draws = self._draws(journeys, of) or (None, None)
+        with warnings_of(type(self).__name__):
+            credit, baseline = self._account(journeys, of)
+            draws, baseline_draws = self._draws(journeys, of) or (None, None)
         return Attribution(
             channels=self.channels_,
             credit=credit,
@@ -114,7 +116,8 @@ class AttributionModel(ABC):
         """
         journeys = self._ready(journeys)
         journeys.outcome(of)  # refuses an outcome that is not there, before the model sees it
-        return self._touchpoint_credit(journeys, of)
+        with warnings_of(type(self).__name__):
+            return self._touchpoint_credit(journeys, of)
 
     # What a subclass writes.
 

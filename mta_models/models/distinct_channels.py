@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from mta_models.core.ragged import (
@@ -16,7 +14,7 @@ from mta_models.core.ragged import (
     spread,
 )
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning
+from mta_models.errors import IdentifiabilityWarning, warn
 
 
 def by_channel(journeys: Journeys, codes: Numbers, amounts: Floats) -> Floats:
@@ -75,15 +73,14 @@ def users_of(journeys: Journeys) -> Floats:
     return users
 
 
-def warn_without_nulls(journeys: Journeys, model: str) -> None:
+def warn_without_nulls(journeys: Journeys) -> None:
     """Say so where no user failed to convert: then every conversion rate is 1."""
     if not journeys.nulls.any():
-        warnings.warn(
-            f"{model} compares conversion rates, and these journeys hold no user without a "
-            "conversion: every rate is 1, so the credit reflects only which channels occur "
-            "together. Give the null journeys (`nulls`)",
+        warn(
+            "conversion rates are compared, and these journeys hold no user without a conversion: "
+            "every rate is 1, so the credit reflects only which channels occur together. Give the "
+            "null journeys (`nulls`)",
             IdentifiabilityWarning,
-            stacklevel=4,
         )
 
 
@@ -94,11 +91,10 @@ def warn_untouched_convert(journeys: Journeys) -> None:
     """
     bare = journeys.lengths == 0
     if journeys.nulls.any() and journeys.conversions[bare].any() and not journeys.nulls[bare].any():
-        warnings.warn(
+        warn(
             "every user without a touchpoint converts here, so no channel at all seems to be worth "
             "as many conversions as there are users, and channels seem to do harm. Read the "
             "untouched who did not convert too: a table of all users for `observed` of "
             "read_events, or their row of nulls",
             IdentifiabilityWarning,
-            stacklevel=4,
         )

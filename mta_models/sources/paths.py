@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import polars as pl
 from mta_models.core.ragged import Floats, Ints, Numbers
 from mta_models.data.journeys import Journeys
 from mta_models.data.ledger import Ledger
-from mta_models.errors import JourneyError, MTAWarning, ParameterError
+from mta_models.errors import JourneyError, MTAWarning, ParameterError, warn
 from mta_models.sources.tables import (
     cell,
     check_columns,
@@ -227,11 +226,10 @@ def _suspects(known: Sequence[str], separator: str | None) -> Ints:
     blank = re.compile(rf"\s*|{re.escape(sign)}(\s.*)?|.*\s{re.escape(sign)}", re.DOTALL)
     wrong = np.flatnonzero([blank.fullmatch(name.strip()) is not None for name in known])
     if odd is not None and not len(wrong):
-        warnings.warn(
+        warn(
             f"channels are split at {separator!r}, and the channel {odd!r} contains {sign!r}. "
             f"If it is a path, read it with separator={sign!r}",
             MTAWarning,
-            stacklevel=4,
         )
     return wrong
 

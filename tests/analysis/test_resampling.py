@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 import mta_models as mta
 from mta_models.analysis.resampling import _drawer, _merge_equal, _plan
 from mta_models.core.ragged import Floats, spread
-from mta_models.errors import IdentifiabilityWarning, InvariantError, MTAWarning
+from mta_models.errors import IdentifiabilityWarning, InvariantError, MTAWarning, warn
 from mta_models.models.base import AttributionModel
 
 CHANNELS = ("A", "B", "C")
@@ -249,7 +247,7 @@ class Uneasy(Rate):
     def _fit(self, journeys: mta.Journeys) -> None:
         super()._fit(journeys)
         if journeys.conversions[0] == 0:
-            warnings.warn("the first row is gone", IdentifiabilityWarning, stacklevel=2)
+            warn("the first row is gone", IdentifiabilityWarning)
 
 
 class Leaky(Rate):
@@ -293,12 +291,12 @@ def test_the_point_estimates_own_warning_is_passed_on_alone() -> None:
     class Always(Rate):
         def _fit(self, journeys: mta.Journeys) -> None:
             super()._fit(journeys)
-            warnings.warn("always", IdentifiabilityWarning, stacklevel=2)
+            warn("always", IdentifiabilityWarning)
 
     journeys = mta.Journeys.from_paths([["A"], ["B"]], [2, 9], [20, 20])
     with pytest.warns(IdentifiabilityWarning) as caught:
         mta.bootstrap(Always(), journeys, n_draws=20, random_state=0)
-    assert [str(each.message) for each in caught] == ["always"]
+    assert [str(each.message) for each in caught] == ["Always: always"]
 
 
 def test_equal_rows_are_found_and_a_collision_would_be_noticed() -> None:

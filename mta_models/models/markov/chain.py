@@ -16,7 +16,7 @@ from scipy import sparse
 
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers, last, owner, predecessor, spread
 from mta_models.data.journeys import Journeys
-from mta_models.errors import ConvergenceWarning
+from mta_models.errors import ConvergenceWarning, warn
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -341,11 +341,8 @@ def _chunks(offsets: Ints) -> Iterator[slice]:
 
 
 def _warn_not_settled(residual: float) -> None:
-    import warnings
-
-    warnings.warn(
+    warn(
         f"the chain was solved to a residual of {residual:.1e} only; its credits carry that error. "
         "A lower order, or fewer channels, is easier to solve",
         ConvergenceWarning,
-        stacklevel=2,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,13 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Mask, first_occurrence, owner, segment_sum, spread
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.errors import (
+    IdentifiabilityWarning,
+    JourneyError,
+    ParameterError,
+    warn,
+    warnings_of,
+)
 from mta_models.models.base import AttributionModel
 from mta_models.models.markov.chain import Chain, Counts, Steps, count_transitions, make_chain
 from mta_models.models.markov.order_selection import OrderSelection, held_out_scores
@@ -102,12 +107,11 @@ class Markov(AttributionModel):
 
     def _fit(self, journeys: Journeys) -> None:
         if not journeys.nulls.any():
-            warnings.warn(
+            warn(
                 "these journeys hold no user without a conversion, so the chain converts with "
                 "probability 1 and removal effects are shares of conversions through a channel. "
                 "Read the null journeys too, if you have them",
                 IdentifiabilityWarning,
-                stacklevel=4,
             )
         self.counts_ = count_transitions(journeys, self.order)
         chain = self._chain("conversions")
@@ -187,7 +191,8 @@ class Markov(AttributionModel):
         Returns:
             Shape `(n_coalitions,)`.
         """
-        return self._chain("conversions").coalition_values(kept)
+        with warnings_of(type(self).__name__):
+            return self._chain("conversions").coalition_values(kept)
 
     @staticmethod
     def select_order(

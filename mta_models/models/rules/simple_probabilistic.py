@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,7 +10,7 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, Mask, first_occurrence, keep, spread
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning
+from mta_models.errors import IdentifiabilityWarning, warn
 from mta_models.models.base import AttributionModel
 from mta_models.models.distinct_channels import (
     by_channel,
@@ -67,18 +66,17 @@ class SimpleProbabilistic(AttributionModel):
         gain = rates.both - rates.alone[rates.one] - rates.alone[rates.other]
         others = int(rates.met.sum()) - 1
         self.score_ = rates.alone + tally(rates.one, gain, len(rates.alone)) / (2 * max(others, 1))
-        warn_without_nulls(journeys, "SimpleProbabilistic")
+        warn_without_nulls(journeys)
         n_pairs = others * (others + 1) // 2
         unseen = n_pairs - len(rates.one) // 2  # a pair seen stands twice, once from each side
         if unseen > 0:
             i, j = next(rates.unseen())
-            warnings.warn(
+            warn(
                 "every pair of channels should have been met together by someone; "
                 f"{unseen:,} of {n_pairs:,} pairs were not (the first: {journeys.channels[i]} and "
                 f"{journeys.channels[j]}) and contribute nothing to the score. See unseen_pairs_; "
                 "merge rare channels if it matters",
                 IdentifiabilityWarning,
-                stacklevel=3,
             )
 
     def _credit(self, journeys: Journeys, of: str) -> Floats:

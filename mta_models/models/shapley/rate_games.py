@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,7 +21,7 @@ from mta_models.core.ragged import (
     spread,
 )
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning
+from mta_models.errors import IdentifiabilityWarning, warn
 from mta_models.models.distinct_channels import tally, users_of
 from mta_models.models.shapley.games import Game, shapley_of_orders
 
@@ -172,13 +171,12 @@ def warn_unseen(rate: RateTable | RateOrders, journeys: Journeys, players: Ints)
     count, looked_at, few = rate.unseen(users_of(journeys))
     if count:
         names = [_set_name(np.sort(players[each]), journeys.channels) for each in few]
-        warnings.warn(
+        warn(
             "every set of channels should hold a user who met no channel outside it; "
             f"{count:,} of the {looked_at:,} sets looked at hold none, and their rate is taken as "
             f"0: {', '.join(names)}{' …' if count > len(few) else ''}. Read journeys without a "
             "touchpoint too, merge rare channels, or use another characteristic function",
             IdentifiabilityWarning,
-            stacklevel=5,
         )
     return count
 

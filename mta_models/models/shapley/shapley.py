@@ -174,7 +174,7 @@ class Shapley(AttributionModel):
             game = rate.solve(journeys.outcome(of), users)
             self._games[of] = _to_channels(game, players, journeys.n_channels)
         self.standard_error_ = self._games["conversions"].standard_error
-        warn_without_nulls(journeys, "Shapley")
+        warn_without_nulls(journeys)
         warn_untouched_convert(journeys)
         self.unseen_coalitions_ = warn_unseen(rate, journeys, players)
 

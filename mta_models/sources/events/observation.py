@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from mta_models.core.ragged import Ints, Mask
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.sources import tables
 from mta_models.sources.events.columns import Log, narrow, read_users
 from mta_models.sources.events.times import Clock
@@ -34,12 +33,11 @@ class Observation:
 
 def warn_of_first_event() -> None:
     """Say what observation from the first event costs."""
-    warnings.warn(
+    warn(
         'observed="first_event" lets a user be seen only once exposed, so who was never exposed is '
         "missing and the time before exposure too: effects shrink and the baseline grows. Give "
         "the true bounds, or a table of users with theirs, if you have them",
         IdentifiabilityWarning,
-        stacklevel=4,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mta_models.core.ragged import Floats
-from mta_models.errors import ConvergenceWarning, MissingExtraError
+from mta_models.errors import ConvergenceWarning, MissingExtraError, warn
 
 # Vehtari et al. (2021) ask for R̂ < 1.01 of four long chains; two short ones reach that by luck.
 _MOST_R_HAT = 1.03
@@ -87,11 +87,10 @@ class Sampler:
         kept = {name: np.asarray(chains.posterior[name].values, np.float64) for name in names}
         found = diagnose(kept, int(np.asarray(chains.sample_stats["diverging"].values).sum()))
         if found.problem:
-            warnings.warn(
+            warn(
                 f"the posterior was not explored as it must be: {found.problem}. Use more draws, "
                 "or look whether two channels always go together; see `diagnostics_`",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         return {name: each.reshape(-1, *each.shape[2:]) for name, each in kept.items()}, found
 

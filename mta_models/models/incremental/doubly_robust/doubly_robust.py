@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import histories_of
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.doubly_robust.aipw import Window, blips, followed
 from mta_models.models.incremental.logistic.features import check_covariates
@@ -164,19 +163,17 @@ class DoublyRobust(AttributionModel):
         self.effective_moments_ = found.effective
         names = np.array(journeys.channels, dtype=object)
         if not found.known.all():
-            warnings.warn(
+            warn(
                 f"no touchpoint of {', '.join(names[~found.known])} was followed for longer than "
                 "the lag, so its effect cannot be learnt and is taken as 0",
                 IdentifiabilityWarning,
-                stacklevel=3,
             )
         few = found.known & (found.effective < _FEW)
         if few.any():
-            warnings.warn(
+            warn(
                 f"hardly anybody is like those who meet {', '.join(names[few])} and did not just "
                 "then, so its effect rests on a few moments. See effective_moments_",
                 IdentifiabilityWarning,
-                stacklevel=3,
             )
 
     def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:

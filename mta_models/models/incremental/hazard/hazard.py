@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from copy import copy
 from datetime import timedelta
@@ -18,6 +17,7 @@ from mta_models.errors import (
     IdentifiabilityWarning,
     JourneyError,
     ParameterError,
+    warn,
 )
 from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.half_lives import (
@@ -138,10 +138,9 @@ class Hazard(TimedModel):
         rates, converged = self._maximise(table)
         self._set_errors(rates, histories)
         if not converged:
-            warnings.warn(
+            warn(
                 "the fit stopped before the likelihood had settled. Check `log_likelihood_path_`",
                 ConvergenceWarning,
-                stacklevel=4,
             )
 
     def _table(self, histories: Histories, keep: bool = False) -> RateTable:
@@ -169,20 +168,18 @@ class Hazard(TimedModel):
         names = np.array(histories.channels, dtype=object)
         blind = rates.cost[:-1] == 0
         if blind.any():
-            warnings.warn(
+            warn(
                 f"no user was at risk after a touchpoint of {', '.join(names[blind])}, so its "
                 "effect cannot be learnt and is taken as 0",
                 IdentifiabilityWarning,
-                stacklevel=5,
             )
         errors, tangled = standard_errors(rates, np.append(self.beta_, self.baseline_hazard_))
         if tangled.any():
             whose = np.append(names, "the baseline")[tangled]
-            warnings.warn(
+            warn(
                 f"these journeys cannot tell apart {', '.join(whose)}: another split of their "
                 "credit is as likely. Merge the channels, or vary when they are shown",
                 IdentifiabilityWarning,
-                stacklevel=5,
             )
         self.standard_error_, self.baseline_standard_error_ = errors[:-1], float(errors[-1])
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
 from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, owner
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.logistic.learners import ridge_logistic
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
@@ -77,12 +75,11 @@ class LogisticCounts(AttributionModel):
                 "a regression on counts needs journeys that did not convert, and these have none. "
                 "Read the null journeys too"
             )
-        warnings.warn(
+        warn(
             "a regression on touchpoint counts reads what came of a journey into its length: a "
             "converter's journey stops at the conversion and another's runs on, so exposure "
             "looks less useful than it is, or harmful. Use Logistic on journeys with times",
             IdentifiabilityWarning,
-            stacklevel=4,
         )
         counts = _counts(journeys)
         weight = np.concatenate([journeys.outcome("conversions"), journeys.nulls])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from mta_models.core.ragged import Floats, chunks, owner
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.data.person_moments import risk_of, within
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.logistic.calibration_curve import Calibration
@@ -185,11 +184,10 @@ class Logistic(TimedModel):
         blind = histories.totals(1.0, risk_of(histories)) == 0
         if blind.any():
             names = np.array(histories.channels, dtype=object)[blind]
-            warnings.warn(
+            warn(
                 f"no user was at risk after a touchpoint of {', '.join(names)}, so its effect "
                 "cannot be learnt and is taken as 0",
                 IdentifiabilityWarning,
-                stacklevel=4,
             )
         self._take(learn(histories, Settings.from_params(self.get_params())))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
@@ -14,7 +13,7 @@ from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError
+from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.half_lives import HalfLife, check_half_life, given_half_lives
 from mta_models.models.incremental.horizon_games import HorizonGame
@@ -266,7 +265,7 @@ class SelfControlled(TimedModel):
         """Say what these journeys cannot tell."""
 
         def say(what: str) -> None:
-            warnings.warn(what, IdentifiabilityWarning, stacklevel=6)
+            warn(what, IdentifiabilityWarning)
 
         if histories.total < _TOO_FEW:
             say(
