@@ -99,10 +99,7 @@ class Sampler:
         try:
             import pymc as pm  # type: ignore[import-untyped]  # no stubs
         except ImportError as error:
-            raise MissingExtraError(
-                "Bayesian models need PyMC, which is not installed. "
-                "Install it with: pip install pymc nutpie"
-            ) from error
+            raise MissingExtraError.from_extra("sampling a posterior", "PyMC", "bayes") from error
         draws = -(-self.n_draws // self.n_chains)
         with warnings.catch_warnings():
             # Those of the sampler's own dependencies; what matters of the result is judged here.

@@ -11,7 +11,7 @@ import numpy as np
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import histories_of
 from mta_models.data.journeys import Journeys
-from mta_models.errors import ParameterError
+from mta_models.errors import MissingExtraError, ParameterError
 from mta_models.models.incremental.logistic.hazard_games import CoalitionHazard
 from mta_models.models.incremental.logistic.learners import LogHazard
 
@@ -115,7 +115,10 @@ def _shap() -> Any:
     """SHAP, whose import costs seconds and warns of what it asks of matplotlib."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import shap  # type: ignore[import-untyped]
+        try:
+            import shap  # type: ignore[import-untyped]  # it ships no types
+        except ImportError as error:
+            raise MissingExtraError.from_extra("`explain`", "SHAP", "explain") from error
     return shap
 
 

@@ -175,6 +175,7 @@ class Logistic(TimedModel):
 
         Raises:
             ParameterError: the learner is neither a logistic regression nor gradient boosting.
+            MissingExtraError: SHAP is not installed.
             NotFittedError, UnknownChannelError, JourneyError: as `attribute`.
         """
         journeys = self._ready(journeys)
