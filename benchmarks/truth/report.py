@@ -21,6 +21,7 @@ from benchmarks.truth.suites import LAGGED
 from benchmarks.truth.text import replaced
 from mta_models.benchmark import CONTROLS, Results
 from mta_models.benchmark import rows as benchmark_rows
+from mta_models.worlds import names
 
 HERE = Path(__file__).resolve().parents[1]
 ROOT = HERE.parent
@@ -113,6 +114,9 @@ class Report:
                     f"{tables.short(model)} is clearly worse than last touch in "
                     f"{', '.join(worse) or 'none'}."
                 )
+        missing = [f"`{name}`" for name in names() if name not in main.worlds]
+        if missing:
+            said.append(f"Worlds of the catalogue with no rows yet: {', '.join(missing)}.")
         return " ".join(said)
 
     def _loses(self, world: str, model: str) -> bool:

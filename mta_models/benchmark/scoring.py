@@ -45,15 +45,13 @@ def _score(log: Log, truth: Truth) -> list[Row]:
         journeys = simulation.journeys
     except Exception as error:
         return [_row(log, label, {"error": _reason(error)}) for label in log.labels]
-    # So that the budget regret does not compute it anew.
-    vars(simulation)["truth"] = truth
     runs = {label: _run(log, label, journeys, truth) for label in log.labels}
     about = {
         "conversions": journeys.total,
         "true_total": truth.total,
         "true_baseline_share": truth.baseline / truth.total,
     }
-    regrets = _regrets(runs, simulation, log)
+    regrets = _regrets(runs, simulation, truth, log)
     return [
         _row(log, label, found | regrets.get(label, {}) | about)
         for label, (found, _) in runs.items()
@@ -115,14 +113,16 @@ def _scores(attribution: Attribution, truth: Truth) -> dict[str, Any]:
     }
 
 
-def _regrets(runs: dict[str, Found], simulation: Simulation, log: Log) -> dict[str, dict[str, Any]]:
+def _regrets(
+    runs: dict[str, Found], simulation: Simulation, truth: Truth, log: Log
+) -> dict[str, dict[str, Any]]:
     """The budget regret of each attribution; the world runs once for all of them."""
     known = {label: attribution for label, (_, attribution) in runs.items() if attribution}
     if not known:
         return {}
     users = max(1, log.truth_users // _OF_TRUTH)
-    found = metrics.budget_regrets(list(known.values()), simulation, users=users)
-    return {label: {"budget_regret": regret} for label, regret in zip(known, found, strict=True)}
+    regrets = metrics.budget_regrets(list(known.values()), simulation, users=users, truth=truth)
+    return {label: {"budget_regret": regret} for label, regret in zip(known, regrets, strict=True)}
 
 
 def _row(log: Log, label: str, found: dict[str, Any]) -> Row:

@@ -23,6 +23,7 @@ from mta_models.money.budget import reallocate
 
 if TYPE_CHECKING:
     from mta_models.worlds.simulation import Simulation
+    from mta_models.worlds.truth import Truth
 
 
 def budget_regret(
@@ -31,6 +32,7 @@ def budget_regret(
     *,
     against: Against = "marginal",
     users: int | None = None,
+    truth: Truth | None = None,
 ) -> float:
     """Conversions lost by moving the budget by this credit rather than by the true effects.
 
@@ -50,6 +52,7 @@ def budget_regret(
         against: the effect by which the oracle moves the budget; `"marginal"`, that of the last
             tenth of exposure, is the one that a move begins with.
         users: on which to run the world; None: as many as its truth.
+        truth: of the simulation, where it is known already; None: it is computed.
 
     Raises:
         UnknownChannelError: a credited channel is not one of the world's.
@@ -64,7 +67,7 @@ def budget_regret(
         >>> mta.metrics.budget_regret(last_touch, simulation) > 0.1
         True
     """
-    return budget_regrets([attribution], simulation, against=against, users=users)[0]
+    return budget_regrets([attribution], simulation, against=against, users=users, truth=truth)[0]
 
 
 def budget_regrets(
@@ -73,9 +76,10 @@ def budget_regrets(
     *,
     against: Against = "marginal",
     users: int | None = None,
+    truth: Truth | None = None,
 ) -> list[float]:
     """`budget_regret` of several models' credit on one log, the world run once for all of them."""
-    world, truth = simulation.world, simulation.truth
+    world, truth = simulation.world, truth or simulation.truth
     spend = np.array([simulation.costs[name] for name in world.channels])
     every = [aligned(each, truth, against)[0] for each in attributions]
     moves = [reallocate(credit, spend) for credit in (getattr(truth, against), *every)]

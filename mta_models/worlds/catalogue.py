@@ -35,6 +35,7 @@ _PLACES = {
     "b2b": "mechanisms.tracking:B2B",
     "everything": "mechanisms.volume:Everything",
     "repeat": "mechanisms.effects:Repeat",
+    "shop": "mechanisms.shop:Shop",
     "micro_synergy": "mechanisms.micro:MicroSynergy",
     "micro_intent": "mechanisms.micro:MicroIntent",
     "micro_upstream": "mechanisms.micro:MicroUpstream",

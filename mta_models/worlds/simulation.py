@@ -106,17 +106,29 @@ def simulate(
     world: Mechanism, doses: Floats, tested: tuple[str, ...], n_test_users: int | None
 ) -> Simulation:
     """As `World.simulate`, with doses of shape `(1, C)`."""
-    import polars as pl
-
     world.check_channels(tested)
     n_users = world.whole(world.n_users)
     rows, known = Rows(len(world.channels)), []
     for first, n, noise in state.blocks(state.SIMULATED, world.seed, n_users):
         now, _ = live(world, doses, n, noise, rows, first)
         known.append(world.covariates(now.people, noise))
+    return log_of(world, rows, known, tested, n_test_users)
+
+
+def log_of(
+    world: Mechanism,
+    rows: Rows,
+    known: list[dict[str, Numbers]],
+    tested: tuple[str, ...],
+    n_test_users: int | None,
+) -> Simulation:
+    """What a tracker makes of rows, and of what it knows of each block of users."""
+    import polars as pl
+
+    world.check_channels(tested)
     events, costs = _events(world, rows)
     users = pl.DataFrame(
-        {"user": np.arange(n_users)}
+        {"user": np.arange(world.whole(world.n_users))}
         | {name: np.concatenate([each[name] for each in known]) for name in known[0]}
     )
     if users.width > 1:

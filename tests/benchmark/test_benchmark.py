@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -317,6 +318,20 @@ def test_a_truth_kept_is_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 # Tables.
+
+
+@pytest.mark.parametrize("name", ["mechanisms/shop.py", "mechanisms/micro.py", "engine.py"])
+def test_a_changed_mechanism_has_another_key(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "worlds"
+    shutil.copytree(worlds.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(worlds, "__path__", [str(copy)])
+    key = truths._sources.__wrapped__()
+    assert key == truths._sources()
+    with (copy / name).open("a") as file:
+        file.write("# touched\n")
+    assert truths._sources.__wrapped__() != key
 
 
 def made(cells: Sequence[tuple[str, str, int, float]], metric: str = "total_variation") -> Results:
