@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mta_models.core.arrays import integers, is_name, numbers, read_only
+from mta_models.core.arrays import is_name, read_only
+from mta_models.core.number_columns import entries, integers, numbers
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers, group_equal, keep, spread
 from mta_models.data import transforms
 from mta_models.data.journey_arrays import JourneyArrays
@@ -118,7 +119,7 @@ class Journeys(JourneyArrays):
             given_at_risk=None
             if at_risk is None
             else numbers(at_risk, "at_risk").astype(np.float64),
-            keys=None if keys is None else np.array(keys),
+            keys=None if keys is None else np.array(entries(keys, "keys")),
             milestones=None
             if milestones is None
             else {stage: integers(at, stage) for stage, at in milestones.items()},

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from mta_models.core.number_columns import as_number, checked_numbers, is_missing
 from mta_models.core.ragged import Floats, Ints, Numbers
 from mta_models.data.journeys import Journeys
 from mta_models.data.ledger import Ledger
 from mta_models.errors import JourneyError, MTAWarning, ParameterError, warn
-from mta_models.sources.tables import (
-    cell,
-    check_columns,
-    checked_numbers,
-    collect,
-    open_table,
-    to_number,
-)
+from mta_models.sources.tables import cell, check_columns, collect, open_table
 
 # Paths split at a time. The pieces of a million paths would be the largest thing in memory.
 _CHUNK = 250_000
@@ -74,7 +69,7 @@ def read_paths(
     columns = {role: name for role, name in given if name is not None}
     table = open_table(source, [path, *columns.values()], blank_is_missing=False)
     rows = _rows(table.select(pl.col(path).alias("path"), *_amounts(table, columns)), source)
-    numbers = {role: checked_numbers(rows[role], table, name) for role, name in columns.items()}
+    numbers = _numbers(rows, table, columns)
     return _journeys(*_split(_as_text(rows["path"], path), separator), numbers)
 
 
@@ -141,7 +136,7 @@ def read_wide(
         )
     conversions = rows["conversions"].to_numpy()
     numbers = {"conversions": conversions, "nulls": 1 - conversions}
-    numbers |= {role: checked_numbers(rows[role], table, name) for role, name in columns.items()}
+    numbers |= _numbers(rows, table, columns)
     cells = [_as_text(rows[f"touchpoint {i}"], name) for i, name in enumerate(touched)]
     channels, codes, offsets, skipped = _gather(cells)
     noted = {"empty cells between touchpoints": skipped}
@@ -160,15 +155,22 @@ def _amounts(
 ) -> list[pl.Expr]:
     """The columns of numbers under their roles; a value that need not be given is 0."""
     schema = table.collect_schema()
-    amounts = {role: to_number(name, schema[name]) for role, name in columns.items()}
+    amounts = {role: as_number(name, schema[name]) for role, name in columns.items()}
     if "value" in columns:
-        given = pl.col(columns["value"])
-        empty = given.is_null()
-        if schema[columns["value"]] == pl.String:
-            empty |= given.str.strip_chars() == ""
+        empty = is_missing(columns["value"], schema[columns["value"]])
         none_converts = (amounts["conversions"] if converts is None else converts) == 0
         amounts["value"] = pl.when(empty & none_converts).then(0.0).otherwise(amounts["value"])
     return [number.alias(role) for role, number in amounts.items()]
+
+
+def _numbers(
+    rows: pl.DataFrame, table: pl.LazyFrame, columns: Mapping[str, str]
+) -> dict[str, Floats]:
+    """The columns of numbers by role, checked."""
+    return {
+        role: checked_numbers(rows[role], name, partial(cell, table, name))
+        for role, name in columns.items()
+    }
 
 
 def _as_text(names: pl.Series, column: str) -> pl.Series:

@@ -13,7 +13,6 @@ from typing import Any
 
 import polars as pl
 
-from mta_models.core.ragged import Floats
 from mta_models.errors import JourneyError
 
 _PARQUET = (".parquet", ".pq")
@@ -29,7 +28,7 @@ def open_table(
     """The named columns of a table, as a query that has read nothing yet but the header.
 
     A CSV file is read as text throughout: no cell is guessed to be a number, a date or missing, so
-    channels may be called `null` or `NA`. Cast what is a number with `to_number`. CSV cannot tell a
+    channels may be called `null` or `NA`. Read what is a number with `as_number`. CSV cannot tell a
     missing cell from an empty text; `blank_is_missing` decides. Other sources keep their types.
 
     Args:
@@ -82,34 +81,6 @@ def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
         shown = ", ".join(repr(each) for each in present[:20])
         more = f" … ({len(present)} in all)" if len(present) > 20 else ""
         raise JourneyError(f"there must be a column {name!r}; there are {shown}{more}. {hint}")
-
-
-def to_number(column: str, dtype: Any) -> pl.Expr:
-    """A column of `dtype` as float64, unreadable entries missing; `checked_numbers` names them.
-
-    Raises:
-        JourneyError: the column holds dates, lists or the like.
-    """
-    given = pl.col(column)
-    if dtype in (pl.Categorical, pl.Enum):
-        given = given.cast(pl.String)
-    if dtype in (pl.String, pl.Categorical, pl.Enum):
-        given = given.str.strip_chars()
-    elif not (dtype.is_numeric() or dtype in (pl.Boolean, pl.Null)):
-        raise JourneyError(f"the column {column!r} must hold numbers; it holds {dtype}. Convert it")
-    return given.cast(pl.Float64, strict=False)
-
-
-def checked_numbers(numbers: pl.Series, table: pl.LazyFrame, column: str) -> Floats:
-    """What `to_number` made of a column of `table`, as an array; refuses what was no number."""
-    if numbers.null_count():
-        row = int(numbers.is_null().arg_max() or 0)
-        raise JourneyError(
-            f"every entry of the column {column!r} must be a number; row {row} has "
-            f"{cell(table, column, row)}. Fill it in, or drop the row"
-        )
-    # A copy: what polars took over from pandas without one could still be written through there.
-    return numbers.to_numpy().copy()
 
 
 def cell(table: pl.LazyFrame, column: str, row: int) -> str:
@@ -209,7 +180,7 @@ def _open_frame(source: Any, columns: Iterable[str] | None) -> pl.LazyFrame:
         try:
             taken: pl.DataFrame = pl.from_pandas(needed)
         except Exception as error:  # pyarrow's and polars' own kinds, which differ by version
-            raise _unreadable("the pandas table", error) from error
+            raise _unreadable_pandas(needed, error) from error
         return taken.lazy()
     if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
         if hasattr(source, "column_names"):
@@ -218,7 +189,10 @@ def _open_frame(source: Any, columns: Iterable[str] | None) -> pl.LazyFrame:
             check_columns(list(source.schema.names), columns)
         if columns is not None and hasattr(source, "select"):
             source = source.select(list(dict.fromkeys(columns)))
-        frame = pl.DataFrame(source)
+        try:
+            frame = pl.DataFrame(source)
+        except (Exception, pl.exceptions.PanicException) as error:  # types that polars lacks
+            raise _unreadable("the Arrow table", error) from error
         check_columns(frame.columns, columns)
         return frame.lazy()
     raise JourneyError(
@@ -227,8 +201,25 @@ def _open_frame(source: Any, columns: Iterable[str] | None) -> pl.LazyFrame:
     )
 
 
+def _unreadable_pandas(frame: Any, error: Exception) -> JourneyError:
+    """The refusal of a pandas table, which names its first column that cannot be read."""
+    for name in frame.columns:
+        try:
+            pl.from_pandas(frame[[name]])
+        except Exception as reason:  # as where the whole table is read
+            return JourneyError(
+                f"every column read must hold entries of one type; reading the column {name!r} "
+                f"failed: {_first_line(reason)}. Convert it"
+            )
+    return _unreadable("the pandas table", error)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
 def _unreadable(what: str, error: Exception) -> JourneyError:
-    reason = str(error).strip().partition("\n")[0]
+    reason = _first_line(error)
     return JourneyError(
         f"{what} must be a readable table with one width throughout and text in UTF-8; "
         f"reading it failed: {reason}. Mend it, or convert it to Parquet"

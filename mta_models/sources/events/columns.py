@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from mta_models.core.arrays import is_name
+from mta_models.core.number_columns import as_number, checked_numbers, is_missing
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers
 from mta_models.errors import InvariantError, JourneyError
 from mta_models.sources import tables
@@ -97,8 +99,8 @@ def read_log(source: Any, options: EventOptions) -> Log:
     ticks = ticks - clock.origin
     del columns["time"]
     code, channels = _channels(columns.pop("channel"))
-    converts = _conversions(columns.pop("conversion"))
-    value, priced = _values(columns.pop("value", None), converts)
+    converts = _conversions(columns.pop("conversion"), options.conversion)
+    value, priced = _values(columns.pop("value", None), options.value, converts)
     return Log(
         user=user,
         user_ids=user_ids,
@@ -109,7 +111,7 @@ def read_log(source: Any, options: EventOptions) -> Log:
         converts=converts,
         value=value,
         priced=priced,
-        cost=_costs(columns.pop("cost", None)),
+        cost=_amounts(columns.pop("cost", None), options.cost),
         kind=_kinds(columns.pop("kind", None), code > 0, tuple(options.windows)),
         rank=_ranks(columns.pop("order", None)),
         first_of_id=_first_of_id(columns.pop("event_id", None)),
@@ -249,12 +251,17 @@ def _channels(given: pl.Series) -> tuple[Numbers, tuple[str, ...]]:
     return gather(code_of, numbers), channels
 
 
-def _conversions(given: pl.Series) -> Mask:
+def _conversions(given: pl.Series, column: str) -> Mask:
     yes: pl.Series
     if given.dtype == pl.Boolean:
         yes, legal = given, given.is_not_null()
     elif given.dtype.is_numeric():
         yes, legal = given == 1, (given == 0) | (given == 1)
+    elif given.dtype not in (*_TEXT, pl.Null):
+        raise JourneyError(
+            f"the column {column!r} must say 0 or 1 (or a boolean) on every row; it holds "
+            f"{given.dtype}. Convert it"
+        )
     else:
         words = given.cast(pl.String).str.strip_chars().str.to_lowercase()
         yes = words.is_in(["1", "1.0", "true"])
@@ -270,10 +277,12 @@ def _conversions(given: pl.Series) -> Mask:
     return mask
 
 
-def _values(given: pl.Series | None, converts: Mask) -> tuple[Floats | None, Mask | None]:
-    if given is None:
+def _values(
+    given: pl.Series | None, column: str | None, converts: Mask
+) -> tuple[Floats | None, Mask | None]:
+    value = _amounts(given, column)
+    if given is None or value is None:
         return None, None
-    value = _numbers(given, "a value")
     priced = ~np.isnan(value)
     value = np.where(priced, value, 0.0)
     _refuse(
@@ -285,18 +294,16 @@ def _values(given: pl.Series | None, converts: Mask) -> tuple[Floats | None, Mas
     return value, priced
 
 
-def _costs(given: pl.Series | None) -> Floats | None:
-    return None if given is None else _numbers(given, "a cost")
-
-
-def _numbers(given: pl.Series, what: str) -> Floats:
-    """Float64, NaN where the entry is missing."""
-    if given.dtype in _TEXT:
-        given = given.cast(pl.String).str.strip_chars()
-    number = given.cast(pl.Float64, strict=False)
-    wrong = number.is_infinite().fill_null(False) | (number.is_null() & given.is_not_null())
-    _refuse(given, wrong, f"{what} must be a finite number, or missing", "Write it as one")
-    return number.fill_null(np.nan).to_numpy()
+def _amounts(given: pl.Series | None, column: str | None) -> Floats | None:
+    """Float64, NaN where the entry is missing (null, NaN or a blank text)."""
+    if given is None or column is None:
+        return None
+    read = (
+        as_number(column, given.dtype).alias("number"),
+        is_missing(column, given.dtype).alias("missing"),
+    )
+    number, missing = given.to_frame(column).select(*read).get_columns()
+    return checked_numbers(number, column, partial(_entry, given), missing=missing)
 
 
 def _kinds(given: pl.Series | None, touched: Mask, kinds: tuple[str, ...]) -> Numbers | None:
@@ -335,5 +342,9 @@ def _first_of_id(given: pl.Series | None) -> Mask | None:
 def _refuse(given: pl.Series, wrong: pl.Series, must: str, advice: str) -> None:
     if wrong.any():
         row = first_true(wrong)
-        entry = "nothing" if given[row] is None else repr(given[row])
-        raise JourneyError(f"{must}; row {row} has {entry}. {advice}")
+        raise JourneyError(f"{must}; row {row} has {_entry(given, row)}. {advice}")
+
+
+def _entry(given: pl.Series, row: int) -> str:
+    """One entry as a message shows it."""
+    return "nothing" if given[row] is None else repr(given[row])

@@ -90,8 +90,8 @@ def _columns(source: Any, options: EventOptions) -> tuple[Any, Clock]:
         raise JourneyError(f"channels must be texts; the column is {channel}. Cast it to text")
     if not log.conversion.type().is_numeric() and not log.conversion.type().is_boolean():
         raise JourneyError(
-            f"a conversion must be 0 or 1 (or a boolean); the column is {log.conversion.type()}. "
-            "Cast it"
+            f"the column {options.conversion!r} must say 0 or 1 (or a boolean) on every row; it "
+            f"holds {log.conversion.type()}. Cast it in the database"
         )
     if time.is_numeric():
         # Whole ticks, so that an edge is an edge.
@@ -108,6 +108,12 @@ def _columns(source: Any, options: EventOptions) -> tuple[Any, Clock]:
     log = log.mutate(channel=log.channel.cast("string"))
     for role in ("value", "cost"):
         if getattr(options, role) is not None:
+            kind = log[role].type()
+            if not (kind.is_numeric() or kind.is_boolean() or kind.is_null()):
+                raise JourneyError(
+                    f"the column {getattr(options, role)!r} must hold numbers; it holds {kind}. "
+                    "Cast it in the database"
+                )
             # NaN is missing, as it is in files and frames.
             number = log[role].cast("float64")
             log = log.mutate(**{role: number.isnan().ifelse(None, number)})

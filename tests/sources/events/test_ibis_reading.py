@@ -102,7 +102,7 @@ def test_an_observed_table_may_be_in_the_database_too(database: Any) -> None:
         ({"where": [1.5, 2, 3, 4]}, {}, "channels must be texts"),
         ({"bought": [0, 1, 2, 0]}, {}, "0 or 1.* 2024-05-04"),
         ({"bought": [0, None, 1, 0]}, {}, "0 or 1.* 2024-05-03"),
-        ({"bought": ["0", "0", "1", "0"]}, {}, "0 or 1.*column is string"),
+        ({"bought": ["0", "0", "1", "0"]}, {}, "0 or 1.*holds string"),
         ({"paid": [3.0, 0.0, 1.0, 0.0]}, {"value": "paid"}, "does not convert"),
         ({"paid": [0.0, 0.0, float("inf"), 0.0]}, {"value": "paid"}, "value must be a finite"),
         ({"spent": [0.0, 0.0, float("inf"), 0.0]}, {"cost": "spent"}, "cost must be a finite"),

@@ -340,7 +340,7 @@ def test_rows_are_sorted_whether_the_bits_fit_or_not(
             {"value": "paid"},
             "finite.*row 2 has inf",
         ),
-        ({"paid": ["", "", "12,50", ""]}, {"value": "paid"}, "row 0 has ''"),
+        ({"paid": ["", "", "12,50", ""]}, {"value": "paid"}, "row 2 has '12,50'"),
         ({"kind": ["click", "tap", "?", "click"]}, {}, "row 1 has 'tap'"),
         ({"rank": [1, 2, None, 4]}, {"order": "rank"}, "row 2 does not"),
         ({}, {"user": "wh"}, "Did you mean 'who'"),
