@@ -269,7 +269,10 @@ def test_a_bad_path_in_a_frame_is_named(path: list[Any], message: str) -> None:
         (lambda: "no_such_file.csv", "'no_such_file.csv' is none"),
         (lambda: tempfile.mkdtemp(), "give a glob"),
         (lambda: [["a"]], "got list"),
-        (lambda: pd.DataFrame({"path": ["a", ["b"]], "conversions": 1}), "reading the column 'path' failed"),
+        (
+            lambda: pd.DataFrame({"path": ["a", ["b"]], "conversions": 1}),
+            "reading the column 'path' failed",
+        ),
         (lambda: pd.DataFrame({"path": [], "conversions": []}), "a table must have a row"),
         (lambda: pd.DataFrame([["a", "b", 1]], columns=["path", "path", "conversions"]), "2 times"),
         (lambda: pa.table({"path": ["a"], "conv": [1]}), "there must be a column 'conversions'"),
