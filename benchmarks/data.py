@@ -51,7 +51,8 @@ class Data:
         made = self.folder / self.called(name)
         if not made.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            # A run that is interrupted leaves no half a file under the name that is looked for.
+            # An interrupted run leaves no half of a file under this name. Not by core.files, whose
+            # contents are in memory: this one may be larger, and is made in a process of its own.
             part = made.with_name(f"part-{made.name}")
             _make(name, part, self._rows(name))
             part.rename(made)

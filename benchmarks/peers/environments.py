@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.data import ROOT, UnavailableError
 from benchmarks.peers.catalogue import EVERYONE, OURS, Peer
+from mta_models.core import files
 
 CACHE = ROOT / "benchmarks" / ".cache" / "peers"
 # pip may have to compile a package.
@@ -95,7 +96,7 @@ def _made(peer: Peer, here: Path) -> dict[str, str]:
     listed = json.loads(_run([*pip, "list", "--format=json"], _IMPORT_SECONDS, "pip list"))
     versions = {each["name"]: each["version"] for each in listed}
     kept = {"requirements": peer.requirements, "versions": versions}
-    done.write_text(json.dumps(kept), encoding="utf-8")
+    files.write_text(done, json.dumps(kept))
     return versions
 
 

@@ -17,6 +17,7 @@ from benchmarks.peers.definitions import exact, read, total_of
 from benchmarks.peers.environments import install
 from benchmarks.peers.running import Result
 from benchmarks.speed.table import machine
+from mta_models.core import files
 
 _NUMBER = re.compile(r"-?\d[\d.e-]*")
 Run = Callable[[str, Path], list[Result]]
@@ -165,10 +166,7 @@ def write(table: Sequence[dict[str, object]], file: Path) -> None:
     groups = list(dict.fromkeys(row[columns[0]] for row in lines))
     places = {name: place for place, name in enumerate(EVERYONE)}
     lines.sort(key=lambda row: (groups.index(row[columns[0]]), places.get(str(row["peer"]), 0)))
-    with file.open("w", newline="", encoding="utf-8") as out:
-        written = csv.DictWriter(out, columns, lineterminator="\n")
-        written.writeheader()
-        written.writerows(lines)
+    files.write_csv(file, [columns, *([row[name] for name in columns] for row in lines)])
 
 
 def _kept(file: Path, columns: Sequence[str]) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import data
 from benchmarks.peers.definitions import SEPARATOR, Row, read
+from mta_models.core import files
 
 COLUMNS = ("path", "conversions", "nulls")
 # The smallest case in which a game over exact channel sets has no grand coalition.
@@ -22,11 +23,8 @@ _NEVER_ALL: tuple[Row, ...] = (
 
 def write(rows: Iterable[Row], file: Path) -> Path:
     """Rows as a CSV of whole users."""
-    with file.open("w", newline="", encoding="utf-8") as out:
-        table = csv.writer(out)
-        table.writerow(COLUMNS)
-        for path, conversions, nulls in rows:
-            table.writerow([SEPARATOR.join(path), int(conversions), int(nulls)])
+    cells = ([SEPARATOR.join(path), int(won), int(lost)] for path, won, lost in rows)
+    files.write_csv(file, [COLUMNS, *cells])
     return file
 
 
@@ -56,12 +54,12 @@ def example(folder: Path) -> Path:
     data.unpack_example(packed)
     made = folder / "example.csv"
     ours = {"total_conversions": "conversions", "total_null": "nulls"}
-    with packed.open(newline="", encoding="utf-8") as lines, made.open("w", newline="") as out:
-        table = csv.DictWriter(out, COLUMNS)
-        table.writeheader()
-        for row in csv.DictReader(lines):
-            renamed = {ours.get(name, name): amount for name, amount in row.items()}
-            table.writerow({name: renamed[name] for name in COLUMNS})
+    with packed.open(newline="", encoding="utf-8") as lines:
+        rows = [
+            {ours.get(name, name): amount for name, amount in row.items()}
+            for row in csv.DictReader(lines)
+        ]
+    files.write_csv(made, [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)])
     return made
 
 

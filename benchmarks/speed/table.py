@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.speed.contests import Contest, Goal, Reading
+from mta_models.core import files
 
 BEGIN, END = "<!-- speed:begin -->", "<!-- speed:end -->"
 _COLUMNS = ("work", "measure", "ours", "yardstick", "ratio", "goal", "met")
@@ -119,30 +120,29 @@ def machine() -> str:
 def write_csv(rows: Sequence[Row], file: Path, described: str) -> None:
     """Every row with its single runs, and the machine on each."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8") as out:
-        table = csv.writer(out)
-        table.writerow(_FILE_COLUMNS)
-        for row in rows:
-            goal, other = row.reading.goal, row.contest.other
-            table.writerow(
-                [
-                    row.contest.group,
-                    row.contest.work,
-                    row.reading.what,
-                    row.reading.unit,
-                    f"{median(row.ours):.6g}" if row.ours else "",
-                    " ".join(f"{each:.6g}" for each in row.ours),
-                    other.name if other else "",
-                    f"{median(row.other):.6g}" if row.other else "",
-                    " ".join(f"{each:.6g}" for each in row.other),
-                    "" if row.ratio is None else f"{row.ratio:.6g}",
-                    "" if goal is None else f"{goal.limit:g}",
-                    "" if goal is None else goal.on,
-                    {None: "", True: "yes", False: "missed"}[row.met],
-                    row.note,
-                    described,
-                ]
-            )
+    table: list[Sequence[str]] = [_FILE_COLUMNS]
+    for row in rows:
+        goal, other = row.reading.goal, row.contest.other
+        table.append(
+            [
+                row.contest.group,
+                row.contest.work,
+                row.reading.what,
+                row.reading.unit,
+                f"{median(row.ours):.6g}" if row.ours else "",
+                " ".join(f"{each:.6g}" for each in row.ours),
+                other.name if other else "",
+                f"{median(row.other):.6g}" if row.other else "",
+                " ".join(f"{each:.6g}" for each in row.other),
+                "" if row.ratio is None else f"{row.ratio:.6g}",
+                "" if goal is None else f"{goal.limit:g}",
+                "" if goal is None else goal.on,
+                {None: "", True: "yes", False: "missed"}[row.met],
+                row.note,
+                described,
+            ]
+        )
+    files.write_csv(file, table)
 
 
 def read_csv(file: Path, contests: Sequence[Contest]) -> list[Row]:
@@ -182,4 +182,4 @@ def write_between_markers(file: Path, text: str) -> None:
     _, closed, tail = rest.partition(END)
     if not found or not closed or BEGIN in tail or END in head + tail:
         raise ValueError(f"{file.name} must hold {BEGIN} and then {END}, once each")
-    file.write_text(f"{head}{BEGIN}\n{text.strip()}\n{END}{tail}", encoding="utf-8")
+    files.write_text(file, f"{head}{BEGIN}\n{text.strip()}\n{END}{tail}")

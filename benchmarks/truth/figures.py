@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from benchmarks.truth.report_tables import SHORT, Main, means_along, short
 from mta_models.benchmark import CONTROLS, Results
+from mta_models.core import files
 from mta_models.reporting.plot import COLOURS, MARKERS
 
 if TYPE_CHECKING:
@@ -47,9 +49,10 @@ def write(figure: Figure, file: Path, rows: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context({"svg.hashsalt": "mta_models", "svg.fonttype": "none"}):
         about = {"Date": None, "Creator": None, "Description": _MARK + digest(rows)}
-        figure.savefig(file, format="svg", metadata=about, bbox_inches="tight", facecolor="white")
-    text = file.read_text(encoding="utf-8")
-    file.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", metadata=about, bbox_inches="tight", facecolor="white")
+    lines = drawn.getvalue().splitlines()
+    files.write_text(file, "\n".join(line.rstrip() for line in lines) + "\n")
 
 
 def _figure(rows: int, columns: int, size: tuple[float, float], **given: Any) -> tuple[Any, Any]:

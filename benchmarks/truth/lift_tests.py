@@ -16,6 +16,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.data import ROOT
+from mta_models.core import files
 
 if TYPE_CHECKING:
     from mta_models.worlds.truth import Truth
@@ -87,12 +88,9 @@ def main() -> int:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what they say is in the columns
                 found = row(seed, tests, truth)
-            new = not FILE.exists()
-            with FILE.open("a", newline="", encoding="utf-8") as out:
-                table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-                if new:
-                    table.writeheader()
-                table.writerow({k: f"{v:.6g}" if k != "tests" else v for k, v in found.items()})
+            rows = [[each[name] for name in COLUMNS] for each in read()]
+            rows.append([f"{found[k]:.6g}" if k != "tests" else found[k] for k in COLUMNS])
+            files.write_csv(FILE, [COLUMNS, *rows])
             print(found, file=sys.stderr, flush=True)
     return 0
 

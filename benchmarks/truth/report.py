@@ -21,6 +21,7 @@ from benchmarks.truth.suites import LAGGED
 from benchmarks.truth.text import replaced
 from mta_models.benchmark import CONTROLS, Results
 from mta_models.benchmark import rows as benchmark_rows
+from mta_models.core import files
 from mta_models.worlds import names
 
 HERE = Path(__file__).resolve().parents[1]
@@ -290,7 +291,7 @@ class Report:
     def write(self) -> None:
         """Texts and figures."""
         for file, text in self.texts().items():
-            file.write_text(text, encoding="utf-8")
+            files.write_text(file, text)
         for name, (suite, draw) in figures.FIGURES.items():
             rows = self.folder / f"{suite}.csv"
             if rows.exists():

@@ -25,6 +25,7 @@ import polars as pl
 
 import mta_models as mta
 from mta_models import metrics
+from mta_models.core import files
 from mta_models.worlds.mechanisms.exposure import Bursts, Intent
 from mta_models.worlds.simulation import START
 from mta_models.worlds.world import World
@@ -200,10 +201,10 @@ def main(parts: list[str]) -> None:
         for seed in case.seeds:
             kept.append(row(case, seed))
             print(*kept[-1].values(), sep="\t", flush=True)
-            with RESULTS.open("w", newline="") as file:
-                writer = csv.DictWriter(file, list(kept[-1]))
-                writer.writeheader()
-                writer.writerows(kept)
+            columns = list(kept[-1])
+            files.write_csv(
+                RESULTS, [columns, *([each[name] for name in columns] for each in kept)]
+            )
 
 
 if __name__ == "__main__":

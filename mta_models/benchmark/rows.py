@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from mta_models.core import files
 from mta_models.errors import MTAError
 
 # What identifies a row. `truth_users` is on how many users the truth was computed, the
@@ -48,43 +49,49 @@ def read(file: Path) -> list[Row]:
         MTAError: it is not a file of benchmark rows, or cannot be read.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        content = file.read_bytes()
+        text = content[: content.rfind(b"\n") + 1].decode()
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise MTAError(f"cannot read {str(file)!r}: {error}") from error
-    if not text:
-        return []
+    if not text and files.csv_text([FIELDS]).encode().startswith(content):
+        return []  # empty, or killed while it got its header
     lines = csv.reader(io.StringIO(text))
     if tuple(next(lines, ())) != FIELDS:
         raise MTAError(
             f"{str(file)!r} must be a table of benchmark rows of this version, or not be there; "
             "its columns are others. Name another file"
         )
-    whole = list(lines)
-    if not text.endswith("\n"):
-        whole = whole[:-1]
-    return [dict(zip(FIELDS, line, strict=True)) for line in whole]
+    return [dict(zip(FIELDS, line, strict=True)) for line in lines]
 
 
 def append(file: Path, rows: Iterable[Row]) -> None:
-    """Add rows at the end."""
-    new = not file.exists() or not file.stat().st_size
-    with file.open("a", encoding="utf-8", newline="") as out:
-        out.write(_lines([FIELDS] if new else []) + _lines(row.values() for row in rows))
+    """Add rows at the end.
+
+    Unlike every other file this one grows during a run, since finished rows must outlast a run
+    that is killed. The kill may cut off the last line, which `read` leaves out and the next
+    `append` removes.
+    """
+    with file.open("a+b") as out:
+        _remove_cut_line(out)
+        header = [] if out.tell() else [FIELDS]
+        out.write(files.csv_text([*header, *(row.values() for row in rows)]).encode())
 
 
 def write(file: Path, rows: Sequence[Row]) -> None:
     """All rows, in place of what the file holds."""
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(_lines([FIELDS, *(row.values() for row in rows)]), encoding="utf-8", newline="")
-    part.replace(file)
+    files.write_csv(file, [FIELDS, *(row.values() for row in rows)])
 
 
-def _lines(rows: Iterable[Iterable[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def _remove_cut_line(out: BinaryIO) -> None:
+    """End the file after its last line end, and stand there; no cell holds a line end."""
+    out.seek(max(out.seek(0, io.SEEK_END) - 1, 0))
+    if out.read(1) in (b"", b"\n"):
+        return
+    out.seek(0)
+    out.truncate(out.read().rfind(b"\n") + 1)
+    out.seek(0, io.SEEK_END)
 
 
 def _cell(value: Any) -> str:

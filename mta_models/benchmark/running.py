@@ -18,6 +18,7 @@ from mta_models.benchmark.rows import Row
 from mta_models.benchmark.scoring import score, versions
 from mta_models.benchmark.suite import Log, Suite
 from mta_models.benchmark.truths import truth_of
+from mta_models.core import files
 from mta_models.errors import MTAError, ParameterError
 from mta_models.worlds.truth import Truth
 
@@ -65,6 +66,8 @@ def run(
     if jobs < 1:
         raise ParameterError(f"jobs must be 1 or more; got {jobs!r}")
     file = None if out is None else Path(out)
+    if file:
+        files.check_writable(file)
     kept = {rows.key(row): row for row in (rows.read(file) if file else ())}
     _check_versions(kept.values(), file)
     every = list(suite.logs())

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mta_models.benchmark.suite import Log
+from mta_models.core import files
 from mta_models.worlds.truth import Truth
 
 _WORLDS = "mta_models.worlds."
@@ -32,10 +33,7 @@ def truth_of(log: Log, folder: Path | None) -> Truth:
         truth = world.truth(users=log.truth_users)
         document = truth.to_document() | {"n_units": world.n_units}
         folder.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: other processes may look at this moment.
-        part = file.with_suffix(f".{world.seed}.part")
-        part.write_text(json.dumps(document))
-        part.replace(file)
+        files.write_text(file, json.dumps(document))  # other processes may read it at any moment
         return truth
     return _read(kept, world.n_units)
 

@@ -223,10 +223,10 @@ def example(
         from mta_models.cli.run_config import read_example
         from mta_models.worlds.mechanisms.shop import example_events
 
-        with files.reserved(out):
-            log = example_events(users, seed)
-            table = read_example(log).compress().to_polars() if paths else log
-            files.write(out, table, {})
+        files.check_writable(out)
+        log = example_events(users, seed)
+        table = read_example(log).compress().to_polars() if paths else log
+        files.write_files({out: files.encoded(out, table, {})})
 
 
 @app.command(

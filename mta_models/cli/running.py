@@ -7,7 +7,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -53,15 +53,17 @@ def carry_out(run: Run, out: Path | None, work: Callable[[Journeys], Output]) ->
     """
     if out is not None and run.source is not None and _same_file(out, run.source):
         raise MTAError(f"--out must not be the file that is read; got {str(out)!r}")
-    with nullcontext() if out is None else files.reserved(out):
-        with working(f"reading {run.name}"):
-            journeys, notes = run.journeys()
-        with working("working"):
-            output = work(journeys)
-        notes = [*notes, *output.notes]
-        if out is not None:
-            files.write(out, output.table(), output.document() | {"notes": notes})
-            return
+    if out is not None:
+        files.check_writable(out)
+    with working(f"reading {run.name}"):
+        journeys, notes = run.journeys()
+    with working("working"):
+        output = work(journeys)
+    notes = [*notes, *output.notes]
+    if out is not None:
+        document = output.document() | {"notes": notes}
+        files.write_files({out: files.encoded(out, output.table(), document)})
+        return
     from mta_models.reporting import terminal
 
     console = terminal.console()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,27 +15,24 @@ if TYPE_CHECKING:
 
 
 def write_simulation(world: World, out: Path, *, lift_tests: Iterable[str] = ()) -> None:
-    """Simulate a world and write its events to `out`, users and truth beside.
+    """Simulate a world and write its events to `out`, its users and its truth beside them.
 
     For `events.parquet`: `events.parquet`, `events.observed.parquet` and `events.truth.json`.
 
     Raises:
-        MTAError: one of them cannot be written, which is found out first.
+        MTAError: one of them cannot be written; checked before the simulation.
     """
     observed = out.with_suffix(f".observed{out.suffix}")
     truth = out.with_suffix(".truth.json")
-    with ExitStack() as stack:
-        for file in (out, observed, truth):
-            stack.enter_context(files.reserved(file))
-        simulation = world.simulate(lift_tests=lift_tests)
-        document = simulation_document(simulation)  # the slow part: it intervenes
-        files.write(out, simulation.events, {})
-        files.write(observed, simulation.observed, {})
-        files.write(truth, simulation.events, document)
+    files.check_writable(out, observed, truth)
+    simulation = world.simulate(lift_tests=lift_tests)
+    document = simulation_document(simulation)  # the slow part: it intervenes
+    tables = {out: simulation.events, observed: simulation.observed, truth: simulation.events}
+    files.write_files({file: files.encoded(file, each, document) for file, each in tables.items()})
 
 
 def simulation_document(simulation: Simulation) -> dict[str, Any]:
-    """What a log does not tell, as plain numbers and texts for JSON.
+    """What the log does not contain, as plain numbers and texts for JSON.
 
     `world`, `n_users`, `strength`, `seed`, `days`, `unit` (the column of the log whose journeys
     convert), `truth`, `costs` and `lift_tests`.

@@ -166,6 +166,23 @@ def test_a_run_goes_on_where_it_stopped(
     assert len(rows.read(file)) == len(tiny.rows)
 
 
+def test_rows_go_on_after_a_line_cut_off_at_any_byte(tmp_path: Path, tiny: Results) -> None:
+    file = tmp_path / "rows.csv"
+    first, second = ({**row, "error": "ü"} for row in tiny.rows[:2])
+    rows.append(file, [first, second])
+    whole = file.read_bytes()
+    header = whole.index(b"\n") + 1
+    for end in (0, 10, header - 1, header, header + 10, len(whole) - 2, len(whole) - 1, len(whole)):
+        file.write_bytes(whole[:end])
+        left = rows.read(file)
+        assert left == [first, second][: whole[:end].count(b"\n") - 1 if end >= header else 0]
+        rows.append(file, [second])
+        assert rows.read(file) == [*left, second]
+    file.write_bytes(b"no benchmark")
+    with pytest.raises(mta.MTAError, match="must be a table of benchmark rows"):
+        rows.read(file)
+
+
 def test_rows_of_another_version_are_not_gone_on_with(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     suite = replace(TINY, models=["LastTouch"], worlds=["micro_intent"], seeds=1)
