@@ -1,4 +1,4 @@
-"""One command in a fresh process: its wall time, its peak memory and what it said of itself."""
+"""One command in a fresh process: its wall time, its peak memory and what it printed."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Run:
 
     Attributes:
         seconds: from its start to its end.
-        peak: bytes of memory at most, from the kernel's account of the child.
-        told: the JSON of its last line of output; empty if that is none.
+        peak: maximum bytes of memory, from the kernel's account of the child.
+        output: the JSON of its last line of output; empty if that is none.
     """
 
     seconds: float
     peak: float
-    told: dict[str, Any]
+    output: dict[str, Any]
 
 
 def run(command: Sequence[str], timeout: float = 900.0) -> Run:
@@ -60,19 +60,19 @@ def run(command: Sequence[str], timeout: float = 900.0) -> Run:
         err.seek(0)
         if process.returncode:
             raise JobError(_reason(err.read(), process.returncode))
-        return Run(seconds, usage.ru_maxrss * _UNIT, _told(out.read()))
+        return Run(seconds, usage.ru_maxrss * _UNIT, _json(out.read()))
 
 
-def _reason(complaint: str, code: int) -> str:
-    lines = complaint.strip().splitlines()
+def _reason(standard_error: str, code: int) -> str:
+    lines = standard_error.strip().splitlines()
     if lines:
         return lines[-1].strip()
-    return f"ended by signal {-code}, without a word" if code < 0 else f"exit code {code}"
+    return f"ended by signal {-code}, without a message" if code < 0 else f"exit code {code}"
 
 
-def _told(said: str) -> dict[str, Any]:
-    lines = said.strip().splitlines()
+def _json(text: str) -> dict[str, Any]:
+    lines = text.strip().splitlines()
     if not lines or not lines[-1].startswith("{"):
         return {}
-    told: dict[str, Any] = json.loads(lines[-1])
-    return told
+    output: dict[str, Any] = json.loads(lines[-1])
+    return output

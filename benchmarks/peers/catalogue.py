@@ -201,7 +201,7 @@ _SHAPLEY_ATTRIBUTION = Peer(
         Model(
             "Shapley, ordered",
             "Shapley('conversions')",
-            "told of converting journeys only: it reads no outcome",
+            "reads converting journeys only, no outcome",
         ),
         Model(
             "Shapley, Monte Carlo",

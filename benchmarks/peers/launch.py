@@ -22,8 +22,8 @@ def main() -> None:
         reason = f"took longer than {limit:g} s" if late else str(error)
         print(json.dumps({"error": reason}))
     else:
-        told = {"seconds": run.seconds, "peak": run.peak, "told": run.told}
-        print(json.dumps({"error": ""} | told))
+        measured = {"seconds": run.seconds, "peak": run.peak, "output": run.output}
+        print(json.dumps({"error": ""} | measured))
 
 
 if __name__ == "__main__":

@@ -78,10 +78,10 @@ def run_model(environment: Environment, model: Model, path_csv: Path, limit: flo
     if environment.reason:
         return Result(*who, error=environment.reason)
     command = [environment.python, str(peer.adapter), model.name, str(path_csv.resolve())]
-    told = _launch(command, limit)
-    if told["error"]:
-        return Result(*who, error=told["error"])
-    return _result(who, told)
+    measured = _launch(command, limit)
+    if measured["error"]:
+        return Result(*who, error=measured["error"])
+    return _result(who, measured)
 
 
 def _launch(command: list[str], limit: float) -> dict[str, Any]:
@@ -95,18 +95,18 @@ def _launch(command: list[str], limit: float) -> dict[str, Any]:
     if done.returncode:
         words = done.stderr.strip().splitlines() or ["no reason given"]
         return {"error": f"it could not be started: {words[-1]}"}
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
 
 
-def _result(who: tuple[str, str, Model], told: dict[str, Any]) -> Result:
-    said = told["told"]
+def _result(who: tuple[str, str, Model], measured: dict[str, Any]) -> Result:
+    output = measured["output"]
     try:
-        credit = {str(channel): float(amount) for channel, amount in said["credit"].items()}
-        parts = float(said["read"]), float(said["model"])
+        credit = {str(channel): float(amount) for channel, amount in output["credit"].items()}
+        parts = float(output["read"]), float(output["model"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return Result(*who, error=f"its adapter did not answer as it must: {error!r}")
     wrong = [channel for channel, amount in credit.items() if not math.isfinite(amount)]
     if wrong:
         return Result(*who, error=f"its credit is no finite number for {', '.join(wrong)}")
-    return Result(*who, credit, "", told["seconds"], *parts, told["peak"] / MB)
+    return Result(*who, credit, "", measured["seconds"], *parts, measured["peak"] / MB)

@@ -146,7 +146,7 @@ def difference(ours: Sequence[Run], other: Sequence[Run]) -> float | None:
     """The largest difference of their answers, relative to ours; None where there are none."""
     if not ours or not other:
         return None
-    a, b = ours[-1].told.get("answer"), other[-1].told.get("answer")
+    a, b = ours[-1].output.get("answer"), other[-1].output.get("answer")
     if a is None or b is None:
         return None
     if a.keys() != b.keys():

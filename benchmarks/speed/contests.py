@@ -85,12 +85,12 @@ def whole(run: Run) -> float:
 
 def reading_and_model(run: Run) -> float:
     """Seconds from the file to the credits, imports left out."""
-    return float(run.told["read"] + run.told["model"])
+    return float(run.output["read"] + run.output["model"])
 
 
 def model(run: Run) -> float:
     """Seconds of the model alone."""
-    return float(run.told["model"])
+    return float(run.output["model"])
 
 
 def peak(run: Run) -> float:
@@ -100,7 +100,7 @@ def peak(run: Run) -> float:
 
 def held(run: Run) -> float:
     """Bytes kept per touchpoint."""
-    return float(run.told["held"])
+    return float(run.output["held"])
 
 
 _PEER = "ChannelAttribution"

@@ -1,61 +1,23 @@
 """What is measured, each in a fresh process: `python -m benchmarks.speed.jobs NAME '{"file": …}'`.
 
 A job prints one line of JSON: the seconds of its parts by name, and `answer`, numbers by which
-the two sides of a comparison are held against each other. Jobs called `plain_…` are yardsticks:
-the least that any program would have to do, in numpy, scipy or polars, with nothing checked.
+the two sides of a comparison are checked against each other. Jobs called `plain_…` are yardsticks:
+the minimum that any program would have to do, in numpy, scipy or polars, with nothing checked.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
-Told = dict[str, Any]
-
-
-class Watch:
-    """Seconds by name, each since the lap before."""
-
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """Seconds since the lap before, or since the watch was made."""
-        now = time.perf_counter()
-        self.laps[name] = now - self._since
-        self._since = now
-
-    def again(self, name: str, work: Callable[[], Any], times: int = 3) -> Any:
-        """The mean of some runs after a first one that is not counted, which pays for imports."""
-        work()
-        start = time.perf_counter()
-        for _ in range(times):
-            answer = work()
-        self._since = time.perf_counter()
-        self.laps[name] = (self._since - start) / times
-        return answer
-
-
-def by_channel(attribution: Any) -> dict[str, float]:
-    return dict(zip(attribution.channels, attribution.credit.tolist(), strict=True))
-
+from benchmarks import inputs
+from benchmarks.inputs import Output, Watch, by_channel, load
 
 # From a file to credits, the whole process counted.
 
 
-def _load(file: str, example: bool = False) -> Any:
-    import mta_models as mta
-
-    if example:
-        return mta.read_paths(file, conversions="total_conversions", nulls="total_null")
-    return mta.read_paths(file, nulls="nulls")
-
-
-def rules(file: str) -> Told:
+def rules(file: str) -> Output:
     watch = Watch()
     import mta_models as mta
 
@@ -74,7 +36,7 @@ def rules(file: str) -> Told:
     return watch.laps | {"answer": answer}
 
 
-def markov(file: str, order: int) -> Told:
+def markov(file: str, order: int) -> Output:
     watch = Watch()
     import mta_models as mta
 
@@ -90,60 +52,48 @@ def markov(file: str, order: int) -> Told:
 # Models alone, on journeys that are there already.
 
 
-def rules_alone(file: str) -> Told:
+def rules_alone(file: str) -> Output:
     import mta_models as mta
 
-    journeys, watch = _load(file), Watch()
+    journeys, watch = load(file), Watch()
     models = [mta.FirstTouch(), mta.LastTouch(), mta.Linear()]
     credit = watch.again("model", lambda: [model.fit_attribute(journeys) for model in models])
     return watch.laps | {"answer": by_channel(credit[-1])}
 
 
-def markov_alone(file: str, order: int) -> Told:
+def markov_alone(file: str, order: int) -> Output:
     import mta_models as mta
 
-    journeys, model, watch = _load(file), mta.Markov(order=order), Watch()
+    journeys, model, watch = load(file), mta.Markov(order=order), Watch()
     watch.again("model", lambda: model.fit_attribute(journeys))
     users = model.counts_.users
     return watch.laps | {"answer": {"steps": len(users), "square": float((users**2).sum())}}
 
 
-def _journeys(n: int, n_channels: int, empty: float = 0.0) -> Any:
-    """Journeys made from the seed, in memory."""
-    import mta_models as mta
-    from benchmarks.data import SEED, flat_paths, outcomes
-
-    codes, offsets = flat_paths(n, n_channels, SEED, empty)
-    names = [f"c{i}" for i in range(n_channels)]
-    return mta.Journeys.from_arrays(
-        names, codes, offsets, *outcomes(codes, offsets, n_channels, SEED)
-    )
-
-
-def removal(n: int, n_channels: int, order: int) -> Told:
+def removal(n: int, n_channels: int, order: int) -> Output:
     import scipy.sparse.linalg  # noqa: F401 (so that its import is not timed)
 
     import mta_models as mta
 
-    journeys, model, watch = _journeys(n, n_channels), mta.Markov(order=order), Watch()
+    journeys, model, watch = inputs.journeys(n, n_channels), mta.Markov(order=order), Watch()
     watch.again("model", lambda: model.fit(journeys))
     answer = dict(zip(journeys.channels, model.removal_effect_.tolist(), strict=True))
     return watch.laps | {"answer": answer, "states": len(model.states_)}
 
 
-def shapley_rate(n: int, n_channels: int) -> Told:
+def shapley_rate(n: int, n_channels: int) -> Output:
     import mta_models as mta
 
-    journeys, watch = _journeys(n, n_channels, empty=0.02), Watch()
+    journeys, watch = inputs.journeys(n, n_channels, empty=0.02), Watch()
     credit = mta.Shapley("rate").fit_attribute(journeys)
     watch.lap("model")
     return watch.laps | {"answer": by_channel(credit)}
 
 
-def shapley_conversions(n: int, n_channels: int) -> Told:
+def shapley_conversions(n: int, n_channels: int) -> Output:
     import mta_models as mta
 
-    journeys, watch = _journeys(n, n_channels), Watch()
+    journeys, watch = inputs.journeys(n, n_channels), Watch()
     credit = watch.again("model", lambda: mta.Shapley().fit_attribute(journeys))
     return watch.laps | {"answer": by_channel(credit)}
 
@@ -154,16 +104,16 @@ def _model(name: str) -> Any:
     return {"linear": mta.Linear(), "markov": mta.Markov(), "rate": mta.Shapley("rate")}[name]
 
 
-def fit(file: str, model: str, example: bool = False) -> Told:
-    journeys, watch = _load(file, example), Watch()
+def fit(file: str, model: str, example: bool = False) -> Output:
+    journeys, watch = load(file, example), Watch()
     credit = watch.again("model", lambda: _model(model).fit_attribute(journeys), times=5)
     return watch.laps | {"answer": by_channel(credit)}
 
 
-def bootstrap(file: str, model: str, example: bool = False) -> Told:
+def bootstrap(file: str, model: str, example: bool = False) -> Output:
     import mta_models as mta
 
-    journeys = _load(file, example)
+    journeys = load(file, example)
     _model(model).fit_attribute(journeys)  # imports are paid for, as in `fit`
     watch = Watch()
     drawn = mta.bootstrap(_model(model), journeys, n_draws=200, random_state=0)
@@ -174,7 +124,7 @@ def bootstrap(file: str, model: str, example: bool = False) -> Told:
 # Event logs.
 
 
-def events(file: str) -> Told:
+def events(file: str) -> Output:
     import mta_models as mta
 
     journeys = mta.read_events(
@@ -186,41 +136,14 @@ def events(file: str) -> Told:
     return {"held": held, "answer": answer}
 
 
-def _histories(n: int, n_channels: int, rate: float) -> Any:
-    """Journeys of n users over 60 days, some five touchpoints each, of whom `rate` convert."""
-    import numpy as np
-    import polars as pl
-
-    import mta_models as mta
-    from benchmarks.data import SEED
-
-    rng, days = np.random.default_rng(SEED), 60.0
-    user = rng.integers(0, n, 5 * n)
-    buyers = np.flatnonzero(rng.random(n) < rate)
-    code = np.concatenate([rng.integers(0, n_channels, 5 * n), np.full(len(buyers), n_channels)])
-    names = pl.Series([*(f"c{i}" for i in range(n_channels)), None], dtype=pl.String)
-    events = pl.DataFrame(
-        {
-            "user": np.concatenate([user, buyers]),
-            "time": days * rng.random(len(code)),
-            "channel": names.gather(code),
-            "conversion": (code == n_channels).astype(np.int8),
-        }
-    )
-    users = pl.DataFrame({"user": np.arange(n)})
-    observed = users.with_columns(start=pl.lit(0.0), end=pl.lit(days))
-    columns = {name: name for name in events.columns}
-    return mta.read_events(events, **columns, observed=observed)  # type: ignore[arg-type]  # names
-
-
-def time_model(n: int, n_channels: int, rate: float, model: str) -> Told:
+def time_model(n: int, n_channels: int, rate: float, model: str) -> Output:
     """A model of when users convert; the answer is what its yardstick can give too."""
     import numpy as np
 
     import mta_models as mta
     from mta_models.data.histories import histories_of
 
-    journeys = _histories(n, n_channels, rate)
+    journeys = inputs.histories(n, n_channels, rate)
     watch = Watch()
     getattr(mta, model)().fit_attribute(journeys)
     watch.lap("model")

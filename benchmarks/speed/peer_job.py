@@ -27,9 +27,9 @@ def main() -> None:
         table = pd.read_csv(arguments["file"], keep_default_na=False)
         read = time.perf_counter()
         # It takes one sign as a separator and drops the blanks round names.
-        told = {"sep": ">", "flg_pro": False}
+        options = {"sep": ">", "flg_pro": False}
         if name == "rules":
-            result = ChannelAttribution.heuristic_models(table, "path", "conversions", **told)
+            result = ChannelAttribution.heuristic_models(table, "path", "conversions", **options)
         else:
             result = ChannelAttribution.markov_model(
                 table,
@@ -39,7 +39,7 @@ def main() -> None:
                 order=arguments["order"],
                 ncore=os.cpu_count() or 1,
                 verbose=False,
-                **told,
+                **options,
             )
         modelled = time.perf_counter()
     result = result.set_index("channel_name")

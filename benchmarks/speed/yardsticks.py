@@ -1,18 +1,19 @@
-"""The least that a program would have to do: numpy, scipy and polars, with nothing checked."""
+"""The minimum that a program would have to do: numpy, scipy and polars, with nothing checked."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.speed.jobs import Told, Watch, _histories, _journeys, _load
+from benchmarks import inputs
+from benchmarks.inputs import Output, Watch, load
 
 if TYPE_CHECKING:
     from mta_models import Journeys
 
 
-def plain_rules(file: str) -> Told:
+def plain_rules(file: str) -> Output:
     """First, last and linear as one `bincount` each."""
-    journeys, watch = _load(file), Watch()
+    journeys, watch = load(file), Watch()
     credit = watch.again("model", lambda: _rule_passes(journeys))
     return watch.laps | {"answer": dict(zip(journeys.channels, credit.tolist(), strict=True))}
 
@@ -29,9 +30,9 @@ def _rule_passes(journeys: Journeys) -> Any:
     return np.bincount(codes, each, journeys.n_channels)
 
 
-def plain_markov(file: str, order: int) -> Told:
+def plain_markov(file: str, order: int) -> Output:
     """The transitions of an order-k chain, and its exits, as one `bincount` each."""
-    journeys, watch = _load(file), Watch()
+    journeys, watch = load(file), Watch()
     users = watch.again("model", lambda: _step_passes(journeys, order))
     users = users[users > 0]
     return watch.laps | {"answer": {"steps": len(users), "square": float((users**2).sum())}}
@@ -62,14 +63,14 @@ def _before(context: Any, offsets: Any) -> Any:
     return before
 
 
-def plain_removal(n: int, n_channels: int, order: int) -> Told:
+def plain_removal(n: int, n_channels: int, order: int) -> Output:
     """All channels taken away at once: X ← (Q X + r) ∘ mask until it stands still."""
     import numpy as np
     import scipy.sparse.linalg  # noqa: F401 (as the job that this is held against)
 
     from mta_models.models.markov.chain import count_transitions, make_chain
 
-    journeys, watch = _journeys(n, n_channels), Watch()
+    journeys, watch = inputs.journeys(n, n_channels), Watch()
     chain = make_chain(count_transitions(journeys, order))
     watch.lap("count")
     # The last column takes nothing away: it is the chain as it is.
@@ -87,11 +88,11 @@ def plain_removal(n: int, n_channels: int, order: int) -> Told:
     return {"model": sum(watch.laps.values()), "answer": answer, "states": len(mask)}
 
 
-def plain_shapley_rate(n: int, n_channels: int) -> Told:
+def plain_shapley_rate(n: int, n_channels: int) -> Output:
     """Subset sums over all 2^K coalitions, their dividends, and each shared by its members."""
     import numpy as np
 
-    journeys, watch = _journeys(n, n_channels, empty=0.02), Watch()
+    journeys, watch = inputs.journeys(n, n_channels, empty=0.02), Watch()
     sets = np.bitwise_or.reduceat(
         np.append(1 << journeys.codes.astype(np.int64), 0), journeys.offsets[:-1]
     )
@@ -116,11 +117,11 @@ def plain_shapley_rate(n: int, n_channels: int) -> Told:
     return watch.laps | {"answer": answer}
 
 
-def plain_shapley_conversions(n: int, n_channels: int) -> Told:
+def plain_shapley_conversions(n: int, n_channels: int) -> Output:
     """Distinct (journey, channel) pairs by a sort, and each conversion shared by its pairs."""
     import numpy as np
 
-    journeys, watch = _journeys(n, n_channels), Watch()
+    journeys, watch = inputs.journeys(n, n_channels), Watch()
 
     def passes() -> Any:
         owner = np.repeat(np.arange(journeys.n_journeys), np.diff(journeys.offsets))
@@ -134,11 +135,11 @@ def plain_shapley_conversions(n: int, n_channels: int) -> Told:
     return watch.laps | {"answer": dict(zip(journeys.channels, credit.tolist(), strict=True))}
 
 
-def plain_time_model(n: int, n_channels: int, rate: float, model: str) -> Told:
+def plain_time_model(n: int, n_channels: int, rate: float, model: str) -> Output:
     """The exposure of each channel at the seven half-lives of the grid: one pass for each."""
     import numpy as np
 
-    journeys, watch = _histories(n, n_channels, rate), Watch()
+    journeys, watch = inputs.histories(n, n_channels, rate), Watch()
     line: Any = journeys.timeline
     watch.lap("read")
     for half in (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 7.0):
@@ -149,7 +150,7 @@ def plain_time_model(n: int, n_channels: int, rate: float, model: str) -> Told:
     return watch.laps | {"answer": dict(zip(journeys.channels, totals.tolist(), strict=True))}
 
 
-def plain_events(file: str) -> Told:
+def plain_events(file: str) -> Output:
     """Each user's channels in order of time, by polars' streaming engine; nothing else is kept."""
     import polars as pl
 

@@ -96,7 +96,7 @@ def test_what_a_package_prints_is_not_its_answer(fake: Environment, table: Path)
     ("model", "says"),
     [
         ("crash", "RuntimeError: first line xxx"),
-        ("dies", "ended by signal 6, without a word"),
+        ("dies", "ended by signal 6, without a message"),
         ("leaves", "SystemExit: I do not like these journeys"),
         ("none", "ValueError: it returned no credit"),
         ("infinite", "its credit is no finite number for A"),

@@ -61,9 +61,11 @@ def test_yardsticks_have_the_answer_of_the_models(
 @pytest.mark.parametrize("name", ["events", "events_text"])
 def test_both_readers_of_events_see_every_row(name: str, files: data.Data) -> None:
     file = str(files.file(name))
-    told = jobs.events(file)
-    assert told["answer"] == yardsticks.plain_events(file)["answer"] == {"users": 200, "rows": 1000}
-    assert told["held"] > 0
+    output = jobs.events(file)
+    assert (
+        output["answer"] == yardsticks.plain_events(file)["answer"] == {"users": 200, "rows": 1000}
+    )
+    assert output["held"] > 0
 
 
 def test_users_called_by_texts_are_texts(files: data.Data) -> None:
@@ -176,9 +178,9 @@ def test_a_goal_is_a_limit(value: float, met: bool) -> None:
     assert table.Row(contest, on_value, (value,), (9.0,)).met is met
 
 
-def test_a_child_is_measured_and_its_failure_told() -> None:
+def test_a_child_is_measured_and_its_failure_reported() -> None:
     done = measure.run([sys.executable, "-c", "print('{\"n\": 1}'); x = bytearray(80_000_000)"])
-    assert done.told == {"n": 1}
+    assert done.output == {"n": 1}
     assert done.peak > 80e6
     with pytest.raises(measure.JobError, match="ValueError: no"):
         measure.run([sys.executable, "-c", "raise ValueError('no')"])

@@ -44,7 +44,7 @@ def main(load: Callable[[], Any], read: Callable[[str], Any], models: dict[str, 
         done = time.perf_counter()
         if credit is None:
             raise ValueError("it returned no credit")
-        told = {
+        answer = {
             "credit": {str(channel): float(amount) for channel, amount in credit.items()},
             "import": loaded - start,
             "read": was_read - loaded,
@@ -58,7 +58,7 @@ def main(load: Callable[[], Any], read: Callable[[str], Any], models: dict[str, 
         sys.stderr.flush()
         # Not `sys.exit`: what a package does on its way out would be read as the reason.
         os._exit(1)
-    os.write(said, (json.dumps(told) + "\n").encode())
+    os.write(said, (json.dumps(answer) + "\n").encode())
 
 
 def rows(file: str) -> Iterator[tuple[str, int, int]]:
