@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import log
 from typing import Any
 
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, Numbers, chunks, lengths, owner, position, spread
 from mta_models.data.journeys import Journeys
+from mta_models.data.kernels import Kernel, as_kernel
 from mta_models.data.timeline import Timeline
 from mta_models.errors import InvariantError, JourneyError
 
@@ -25,7 +25,6 @@ _AT_ONCE = 1 << 22
 _IN_CACHE = 1 << 16
 # Entries of the table that finds the channels of each user.
 _TABLE = 1 << 22
-_LN2 = log(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,29 +160,28 @@ class Histories:
         cuts = np.concatenate(([0], np.cumsum(self.event_stop - first)))
         return owner(cuts), position(cuts) + spread(first, cuts), self._carried[1]
 
-    def adstock(self, half_life: float | Floats) -> Floats:
-        """What each conversion's user carried then, Σ 2^(−age / h), shape `(n_events, n_channels)`.
+    def adstock(self, kernel: Kernel | Floats | float) -> Floats:
+        """What each conversion's user carried then, Σ w(age), shape `(n_events, n_channels)`.
 
         Args:
-            half_life: in days, > 0: one, or one per channel, shape `(n_channels,)`.
+            kernel: w; or half-lives in days, > 0: one, or one per channel, `(n_channels,)`.
         """
         cell, age = self._carried
-        rate = np.broadcast_to(1 / np.asarray(half_life, dtype=np.float64), self.n_channels)
-        faded = np.exp2(-age * rate[cell % max(self.n_channels, 1)])
+        faded = as_kernel(kernel, self.n_channels).weight(age, cell % max(self.n_channels, 1))
         shape = (self.n_events, self.n_channels)
         return np.bincount(cell, faded, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
-    def adstock_at(self, user: Ints, time: Floats, half_life: float | Floats) -> Floats:
-        """What users carried at moments of their own, shape `(n_moments, n_channels)`.
+    def adstock_at(self, user: Ints, time: Floats, kernel: Kernel | Floats | float) -> Floats:
+        """What users carried at times of their own, shape `(n_times, n_channels)`.
 
-        Touchpoints at the very moment count.
+        Touchpoints at the very time count.
 
         Args:
-            user: shape `(n_moments,)`.
-            time: shape `(n_moments,)`, days.
-            half_life: as in `adstock`.
+            user: shape `(n_times,)`.
+            time: shape `(n_times,)`, days.
+            kernel: as in `adstock`.
         """
-        rate = np.broadcast_to(1 / np.asarray(half_life, dtype=np.float64), self.n_channels)
+        weight = as_kernel(kernel, self.n_channels).weight
         found = np.zeros((len(user), self.n_channels))
         first = self.offsets[:-1][user].astype(np.int64)
         count = self.seen_by(user, time) - first
@@ -191,7 +189,7 @@ class Histories:
             cuts = np.concatenate(([0], np.cumsum(count[part])))
             touched = position(cuts) + spread(first[part], cuts)
             code = self.codes[touched]
-            faded = np.exp2((self.time[touched] - spread(time[part], cuts)) * rate[code])
+            faded = weight(spread(time[part], cuts) - self.time[touched], code)
             cell, shape = owner(cuts) * self.n_channels + code, found[part].shape
             found[part] = np.bincount(cell, faded, shape[0] * shape[1]).reshape(shape)
         return found
@@ -215,38 +213,39 @@ class Histories:
     # How much exposure there was.
 
     def exposure(
-        self, half_life: float | Floats, stop: Floats | None = None, begin: Floats | None = None
+        self,
+        kernel: Kernel | Floats | float,
+        stop: Floats | None = None,
+        begin: Floats | None = None,
     ) -> Floats:
-        """Each touchpoint's ∫ 2^(−(t − t_k) / h) dt while its user is observed, in days.
+        """Each touchpoint's ∫ w(t − t_k) dt while its user is observed, in days.
 
         Args:
-            half_life: as in `adstock`.
+            kernel: as in `adstock`.
             stop: shape `(n_users,)`, until when; None: `end`.
             begin: shape `(n_users,)`, since when; None: `start`.
 
         Returns:
             Shape `(n_touchpoints,)`; 0 for a touchpoint after its user's `stop`.
         """
-        half = np.broadcast_to(np.asarray(half_life, dtype=np.float64), self.n_channels)
+        integral = as_kernel(kernel, self.n_channels).integral
         until = self.end if stop is None else stop
         since = self.start if begin is None else begin
-        found = np.empty(len(self.time))
+        each = np.empty(len(self.time))
         for start in range(0, len(self.time), _IN_CACHE):
             part = slice(start, start + _IN_CACHE)
             user, code, time = self.owner[part], self.codes[part], self.time[part]
-            rate, h = (1 / half)[code], half[code]
             left = np.maximum(until[user] - time, 0)
-            faded = 1 - np.exp2(-left * rate)
-            early = np.flatnonzero(time < since[user])
-            if len(early):  # what had faded before observation began is nobody's risk
-                before = np.minimum(since[user[early]] - time[early], left[early])
-                faded[early] -= 1 - np.exp2(-before * rate[early])
-            found[part] = faded * h / _LN2
-        return found
+            before = since[user] - time
+            if (before > 0).any():  # what had faded before observation began is nobody's risk
+                each[part] = integral(left, code, np.clip(before, 0, left))
+            else:
+                each[part] = integral(left, code)
+        return each
 
-    def totals(self, half_life: float | Floats, stop: Floats | None = None) -> Floats:
+    def totals(self, kernel: Kernel | Floats | float, stop: Floats | None = None) -> Floats:
         """The exposure of all users together, shape `(n_channels,)`, in days."""
-        each = self.exposure(half_life, stop) * self.weight[self.owner]
+        each = self.exposure(kernel, stop) * self.weight[self.owner]
         return np.bincount(self.codes, each, self.n_channels).astype(np.float64)
 
     @cached_property

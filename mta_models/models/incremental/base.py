@@ -13,6 +13,7 @@ from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories, histories_of
 from mta_models.data.journeys import Journeys
+from mta_models.data.kernels import HalfLife, Kernel
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel, clone
 from mta_models.models.incremental.horizon_games import HorizonGame
@@ -105,6 +106,10 @@ class TimedModel(AttributionModel):
 
     # What follows from it.
 
+    def _kernel(self) -> Kernel:
+        """The carry-over fitted; override it for one that is no half-life."""
+        return HalfLife(self.half_life_)
+
     def _histories(self, journeys: Journeys) -> Histories:
         """The histories that the model learns from and credits."""
         found = histories_of(journeys)
@@ -163,7 +168,7 @@ class TimedModel(AttributionModel):
         bare = (given == 0) & (credit != 0)
         if bare.any():
             # No conversion followed a touchpoint of these: exposure is all there is to go by.
-            exposure = _placed(histories.exposure(self.half_life_), histories, n)
+            exposure = _placed(histories.exposure(self._kernel()), histories, n)
             placed = np.where(bare[codes], exposure, placed)
             given = np.bincount(codes, placed, len(credit))
         lost = np.flatnonzero((given == 0) & (credit != 0))
@@ -180,14 +185,14 @@ class TimedModel(AttributionModel):
     def _by_touchpoint(self, histories: Histories, amounts: Floats | None) -> Floats:
         """The moment's split, shape `(n_touchpoints,)` of the histories."""
         amounts = histories.event_weight if amounts is None else amounts
-        parts, adstock = self._parts(histories), histories.adstock(self.half_life_)
+        kernel = self._kernel()
+        parts, adstock = self._parts(histories), histories.adstock(kernel)
         rate = np.divide(parts, adstock, out=np.zeros_like(parts), where=adstock > 0)
         rate *= amounts[:, None]
         event, touchpoint, age = histories.pairs
         code = histories.codes[touchpoint]
-        faded = np.exp2(-age / self.half_life_[code])
-        n = len(histories.time)
-        return np.bincount(touchpoint, rate[event, code] * faded, n).astype(np.float64)
+        each = rate[event, code] * kernel.weight(age, code)
+        return np.bincount(touchpoint, each, len(histories.time)).astype(np.float64)
 
     def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
         histories = self._histories(journeys)

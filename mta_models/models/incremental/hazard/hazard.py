@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from datetime import timedelta
-from math import log
 
 import numpy as np
 
@@ -39,7 +38,6 @@ from mta_models.models.incremental.horizon_games import (
     repeat_conversions,
 )
 
-_LN2 = log(2)
 # In log-likelihood: how near its maximum a half-life tried is taken.
 _GAP = 1e-3
 
@@ -198,14 +196,14 @@ class Hazard(TimedModel):
         return TimedModel._reweigher(prepared, journeys, of)
 
     def _parts(self, histories: Histories) -> Floats:
-        due = histories.adstock(self.half_life_) * self._per_day()
+        due = histories.adstock(self._kernel()) * self._per_day()
         whole = due.sum(axis=1, keepdims=True) + self.baseline_hazard_
         parts: Floats = np.divide(due, whole, out=np.zeros_like(due), where=whole > 0)
         return parts
 
     def _game(self, histories: Histories) -> HorizonGame:
         play = repeat_conversions if self.repeat_ else first_conversions
-        added = histories.exposure(self.half_life_) * self._per_day()[histories.codes]
+        added = histories.exposure(self._kernel()) * self._per_day()[histories.codes]
         return play(
             histories.cells,
             histories.by_cell(added),
@@ -216,7 +214,7 @@ class Hazard(TimedModel):
 
     def _expected(self, histories: Histories, since: float, until: float) -> Floats:
         begin, stop = np.maximum(histories.start, since), np.minimum(histories.end, until)
-        each = histories.exposure(self.half_life_, stop, begin)
+        each = histories.exposure(self._kernel(), stop, begin)
         each *= self._per_day()[histories.codes]
         alone = self.baseline_hazard_ * np.maximum(stop - begin, 0)
         expected: Floats = alone + np.bincount(histories.owner, each, histories.n_users)
@@ -224,8 +222,7 @@ class Hazard(TimedModel):
 
     def _per_day(self) -> Floats:
         """β ω: what a fresh touchpoint adds to the hazard, shape `(n_channels,)`."""
-        fresh: Floats = self.beta_ * _LN2 / self.half_life_
-        return fresh
+        return self._kernel().per_day(self.beta_)
 
 
 def _chosen(table: RateTable) -> Ints:
