@@ -158,16 +158,16 @@ class _Plan:
 
 def _plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
     """The plan for a fitted model."""
-    if model._splits_rows():
+    if model.resampling == "linear":
         return _split_plan(model, journeys, of)
     group, paths = np.arange(journeys.n_journeys), journeys
-    if model._reads_paths_only():
-        paths = _as_sets(journeys) if model._reads_sets_only() else journeys
+    if model.resampling in ("paths", "sets"):
+        paths = _as_sets(journeys) if model.resampling == "sets" else journeys
         group, leader = group_equal(paths.codes, paths.offsets)
         paths = paths.merge(group, leader)
     units, size = _units(journeys, of, group, paths.n_journeys)
     cell, units = _merge_equal(units)
-    reweigh, name = model._reweigher(paths, of), f"a draw of {model!r}"
+    refit, name = model.prepare(paths, of), f"a draw of {model!r}"
 
     def finish(amounts: Floats) -> tuple[Floats, float]:
         conversions, nulls, value = amounts.reshape(3, -1)
@@ -175,7 +175,7 @@ def _plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
         if not outcome.any():
             return np.zeros(paths.n_channels), 0.0
         given = value if of == "value" else None
-        credit, baseline = reweigh(paths.reweighted(conversions, nulls, given))
+        credit, baseline = refit(paths.reweighted(conversions, nulls, given))
         check_adds_up(credit, baseline, float(outcome.sum()), name)
         return credit, baseline
 

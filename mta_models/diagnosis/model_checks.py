@@ -47,20 +47,14 @@ class SeenByHazard:
     @cached_property
     def model(self) -> Hazard:
         """Fitted on `histories`."""
-        model = Hazard()
-        model.channels_ = self.journeys.channels
         with collected_warnings():
-            model._learn(self.histories)
-        return model
+            return Hazard().fit_histories(self.histories)
 
     @cached_property
     def self_controlled(self) -> SelfControlled:
         """Fitted on `histories`."""
-        model = SelfControlled()
-        model.channels_ = self.journeys.channels
         with collected_warnings():
-            model._learn(self.histories)
-        return model
+            return SelfControlled().fit_histories(self.histories)
 
     @cached_property
     def test(self) -> PlaceboTest:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
@@ -14,6 +13,28 @@ from mta_models.attribution import Attribution
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterError, warnings_of
+
+# What of the journeys a model's credit depends on, and so what a bootstrap may merge:
+# "journeys": on times, users, stages or timelines, so that nothing may be merged;
+# "paths": on paths and outcomes alone, so that rows of equal paths may be merged;
+# "sets": besides, neither on the order of channels nor on repeats, so that rows with equal sets of
+#     channels may be merged;
+# "linear": on each row by itself: `_touchpoint_credit` splits a row in parts that do not depend on
+#     any outcome, and they add up to `_credit`; the credits of all draws are one matrix product.
+Resampling = Literal["journeys", "paths", "sets", "linear"]
+
+
+class Refitter(Protocol):
+    """Refits a model to other outcomes of the same journeys; see `AttributionModel.prepare`."""
+
+    def __call__(self, weighted: Journeys) -> tuple[Floats, float]:
+        """Credit, shape `(n_channels,)`, and baseline of a fit on `weighted` alone.
+
+        Args:
+            weighted: `journeys.reweighted(...)` of the journeys that were prepared: the same
+                arrays but for float64 `conversions`, `nulls` and `value`. At least one conversion
+                is among them.
+        """
 
 
 class AttributionModel(ABC):
@@ -27,6 +48,10 @@ class AttributionModel(ABC):
     mathematics gives them also `_baseline`, `_draws` and `_touchpoint_credit`. It may refuse
     parameters in `_check_parameters`. Everything it is handed is checked and, in `_credit` and
     what follows it, coded in the order of `channels_`.
+
+    `bootstrap` asks a model two things: `resampling`, what of the journeys may be merged, and
+    `prepare`, a function that refits. The defaults are right for every model and slow; a subclass
+    that sets `resampling`, or does in `prepare` what depends on paths alone, makes it fast.
 
     Attributes:
         channels_: the channels of the journeys fitted, in their order.
@@ -149,34 +174,35 @@ class AttributionModel(ABC):
             "Use attribute for credit per channel"
         )
 
-    # What lets `bootstrap` re-weight instead of fitting anew. All of it is optional.
+    # What `bootstrap` asks for.
 
-    def _splits_rows(self) -> bool:
-        """Whether `_touchpoint_credit` splits each row by itself and adds up to `_credit`.
+    @property
+    def resampling(self) -> Resampling:
+        """What of the journeys the credit depends on, and so what `bootstrap` may merge.
 
-        True promises that the split of a row does not depend on the outcomes of any row, so that
-        the credit of every draw is one matrix product. True of rules.
+        `"journeys"` (nothing may be merged), `"paths"`, `"sets"` or `"linear"`; see `Resampling`.
         """
-        return False
+        return "journeys"
 
-    def _reads_paths_only(self) -> bool:
-        """Whether equal paths may be merged: no times, users, milestones or timeline are read."""
-        return False
+    def prepare(self, journeys: Journeys, of: str) -> Refitter:
+        """A function that refits the model to other outcomes of `journeys`.
 
-    def _reads_sets_only(self) -> bool:
-        """Whether, besides, neither order nor repeats matter: only who met which channels."""
-        return False
+        It is called once, on the fitted model, and the function it returns once for each draw.
+        Neither changes the model. `bootstrap` calls it for all models but `"linear"` ones.
 
-    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
-        """A function from `journeys` with other outcomes to the credit and baseline they give.
+        Args:
+            journeys: coded in the order of `channels_`. Where `resampling` is `"paths"` their equal
+                paths are merged; where it is `"sets"` their equal sets of channels, each set in
+                the channels' order.
+            of: `"conversions"` or `"value"`.
 
-        Called once, on the fitted model, with `journeys` coded in the order of `channels_` (their
-        equal paths merged where `_reads_paths_only`, their equal sets of channels, each in the
-        channels' order, where `_reads_sets_only`); the function it returns is called for every
-        draw with `journeys.reweighted(...)`: the very same arrays but for float64 `conversions`,
-        `nulls` and `value`, at least one conversion among them. It answers as `_credit`, shape
-        `(n_channels,)`, and `_baseline` would after a fit on these journeys alone, and changes
-        nothing of the model. Override it where what depends on paths alone can be prepared once.
+        Example:
+            >>> from mta_models import Journeys, Markov
+            >>> journeys = Journeys.from_paths([["A"], ["B"]], conversions=[3, 1], nulls=[7, 9])
+            >>> refit = Markov().fit(journeys).prepare(journeys, "conversions")
+            >>> credit, baseline = refit(journeys.reweighted([2.0, 2.0], [8.0, 8.0]))
+            >>> credit
+            array([2., 2.])
         """
 
         def refit(weighted: Journeys) -> tuple[Floats, float]:

@@ -31,8 +31,7 @@ class Equal(AttributionModel):
 
 
 class EqualByMatrix(Equal):
-    def _splits_rows(self) -> bool:
-        return True
+    resampling = "linear"
 
 
 class Rate(AttributionModel):
@@ -53,8 +52,7 @@ class Rate(AttributionModel):
 
 
 class RateOfPaths(Rate):
-    def _reads_paths_only(self) -> bool:
-        return True
+    resampling = "paths"
 
 
 MODELS = (Equal(), EqualByMatrix(), Rate(), RateOfPaths())

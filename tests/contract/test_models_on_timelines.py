@@ -191,8 +191,8 @@ def test_reweighting_is_having_users_twice(
     label: str, model: AttributionModel, journeys: mta.Journeys
 ) -> None:
     """A bootstrap's short cut against a log in which every user is there three times."""
-    reweigh = clone(model).fit(journeys)._reweigher(journeys, "conversions")
-    credit, baseline = reweigh(journeys.reweighted(journeys.conversions * 3, journeys.nulls * 3))
+    refit = clone(model).fit(journeys).prepare(journeys, "conversions")
+    credit, baseline = refit(journeys.reweighted(journeys.conversions * 3, journeys.nulls * 3))
     once = clone(model).fit_attribute(journeys)
     rtol = max(ROUGH.get(label, 0), 1e-3)
     np.testing.assert_allclose(credit, 3 * once.credit, rtol=rtol, atol=0.2)

@@ -4,35 +4,45 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from mta_models.core.durations import as_days
-from mta_models.core.ragged import Floats
+from mta_models.core.ragged import Floats, Mask
 from mta_models.data.histories import Histories, histories_of
 from mta_models.data.journeys import Journeys
 from mta_models.data.kernels import HalfLife, Kernel
-from mta_models.errors import JourneyError, ParameterError
-from mta_models.models.base import AttributionModel, clone
+from mta_models.errors import (
+    IdentifiabilityWarning,
+    JourneyError,
+    ParameterError,
+    warn,
+    warnings_of,
+)
+from mta_models.models.base import AttributionModel, Refitter, clone
 from mta_models.models.incremental.horizon_games import HorizonGame
 
 
 class TimedModel(AttributionModel):
     """Base of the incremental models: hazards of converting, learnt from `Histories`.
 
-    A subclass stores `counterfactual`, writes `_learn`, `_parts` and `_game`, and sets
-    `half_life_`; this class turns them into credit of conversions and of value, into touchpoint
-    credit, and into a bootstrap that never rebuilds a history.
+    A subclass stores `counterfactual`, writes `_learn`, `_parts`, `_game` and `_expected`, and sets
+    `half_life_`. This class makes of them credit of conversions and of value, touchpoint credit,
+    and a bootstrap that builds the histories once. It also warns of channels whose effect cannot
+    be learnt, because no user was at risk after any of their touchpoints.
 
-    Two counterfactuals, and the estimand says which:
+    There are two counterfactuals, and the estimand names the one used:
 
-    - `"horizon"`: how many conversions there would have been over the whole observation with only
-      some channels' touchpoints; credit is the Shapley value of that game, the baseline what no
-      touchpoint was needed for, both scaled so that they add up to the conversions observed.
-    - `"moment"`: each conversion split by what made up the hazard at its moment. It also credits
-      conversions that would only have come later, so its baseline is smaller.
+    - `"horizon"`: how many conversions there would have been over the whole observation with the
+      touchpoints of some channels only. Credit is the Shapley value of that game; the baseline is
+      the number of conversions without any touchpoint. Both are scaled so that they add up to the
+      conversions observed.
+    - `"moment"`: each conversion is split in proportion to what made up the hazard at the time of
+      the conversion. This also credits conversions that would have come later anyway, so its
+      baseline is smaller.
 
     Attributes:
         half_life_: shape `(n_channels,)`, days.
@@ -52,15 +62,45 @@ class TimedModel(AttributionModel):
         """`"incremental:"` and the counterfactual."""
         return f"incremental:{self.counterfactual}"
 
+    def fit_histories(self, histories: Histories) -> Self:
+        """Fit to histories, as `fit` does to journeys: to some users, or to users with weights.
+
+        Args:
+            histories: those of `histories_of(journeys)`, or made from them (`take`, `reweighted`).
+                A model with a `lag` applies it.
+
+        Raises:
+            ParameterError: a parameter of the model is outside what it may be.
+            JourneyError: there is no conversion, or the histories lack what the model needs.
+
+        Example:
+            >>> from mta_models import Hazard, worlds
+            >>> from mta_models.data.histories import histories_of
+            >>> journeys = worlds.make("randomised", n_users=2_000).simulate().journeys
+            >>> some = histories_of(journeys).take(range(0, 2_000, 2))
+            >>> Hazard(half_life="4d").fit_histories(some).beta_.shape
+            (8,)
+        """
+        self._check_parameters()
+        if histories.total == 0:
+            raise JourneyError(
+                "there must be a conversion to learn from; these histories have none. Take users "
+                "who converted too"
+            )
+        with warnings_of(type(self).__name__):
+            self._learn_from(histories)
+        self.channels_ = histories.channels
+        return self
+
     def expected_conversions(self, journeys: Journeys, since: float, until: float) -> Floats:
         """Conversions expected of each user between two days, given the touchpoints met by then.
 
-        What a time-forward validation scores. The users are those of the histories: of the
-        timeline, in its order. A user not observed in between counts for nothing.
+        This is what a time-forward validation scores. Users are those of the timeline, in its
+        order. A user who was not observed between the two days has 0.
 
         Args:
-            journeys: as for `attribute`; touchpoints up to `until` are taken as known, and so are
-                conversions before `since`: none is read after it.
+            journeys: as for `attribute`. Touchpoints up to `until` are taken as known; so are
+                conversions before `since`, and later ones are not used.
             since: days since the log's start.
             until: days since the log's start.
 
@@ -80,29 +120,44 @@ class TimedModel(AttributionModel):
 
     @abstractmethod
     def _learn(self, histories: Histories) -> None:
-        """Fit; `channels_` are those of the histories."""
+        """Fit to histories to which the model's lag was applied already; set fitted attributes."""
 
     @abstractmethod
     def _parts(self, histories: Histories) -> Floats:
-        """The part of each conversion that is due to each channel, shape `(n_events, n_channels)`.
+        """How much of each conversion is due to each channel, shape `(n_events, n_channels)`.
 
-        What is left of 1 is the baseline's.
+        The split of the hazard at the time of the conversion, of any users of the fitted channels.
+        A row sums to at most 1 where effects are not negative; the rest of it is the baseline's.
         """
 
     @abstractmethod
     def _game(self, histories: Histories) -> HorizonGame:
-        """Conversions over the horizon, as a game of channels."""
+        """Expected conversions over the horizon as a game of channels, solved.
+
+        On the model's own scale: `HorizonGame.scaled` fits them to the conversions observed.
+        """
 
     @abstractmethod
     def _expected(self, histories: Histories, since: float, until: float) -> Floats:
         """The integrated hazard of each user between two days, shape `(n_users,)`."""
 
-    def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
-        """Fit to a bootstrap's weights, given the model fitted on the data.
+    def _risk_end(self, histories: Histories) -> Floats:
+        """Until when each user is at risk of a conversion, shape `(n_users,)`.
+
+        The end of observation where users can convert again, else the first conversion.
+        """
+        return histories.end if histories.repeats else histories.until_first
+
+    def _refitted(self, histories: Histories) -> TimedModel:
+        """A model fitted to these users with the weights of a bootstrap draw; self is unchanged.
 
         Override it where something is too slow to be chosen anew for each draw.
         """
-        self._learn(histories)
+        model = clone(self)
+        assert isinstance(model, TimedModel)
+        model.channels_ = histories.channels
+        model._learn(histories)
+        return model
 
     # What follows from it.
 
@@ -112,8 +167,10 @@ class TimedModel(AttributionModel):
 
     def _histories(self, journeys: Journeys) -> Histories:
         """The histories that the model learns from and credits."""
-        found = histories_of(journeys)
-        return found if self.lag is None else found.lagged(as_days(self.lag, "lag"))
+        return self._lagged(histories_of(journeys))
+
+    def _lagged(self, histories: Histories) -> Histories:
+        return histories if self.lag is None else histories.lagged(as_days(self.lag, "lag"))
 
     def _check_parameters(self) -> None:
         if self.lag is not None:
@@ -125,26 +182,48 @@ class TimedModel(AttributionModel):
             )
 
     def _fit(self, journeys: Journeys) -> None:
-        self._learn(self._histories(journeys))
+        self._learn_from(histories_of(journeys))
+
+    def _learn_from(self, histories: Histories) -> None:
+        histories = self._lagged(histories)
+        self._learn(histories)
+        self._warn_of_no_risk(histories)
+
+    def _warn_of_no_risk(self, histories: Histories) -> None:
+        """Name the channels whose effect cannot be learnt, for want of users at risk."""
+        blind = self._without_risk(histories)
+        if blind.any():
+            names = np.array(histories.channels, dtype=object)[blind]
+            warn(
+                f"no user was at risk after a touchpoint of {', '.join(names)}, so its effect "
+                "cannot be learnt and is taken as 0",
+                IdentifiabilityWarning,
+            )
+
+    def _without_risk(self, histories: Histories) -> Mask:
+        """Channels after whose touchpoints no user was at risk, shape `(n_channels,)`."""
+        stop = self._risk_end(histories)
+        watched = (histories.weight > 0) & (histories.start < stop)
+        risky = watched[histories.owner] & (histories.time < stop[histories.owner])
+        blind: Mask = np.bincount(histories.codes[risky], minlength=histories.n_channels) == 0
+        return blind
 
     def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:
         return self._account_of(self._histories(journeys), journeys.outcome(of), of)
 
     def _account_of(self, histories: Histories, outcome: Floats, of: str) -> tuple[Floats, float]:
         """Credit and baseline of the conversions of some histories, or of their value."""
-        total = float(outcome.sum())
-        if histories.total == 0:
-            return np.zeros(histories.n_channels), total
-        amounts = outcome[histories.event_row] if of == "value" else histories.event_weight
-        if self.counterfactual != "horizon":
-            credit = amounts @ self._parts(histories)
-            return credit, total - float(credit.sum())
-        game = self._game(histories)
-        credit, baseline = game.scaled(histories.total)
-        self.removal_ = game.removal * (histories.total / game.everyone if game.everyone else 0.0)
-        if of == "value":
-            return _valued(credit, baseline, self._parts(histories), histories, amounts)
-        return credit, baseline
+        horizon = self.counterfactual == "horizon"
+        account = account_of(
+            histories,
+            outcome,
+            of,
+            lambda: self._parts(histories),
+            (lambda: self._game(histories)) if horizon else None,
+        )
+        if account.removal is not None:
+            self.removal_ = account.removal
+        return account.credit, account.baseline
 
     def _credit(self, journeys: Journeys, of: str) -> Floats:
         return self._account(journeys, of)[0]
@@ -153,10 +232,11 @@ class TimedModel(AttributionModel):
         return self._account(journeys, of)[1]
 
     def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
-        """The moment's split over single touchpoints, scaled per channel to the channel's credit.
+        """The split of the hazard at each conversion over single touchpoints.
 
-        With `counterfactual="moment"` and no lookback nothing needs to be scaled. A touchpoint may
-        be credited with conversions of later journeys of its user.
+        It is scaled per channel so that touchpoints add up to the channel's credit; with
+        `counterfactual="moment"` and no lookback they do so already. A touchpoint may be credited
+        with conversions of later journeys of its user.
         """
         histories = self._histories(journeys)
         credit, _ = self._account(journeys, of)
@@ -167,7 +247,7 @@ class TimedModel(AttributionModel):
         given = np.bincount(codes, placed, len(credit))
         bare = (given == 0) & (credit != 0)
         if bare.any():
-            # No conversion followed a touchpoint of these: exposure is all there is to go by.
+            # No conversion followed a touchpoint of these channels: place them by exposure.
             exposure = _placed(histories.exposure(self._kernel()), histories, n)
             placed = np.where(bare[codes], exposure, placed)
             given = np.bincount(codes, placed, len(credit))
@@ -183,7 +263,7 @@ class TimedModel(AttributionModel):
         return share
 
     def _by_touchpoint(self, histories: Histories, amounts: Floats | None) -> Floats:
-        """The moment's split, shape `(n_touchpoints,)` of the histories."""
+        """The split of the hazard at each conversion, `(n_touchpoints,)` of the histories."""
         amounts = histories.event_weight if amounts is None else amounts
         kernel = self._kernel()
         parts, adstock = self._parts(histories), histories.adstock(kernel)
@@ -194,22 +274,67 @@ class TimedModel(AttributionModel):
         each = rate[event, code] * kernel.weight(age, code)
         return np.bincount(touchpoint, each, len(histories.time)).astype(np.float64)
 
-    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
+    def prepare(self, journeys: Journeys, of: str) -> Refitter:
+        """See `AttributionModel.prepare`: histories are built once, and only weights change."""
         histories = self._histories(journeys)
 
         def refit(weighted: Journeys) -> tuple[Floats, float]:
-            model = clone(self)
-            assert isinstance(model, TimedModel)
-            model.channels_ = self.channels_
             drawn = histories.reweighted(weighted)
-            model._relearn(drawn, self)
-            return model._account_of(drawn, weighted.outcome(of), of)
+            return self._refitted(drawn)._account_of(drawn, weighted.outcome(of), of)
 
         return refit
 
 
+@dataclass(frozen=True, eq=False)
+class Account:
+    """The outcomes of some histories, split.
+
+    Attributes:
+        credit: shape `(n_channels,)`.
+        baseline: what no channel is credited with.
+        removal: shape `(n_channels,)`, conversions lost without each channel alone; None where the
+            split is not over the horizon.
+    """
+
+    credit: Floats
+    baseline: float
+    removal: Floats | None = None
+
+
+def account_of(
+    histories: Histories,
+    outcome: Floats,
+    of: str,
+    parts: Callable[[], Floats],
+    game: Callable[[], HorizonGame] | None,
+) -> Account:
+    """Split the conversions of some histories, or their value.
+
+    Args:
+        histories: whose conversions.
+        outcome: shape `(n_journeys,)`, of the journeys they came from.
+        of: `"conversions"` or `"value"`.
+        parts: gives the split of the hazard at each conversion, `(n_events, n_channels)`. Called
+            only where it is needed.
+        game: gives the game of the horizon; None: split by `parts` alone.
+    """
+    total = float(outcome.sum())
+    if histories.total == 0:
+        return Account(np.zeros(histories.n_channels), total)
+    amounts = outcome[histories.event_row] if of == "value" else histories.event_weight
+    if game is None:
+        credit = amounts @ parts()
+        return Account(credit, total - float(credit.sum()))
+    solved = game()
+    credit, baseline = solved.scaled(histories.total)
+    removal = solved.removal * (histories.total / solved.everyone if solved.everyone else 0.0)
+    if of == "value":
+        credit, baseline = in_value(credit, baseline, parts(), histories, amounts)
+    return Account(credit, baseline, removal)
+
+
 def _placed(each: Floats, histories: Histories, n: int) -> Floats:
-    """Amounts of the histories' touchpoints at their places among the journeys', shape `(n,)`."""
+    """Amounts of the histories' touchpoints, in the order of the journeys' ones, shape `(n,)`."""
     where = histories.touchpoint
     if where is None:
         return each
@@ -217,19 +342,27 @@ def _placed(each: Floats, histories: Histories, n: int) -> Floats:
     return np.bincount(where[there], each[there], n).astype(np.float64)
 
 
-def _valued(
+def in_value(
     credit: Floats, baseline: float, parts: Floats, histories: Histories, value: Floats
 ) -> tuple[Floats, float]:
-    """Credit of conversions in money: each channel's at the value of those it has a part in.
+    """Credit and baseline in conversions turned into value.
 
-    Where it has a part in none, at the mean value of all. Scaled to the value there is.
+    A channel's conversions are worth the mean value of the conversions that it has a part in,
+    weighted by these parts; the mean of all where it has a part in none. Scaled to the total value.
+
+    Args:
+        credit: shape `(n_channels,)`, conversions.
+        baseline: conversions.
+        parts: shape `(n_events, n_channels)`, of each conversion.
+        histories: of these conversions.
+        value: shape `(n_events,)`.
     """
     mean = float(value.sum() / histories.total)
     rest = 1 - parts.sum(axis=1)
 
     def worth(share: Floats) -> float:
-        moment = float(share @ histories.event_weight)
-        return float(share @ value) / moment if moment else mean
+        conversions = float(share @ histories.event_weight)
+        return float(share @ value) / conversions if conversions else mean
 
     worths = np.array([worth(share) for share in parts.T])
     valued, base = credit * worths, baseline * worth(rest)

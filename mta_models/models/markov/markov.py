@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from mta_models.errors import (
     warn,
     warnings_of,
 )
-from mta_models.models.base import AttributionModel
+from mta_models.models.base import AttributionModel, Refitter, Resampling
 from mta_models.models.markov.chain import Chain, Counts, Steps, count_transitions, make_chain
 from mta_models.models.markov.order_selection import OrderSelection, held_out_scores
 
@@ -84,6 +83,7 @@ class Markov(AttributionModel):
     """
 
     estimand = "removal_effect"
+    resampling: Resampling = "paths"
 
     states_: tuple[State, ...]
     transition_matrix_: csr_array
@@ -146,13 +146,11 @@ class Markov(AttributionModel):
         credit: Floats = effects / effects.sum() * touched
         return credit
 
-    def _reads_paths_only(self) -> bool:
-        return True
-
-    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
+    def prepare(self, journeys: Journeys, of: str) -> Refitter:
+        """See `AttributionModel.prepare`."""
         if self.removal != "to_null" or self.smoothing:
             # Smoothing looks at which contexts were seen, and that changes with the weights.
-            return super()._reweigher(journeys, of)
+            return super().prepare(journeys, of)
         steps = Steps(journeys, self.order)
 
         def recount(weighted: Journeys) -> tuple[Floats, float]:

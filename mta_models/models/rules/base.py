@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from mta_models.core.ragged import Floats, spread
 from mta_models.data.journeys import Journeys
-from mta_models.models.base import AttributionModel
+from mta_models.models.base import AttributionModel, Resampling
 from mta_models.models.distinct_channels import by_channel
 
 
@@ -29,6 +29,7 @@ class Rule(AttributionModel):
     """
 
     estimand = "rule"
+    resampling: Resampling = "linear"
 
     @abstractmethod
     def _weights(self, journeys: Journeys) -> Floats:
@@ -44,9 +45,3 @@ class Rule(AttributionModel):
         credit = self._weights(journeys)
         credit *= spread(journeys.outcome(of), journeys.offsets)
         return credit
-
-    def _splits_rows(self) -> bool:
-        return True
-
-    def _reads_paths_only(self) -> bool:
-        return True

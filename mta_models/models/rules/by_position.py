@@ -308,9 +308,6 @@ class TimeDecay(Rule):
     def _check_parameters(self) -> None:
         as_days(self.half_life, "half_life")
 
-    def _reads_paths_only(self) -> bool:
-        return False
-
     def _weights(self, journeys: Journeys) -> Floats:
         age, offsets = journeys.age, journeys.offsets
         if age is None:  # the base let it pass, so there is no touchpoint to weigh

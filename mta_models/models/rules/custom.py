@@ -53,9 +53,6 @@ class CustomRule(Rule):
         if not callable(self.weights) and not _place_weights(self.weights).sum() > 0:
             raise ParameterError(f"one of `weights` must be above 0; got {self.weights!r}")
 
-    def _reads_paths_only(self) -> bool:
-        return not callable(self.weights)
-
     def _weights(self, journeys: Journeys) -> Floats:
         if callable(self.weights):
             weights = _of_function(self.weights(journeys), journeys)

@@ -47,9 +47,6 @@ class _MilestoneRule(Rule):
                 "Drop its part, or read the stages with the journeys"
             )
 
-    def _reads_paths_only(self) -> bool:
-        return self.milestones == "thirds"
-
     def _fit(self, journeys: Journeys) -> None:
         if not journeys.n_touchpoints:
             return

@@ -11,7 +11,7 @@ import numpy as np
 from mta_models.core.ragged import Floats, Ints, Mask, first_occurrence, keep, spread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, warn
-from mta_models.models.base import AttributionModel
+from mta_models.models.base import AttributionModel, Resampling
 from mta_models.models.distinct_channels import (
     by_channel,
     split_over_channels,
@@ -53,6 +53,7 @@ class SimpleProbabilistic(AttributionModel):
     """
 
     estimand = "rule"
+    resampling: Resampling = "sets"
     score_: Floats
     _rates: _Rates
 
@@ -86,12 +87,6 @@ class SimpleProbabilistic(AttributionModel):
         """Each channel's part of a row, booked at its first touchpoint there; adds up to credit."""
         weight = np.fmax(self.score_, 0)  # NaN, of a channel not met when fitting, counts as 0
         return split_over_channels(journeys, journeys.outcome(of), weight)
-
-    def _reads_paths_only(self) -> bool:
-        return True
-
-    def _reads_sets_only(self) -> bool:
-        return True
 
 
 @dataclass(frozen=True, eq=False)

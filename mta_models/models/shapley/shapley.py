@@ -13,7 +13,7 @@ from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, Ints, Mask, position, spread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, ParameterError
-from mta_models.models.base import AttributionModel, clone
+from mta_models.models.base import AttributionModel, Refitter, Resampling, clone
 from mta_models.models.distinct_channels import (
     by_channel,
     by_first_appearance,
@@ -322,21 +322,24 @@ class Shapley(AttributionModel):
             return super()._touchpoint_credit(journeys, of)
         return split_over_channels(journeys, journeys.outcome(of))
 
-    def _splits_rows(self) -> bool:
-        return self._is("conversions")
-
-    def _reads_paths_only(self) -> bool:
-        if not self._is("model"):
-            return True
-        return isinstance(self.model, AttributionModel) and self.model._reads_paths_only()
-
-    def _reads_sets_only(self) -> bool:
+    @property
+    def resampling(self) -> Resampling:
+        """See `AttributionModel.resampling`."""
+        if self._is("conversions"):
+            return "linear"
+        if self._is("model"):
+            mergeable = isinstance(self.model, AttributionModel) and self.model.resampling in (
+                "paths",
+                "sets",
+            )
+            return "paths" if mergeable else "journeys"
         # Sampled orders are over the channels as they first appear, which sets do not show.
-        return self._is("rate") and self.n_permutations is None
+        return "sets" if self._is("rate") and self.n_permutations is None else "paths"
 
-    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
+    def prepare(self, journeys: Journeys, of: str) -> Refitter:
+        """See `AttributionModel.prepare`."""
         if not self._is("rate"):
-            return super()._reweigher(journeys, of)
+            return super().prepare(journeys, of)
         players = by_first_appearance(journeys)
         rate = self._rate(journeys, players)
 

@@ -583,8 +583,8 @@ def test_pickle_clone_and_bootstrap():
 class _Refitting(mta.Shapley):
     """Shapley that refits for every draw of a bootstrap."""
 
-    def _reweigher(self, journeys, of):
-        return super(mta.Shapley, self)._reweigher(journeys, of)
+    def prepare(self, journeys, of):
+        return super(mta.Shapley, self).prepare(journeys, of)
 
 
 def test_orders_do_not_depend_on_names():

@@ -14,7 +14,7 @@ from mta_models.data.histories import Histories, histories_of
 from mta_models.data.journeys import Journeys
 from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError
-from mta_models.models.incremental.base import TimedModel, _valued
+from mta_models.models.incremental.base import TimedModel, in_value
 from mta_models.models.incremental.bayesian.lift_likelihood import check_lift_tests
 from mta_models.models.incremental.bayesian.predictive_checks import replicated
 from mta_models.models.incremental.bayesian.sampling import Diagnostics
@@ -47,6 +47,9 @@ class BayesianModel(TimedModel):
             value = getattr(self, name)
             if not (isinstance(value, int) and value >= least):
                 raise ParameterError(f"{name} must be a whole number >= {least}; got {value!r}")
+
+    def _warn_of_no_risk(self, histories: Histories) -> None:
+        """Nothing: the `Hazard` that every one of them starts from has warned already."""
 
     def _risk(self, histories: Histories) -> Floats:
         """Until when each user is at risk, shape `(n_users,)`."""
@@ -116,7 +119,7 @@ class BayesianModel(TimedModel):
         if of == "value":
             parts, amounts = self._parts(histories), outcome[histories.event_row]
             each = [
-                _valued(c, b, parts, histories, amounts)
+                in_value(c, b, parts, histories, amounts)
                 for c, b in zip(credit, baseline.tolist(), strict=True)
             ]
             credit = np.array([c for c, _ in each])

@@ -133,8 +133,7 @@ journeys=None)], random_state=1)
 
     def _learn(self, histories: Histories) -> None:
         tests = check_lift_tests(self.lift_tests)
-        start = Hazard(self.half_life, self.repeat)
-        start._learn(histories)
+        start = Hazard(self.half_life, self.repeat).fit_histories(histories)
         self.repeat_ = start.repeat_
         point = PointFit(start.beta_, start.baseline_hazard_, start.half_life_)
         k = histories.n_channels

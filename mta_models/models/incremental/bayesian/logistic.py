@@ -125,8 +125,7 @@ class BayesianLogistic(BayesianModel):
         tests = check_lift_tests(self.lift_tests)
         rng = np.random.default_rng(self.random_state)
         # Half-lives to begin with, and who is likely to convert.
-        self._rough = Hazard(self.half_life)
-        self._rough._learn(histories)
+        self._rough = Hazard(self.half_life).fit_histories(histories)
         self.repeat_ = histories.repeats
         middle, k = self._rough.half_life_, histories.n_channels
         basis = HalfLifeBasis.over(k) if self.half_life is None else HalfLifeBasis.at(middle)

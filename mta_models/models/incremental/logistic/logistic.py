@@ -9,8 +9,9 @@ import numpy as np
 from mta_models.core.ragged import Floats, chunks, owner
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
-from mta_models.data.person_moments import risk_of, within
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
+from mta_models.data.person_moments import within
+from mta_models.errors import JourneyError, ParameterError
+from mta_models.models.base import clone
 from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.logistic.calibration_curve import Calibration
@@ -182,20 +183,15 @@ class Logistic(TimedModel):
         return explain_conversions(self._hazard, journeys, self._rng())
 
     def _learn(self, histories: Histories) -> None:
-        blind = histories.totals(1.0, risk_of(histories)) == 0
-        if blind.any():
-            names = np.array(histories.channels, dtype=object)[blind]
-            warn(
-                f"no user was at risk after a touchpoint of {', '.join(names)}, so its effect "
-                "cannot be learnt and is taken as 0",
-                IdentifiabilityWarning,
-            )
         self._take(learn(histories, Settings.from_params(self.get_params())))
 
-    def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
+    def _refitted(self, histories: Histories) -> TimedModel:
         """With the half-lives, saturation and penalty of the fit: they move little, cost most."""
-        assert isinstance(fitted, Logistic)
-        self._take(learn(histories, Settings.from_params(self.get_params()), fitted._choice))
+        model = clone(self)
+        assert isinstance(model, Logistic)
+        model.channels_ = histories.channels
+        model._take(learn(histories, Settings.from_params(self.get_params()), self._choice))
+        return model
 
     def _take(self, learnt: Learnt) -> None:
         self._choice = choice = learnt.choice

@@ -23,7 +23,7 @@ _MOST_CHANNELS = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Redrawing:
+class BootstrapRefit:
     """A fit, ready to be repeated under other weights.
 
     Factors of time and which corrections are kept stay those of the fit. Half-lives that were
@@ -44,7 +44,7 @@ class Redrawing:
     grid: tuple[Terms, Ints] | None
 
     @classmethod
-    def of(cls, design: Design, rate: RelativeRate, free: bool) -> Redrawing:
+    def from_fit(cls, design: Design, rate: RelativeRate, free: bool) -> BootstrapRefit:
         """Of a fit; `free`: whether its half-lives were chosen."""
         joint = joint_terms(design, rate)
         if not free or not design.n_channels:
@@ -52,8 +52,8 @@ class Redrawing:
         place = np.argmin(np.abs(np.log(rate.half_life[:, None] / GRID)), axis=1)
         return cls(design, rate, joint, (grid_terms(design, rate), place))
 
-    def under(self, weight: Floats) -> tuple[Design, RelativeRate, float]:
-        """The design and the fit with other weights, shape `(n_rows,)`, and its log-likelihood."""
+    def refit(self, weight: Floats) -> tuple[Design, RelativeRate]:
+        """The conversions with other weights, shape `(n_rows,)`, and the rate fitted to them."""
         design, joint, rate = replace(self.design, weight=weight), self.joint, self.rate
         if self.grid is not None:
             terms, place = self.grid
@@ -65,7 +65,8 @@ class Redrawing:
             exposure[:, :n] = terms.exposure[:, columns]
             joint = replace(joint, carried=carried, exposure=exposure)
             rate = replace(rate, half_life=GRID[place])
-        return design, *refitted(replace(joint, weight=weight), rate)
+        rate, _ = refitted(replace(joint, weight=weight), rate)
+        return design, rate
 
 
 def _columns(place: Ints) -> Ints:

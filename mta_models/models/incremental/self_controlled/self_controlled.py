@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from copy import copy
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,15 +12,13 @@ from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
-from mta_models.models.incremental.base import TimedModel
+from mta_models.models.base import Refitter
+from mta_models.models.incremental.base import TimedModel, account_of
 from mta_models.models.incremental.half_lives import HalfLife, check_half_life, given_half_lives
 from mta_models.models.incremental.horizon_games import HorizonGame
-from mta_models.models.incremental.self_controlled.bootstrap_refit import Redrawing
-from mta_models.models.incremental.self_controlled.control_sampling import ControlDays, control_days
-from mta_models.models.incremental.self_controlled.converter_games import (
-    Thresholds,
-    first_conversion_game,
-)
+from mta_models.models.incremental.self_controlled.bootstrap_refit import BootstrapRefit
+from mta_models.models.incremental.self_controlled.control_sampling import control_days
+from mta_models.models.incremental.self_controlled.credit import conversion_parts, horizon_game
 from mta_models.models.incremental.self_controlled.frailty import Levels, learn_levels
 from mta_models.models.incremental.self_controlled.imputed_exposure import unsuppressed
 from mta_models.models.incremental.self_controlled.leads import LeadTest, lead_test
@@ -160,16 +156,16 @@ class SelfControlled(TimedModel):
 
     def _learn(self, histories: Histories) -> None:
         self._check_observed(histories)
-        self._edges = _group_edges(histories)
-        self.suppression_ = False
-        design = self._design(histories)
+        edges = _group_edges(histories)
+        design = self._design(histories, edges, imputed=False)
         rate, value = self._fitted(design, histories)
         before = lead_test(design, rate)
-        if _stops(before) and not histories.repeats:
-            self.suppression_ = True
-            self._edges = _group_edges(self._converters(histories))
-            design = self._design(histories)
+        imputed = _stops(before) and not histories.repeats
+        if imputed:
+            edges = _group_edges(_converters(histories, imputed))
+            design = self._design(histories, edges, imputed)
             rate, value = self._fitted(design, histories)
+        self._edges, self.suppression_ = edges, imputed
         rate, value = self._with_intent(design, rate, value, before)
         self._store(rate, value)
         self.lead_test_ = replace(lead_test(design, rate), before=before)
@@ -178,7 +174,7 @@ class SelfControlled(TimedModel):
 
     def _fitted(self, design: Design, histories: Histories) -> tuple[RelativeRate, float]:
         """Steps 1 and 2: effects, half-lives, time."""
-        rate = plain_rate(design, 0 if histories.repeats else len(self._edges) + 1)
+        rate = plain_rate(design, 0 if histories.repeats else _n_groups(histories))
         chosen = self.half_life is None
         if self.half_life is not None:
             rate = replace(rate, half_life=given_half_lives(self.half_life, histories.channels))
@@ -209,21 +205,6 @@ class SelfControlled(TimedModel):
         self.calendar_ = rate.calendar / rate.calendar.mean()
         self.log_likelihood_ = value
 
-    def _relearn(self, histories: Histories, fitted: TimedModel) -> None:
-        assert isinstance(fitted, SelfControlled)
-        self._edges, self.suppression_ = fitted._edges, fitted.suppression_
-        kept: Redrawing = vars(fitted)["_kept"]
-        design, rate, value = kept.under(histories.event_weight)
-        vars(histories)["_control_days"] = {self._design_key(): design}
-        self._store(rate, value)
-
-    def _reweigher(self, journeys: Journeys, of: str) -> Callable[[Journeys], tuple[Floats, float]]:
-        prepared = copy(self)
-        design = self._design(self._histories(journeys))
-        kept = Redrawing.of(design, self.rate_, free=self.half_life is None)
-        vars(prepared)["_kept"] = kept
-        return TimedModel._reweigher(prepared, journeys, of)
-
     # What it is fitted to.
 
     def _check_observed(self, histories: Histories) -> None:
@@ -236,30 +217,29 @@ class SelfControlled(TimedModel):
                 "read_events, with `observed` bounds where it has them"
             )
 
-    def _converters(self, histories: Histories) -> Histories:
-        """The users who converted, as the fit is to see them."""
-        found = histories.take(np.unique(histories.event_user))
-        return unsuppressed(found) if self.suppression_ else found
+    def _design(self, histories: Histories, edges: Floats, imputed: bool) -> Design:
+        """The conversions with their control days.
 
-    def _design_key(self) -> tuple[object, ...]:
-        window = None if self.window == "observed" else as_days(self.window, "window")
-        burn_in = 0.0 if self.burn_in is None else as_days(self.burn_in, "burn_in")
-        return burn_in, window, self.suppression_, self._edges.tobytes()
+        Args:
+            histories: whose conversions.
+            edges: volumes of touchpoints that separate groups of users.
+            imputed: whether exposure after conversions is imputed.
+        """
+        converters = _converters(histories, imputed)
+        volume = _volume(converters)[converters.event_user]
+        return Design(
+            blocks=control_days(
+                converters,
+                0.0 if self.burn_in is None else as_days(self.burn_in, "burn_in"),
+                None if self.window == "observed" else as_days(self.window, "window"),
+            ),
+            group=np.searchsorted(edges, volume, side="right"),
+            weight=histories.event_weight,
+        )
 
-    def _design(self, histories: Histories) -> Design:
-        """Conversions with their control days, worked out once and kept with the histories."""
-        kept = vars(histories).setdefault("_control_days", {})
-        key = self._design_key()
-        if key not in kept:
-            converters = self._converters(histories)
-            volume = _volume(converters)[converters.event_user]
-            kept[key] = Design(
-                blocks=control_days(converters, key[0], key[1]),  # type: ignore[arg-type]
-                group=np.searchsorted(self._edges, volume, side="right"),
-                weight=histories.event_weight,
-            )
-        found: Design = kept[key]
-        return found
+    def _fitted_design(self, histories: Histories) -> Design:
+        """The conversions of any users, seen as those of the fit were."""
+        return self._design(histories, self._edges, self.suppression_)
 
     def _warn(self, histories: Histories, design: Design) -> None:
         """Say what these journeys cannot tell."""
@@ -275,6 +255,7 @@ class SelfControlled(TimedModel):
         terms = channel_terms(design, self.rate_)
         usual = terms.exposure / terms.control[:, None] * terms.case[:, None]
         still = np.abs(terms.carried - usual).max(axis=0, initial=0.0) < 1e-9
+        still &= ~self._without_risk(histories)  # the base warns of these
         if still.any():
             names = ", ".join(np.array(histories.channels, dtype=object)[still])
             say(
@@ -298,44 +279,33 @@ class SelfControlled(TimedModel):
     # Credit.
 
     def _parts(self, histories: Histories) -> Floats:
-        design = self._design(histories)
-        due = design.per_row(lambda block: block.carried(self.half_life_)) * self.beta_
-        alone = design.per_row(lambda block: self.rate_.alone(block)[block.at_case])
-        parts: Floats = due / (alone + due.sum(axis=1))[:, None]
-        return parts
+        return conversion_parts(self._fitted_design(histories), self.rate_)
 
     def _game(self, histories: Histories) -> HorizonGame:
-        design, rate = self._design(histories), self.rate_
-        if histories.repeats:
-            return self._repeat_game(design)
+        return horizon_game(self._fitted_design(histories), self.rate_, histories.repeats)
 
-        def row(block: ControlDays) -> Floats:
-            lived, at = block.lived, block.at_case
-            alone = rate.alone(block) * lived
-            days = alone + rate.caused(block)
-            step = days[at]
-            alone = alone.sum(axis=0) - (np.cumsum(days, axis=0)[at] - step)
-            part = block.exposure(lived, rate.half_life) * rate.effect
-            return np.column_stack([alone, step, part])
-
-        found = design.per_row(row)
-        return first_conversion_game(
-            Thresholds(found[:, 0], found[:, 2:], found[:, 1]), design.weight
+    def prepare(self, journeys: Journeys, of: str) -> Refitter:
+        """See `AttributionModel.prepare`; `BootstrapRefit` says what is fitted to each draw."""
+        histories = self._histories(journeys)
+        prepared = BootstrapRefit.from_fit(
+            self._fitted_design(histories), self.rate_, free=self.half_life is None
         )
 
-    def _repeat_game(self, design: Design) -> HorizonGame:
-        """Each conversion in proportion to what its user's integrated rate is made of."""
-        rate = self.rate_
+        def refit(weighted: Journeys) -> tuple[Floats, float]:
+            drawn = histories.reweighted(weighted)
+            design, rate = prepared.refit(drawn.event_weight)
+            account = account_of(
+                drawn,
+                weighted.outcome(of),
+                of,
+                lambda: conversion_parts(design, rate),
+                (lambda: horizon_game(design, rate, drawn.repeats))
+                if self.counterfactual == "horizon"
+                else None,
+            )
+            return account.credit, account.baseline
 
-        def row(block: ControlDays) -> Floats:
-            alone = (rate.alone(block) * block.lived).sum(axis=0)
-            part = block.exposure(block.lived, rate.half_life) * rate.effect
-            whole: Floats = part / (alone + part.sum(axis=1))[:, None]
-            return whole
-
-        each = design.weight @ design.per_row(row)
-        total = float(design.weight.sum())
-        return HorizonGame(each, each.copy(), total - float(each.sum()), total)
+        return refit
 
     def _expected(self, histories: Histories, since: float, until: float) -> Floats:
         count, risk = self._past(histories, since)
@@ -384,6 +354,12 @@ def _stops(test: LeadTest) -> bool:
     return test.z_together < _STOPPED or bool(test.z.min(initial=0.0) < _ONE_STOPPED)
 
 
+def _converters(histories: Histories, imputed: bool) -> Histories:
+    """The users who converted; with `imputed`, with imputed exposure after their conversions."""
+    converters = histories.take(np.unique(histories.event_user))
+    return unsuppressed(converters) if imputed else converters
+
+
 def _volume(histories: Histories) -> Floats:
     """Touchpoints a day of each user, shape `(n_users,)`."""
     days = np.maximum(histories.end - histories.start, 1e-9)
@@ -393,6 +369,11 @@ def _volume(histories: Histories) -> Floats:
 
 def _group_edges(histories: Histories) -> Floats:
     """Volumes of touchpoints that part converters into groups of about as many."""
-    n = int(np.clip(histories.total / _PER_GROUP, 1, _GROUPS))
+    n = _n_groups(histories)
     volume = _volume(histories)[histories.event_user]
     return np.quantile(volume, np.arange(1, n) / n)
+
+
+def _n_groups(histories: Histories) -> int:
+    """How many groups of users by volume of touchpoints there are conversions for."""
+    return int(np.clip(histories.total / _PER_GROUP, 1, _GROUPS))

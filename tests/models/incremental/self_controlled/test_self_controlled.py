@@ -69,11 +69,19 @@ def test_says_so_where_conversions_are_few() -> None:
         mta.SelfControlled(half_life="4d").fit(journeys)
 
 
-def test_says_so_where_a_channel_never_varies_within_a_converter(randomised: mta.Journeys) -> None:
-    more = randomised.recode(("Pigeon", *randomised.channels))
+def test_says_so_where_a_channel_never_varies_within_a_converter() -> None:
+    log = mta.worlds.make("randomised", n_users=8_000, seed=5).simulate()
+    converters = log.events.filter(pl.col("conversion") == 1)["user"].unique().implode()
+    rare = (pl.col("channel") == "Affiliate") & ~pl.col("user").is_in(converters)
+    channel = pl.when(rare).then(pl.lit("Pigeon")).otherwise("channel").alias("channel")
+    journeys = mta.read_events(
+        log.events.with_columns(channel), observed=log.observed, user="user", time="time",
+        channel="channel", conversion="conversion",
+    )  # fmt: skip
     with pytest.warns(mta.IdentifiabilityWarning, match="no converter met Pigeon"):
-        model = mta.SelfControlled(half_life="4d", intent=False).fit(more)
-    assert model.attribute(more).credit[0] == 0
+        model = mta.SelfControlled(half_life="4d", intent=False).fit(journeys)
+    credit = model.attribute(journeys).credit
+    assert credit[journeys.channels.index("Pigeon")] == 0
 
 
 # What it finds.

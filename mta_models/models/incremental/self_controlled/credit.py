@@ -1,0 +1,63 @@
+"""From the fitted rate to credit: the split at each conversion, and the game of the horizon."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mta_models.core.ragged import Floats
+from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.incremental.self_controlled.control_sampling import ControlDays
+from mta_models.models.incremental.self_controlled.converter_games import (
+    Thresholds,
+    first_conversion_game,
+)
+from mta_models.models.incremental.self_controlled.relative_rate import Design, RelativeRate
+
+
+def conversion_parts(design: Design, rate: RelativeRate) -> Floats:
+    """How much of the rate at each conversion is due to each channel, `(n_rows, n_channels)`."""
+    due = design.per_row(lambda block: block.carried(rate.half_life)) * rate.effect
+    alone = design.per_row(lambda block: rate.alone(block)[block.at_case])
+    parts: Floats = due / (alone + due.sum(axis=1))[:, None]
+    return parts
+
+
+def horizon_game(design: Design, rate: RelativeRate, repeat: bool) -> HorizonGame:
+    """Conversions of the converters over the horizon as a game of channels, solved.
+
+    Args:
+        design: the conversions; their weights are what is shared out.
+        rate: fitted.
+        repeat: whether users convert again.
+    """
+    return _repeat_game(design, rate) if repeat else _first_game(design, rate)
+
+
+def _first_game(design: Design, rate: RelativeRate) -> HorizonGame:
+    """Whether each converter would have converted by the end of observation."""
+
+    def row(block: ControlDays) -> Floats:
+        lived, at = block.lived, block.at_case
+        alone = rate.alone(block) * lived
+        days = alone + rate.caused(block)
+        step = days[at]
+        alone = alone.sum(axis=0) - (np.cumsum(days, axis=0)[at] - step)
+        part = block.exposure(lived, rate.half_life) * rate.effect
+        return np.column_stack([alone, step, part])
+
+    rows = design.per_row(row)
+    return first_conversion_game(Thresholds(rows[:, 0], rows[:, 2:], rows[:, 1]), design.weight)
+
+
+def _repeat_game(design: Design, rate: RelativeRate) -> HorizonGame:
+    """Each conversion in proportion to what its user's integrated rate is made of."""
+
+    def row(block: ControlDays) -> Floats:
+        alone = (rate.alone(block) * block.lived).sum(axis=0)
+        part = block.exposure(block.lived, rate.half_life) * rate.effect
+        whole: Floats = part / (alone + part.sum(axis=1))[:, None]
+        return whole
+
+    each = design.weight @ design.per_row(row)
+    total = float(design.weight.sum())
+    return HorizonGame(each, each.copy(), total - float(each.sum()), total)
