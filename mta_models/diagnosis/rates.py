@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mta_models.core.logistic_regression import chances, fit_logistic
 from mta_models.core.ragged import Floats, Ints, Mask, owner, position, spread
 from mta_models.data.histories import Histories, histories_of
 from mta_models.data.journeys import Journeys
@@ -18,7 +19,6 @@ from mta_models.errors import JourneyError
 WEEK = 7.0  # days, of every window here
 _BASE = 50_000
 _CASES = 20_000
-_STEPS, _SETTLED = 50, 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,40 +156,14 @@ def rate_ratios(moments: Moments, of: Floats, given: Floats) -> RateRatios:
     flat = ~varies[: of.shape[1]]
     scale = np.where(varies, scale, 1.0)
     z = np.hstack([np.ones((len(x), 1)), (x - centre) / scale])
-    beta, information, score = _logistic(z, moments.case.astype(np.float64))
+    # A ridge of one observation's worth keeps columns that cannot be separated finite.
+    fit = fit_logistic(z, moments.case, np.ones(len(z)), ridge=1.0)
+    score = z * (moments.case - chances(z @ fit.coef))[:, None]
     order = np.argsort(moments.user, kind="stable")
     first = np.flatnonzero(np.diff(moments.user[order], prepend=-1))
     by_user = np.add.reduceat(score[order], first, axis=0)
-    half = np.linalg.solve(information, by_user.T)
+    half = np.linalg.solve(fit.information, by_user.T)
     error = np.sqrt((half**2).sum(axis=1))[1:] / scale
-    log = beta[1:] / scale
+    log = fit.coef[1:] / scale
     p = of.shape[1]
     return RateRatios(np.where(flat, 0.0, log[:p]), np.where(flat, np.inf, error[:p]))
-
-
-def _logistic(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Coefficients, information and scores, shape `(n, p)`, of a logistic regression by Newton.
-
-    A ridge of one observation's worth keeps what cannot be told apart finite.
-    """
-    ridge = np.ones(x.shape[1])
-    ridge[0] = 0.0
-    beta = np.zeros(x.shape[1])
-    beta[0] = np.log(y.mean() / (1 - y.mean()))
-
-    def loss(beta: Floats) -> float:
-        line = x @ beta
-        return float(np.logaddexp(0, line).sum() - y @ line + ridge @ beta**2 / 2)
-
-    now = loss(beta)
-    for _ in range(_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        information = (x * (p * (1 - p))[:, None]).T @ x + np.diag(ridge)
-        step = np.linalg.solve(information, x.T @ (y - p) - ridge * beta)
-        while (then := loss(beta + step)) > now + _SETTLED and np.abs(step).max() > _SETTLED:
-            step = step / 2
-        beta, before, now = beta + step, now, then
-        if before - now < _SETTLED:
-            break
-    p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-    return beta, information, x * (y - p)[:, None]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mta_models.core.logistic_regression import fit_logistic
 from mta_models.core.orders import gains_along, mean_gains, random_orders
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import Histories
@@ -21,7 +22,8 @@ _CASES, _BASE = 1 << 14, 1 << 12
 _USERS, _PIECES, _PAIRS = 1500, 12, 3
 # Of users sampled, how many evenly and not by how likely they are to convert.
 _EVENLY = 0.2
-_STEPS = 50
+# Penalty that keeps effects finite of channels that separate conversions from the base.
+_RIDGE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,18 +136,9 @@ class LogisticEvidence:
     def likeliest(self) -> LogFit:
         """The largest likelihood at `half_life`, by Newton's method, with a weak ridge."""
         k = self.response.shape[1]
-        columns = np.vstack([np.ones(len(self.weight)), self.at(self.half_life)])
-        ridge = np.append(0.0, np.full(k, 1e-2))
+        columns = np.vstack([np.ones(len(self.weight)), self.at(self.half_life)]).T
         case = np.arange(len(self.weight)) < self.n_cases
-        theta = np.zeros(k + 1)
-        for _ in range(_STEPS):
-            p = 1 / (1 + np.exp(-(theta @ columns)))
-            pull = columns @ (self.weight * (case - p)) - ridge * theta
-            curve = (columns * (self.weight * p * (1 - p))) @ columns.T + np.diag(ridge + 1e-9)
-            step = np.linalg.solve(curve, pull)
-            theta = theta + step / max(1.0, float(np.abs(step).max()))
-            if np.abs(step).max() < 1e-8:
-                break
+        theta = fit_logistic(columns, case, self.weight, _RIDGE).coef
         return LogFit(theta[1:], np.zeros(k), float(theta[0] + np.log(self.scale)), self.half_life)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from mta_models.core.logistic_regression import chances, fit_logistic
 from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, owner
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.models.base import AttributionModel
-from mta_models.models.incremental.logistic.learners import ridge_logistic
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 
 # Orders of arrival drawn, each with its reverse, for journeys of too many channels to try all sets.
@@ -90,14 +90,13 @@ class LogisticCounts(AttributionModel):
         spread = np.where(spread > 1e-12, spread, 1.0)
         columns = np.hstack([np.ones((len(both), 1)), both / spread])
         converts = np.arange(len(both)) < len(counts)
-        found = ridge_logistic(columns, converts, share, self.penalty)
-        self.intercept_, self.coef_ = float(found[0]), found[1:] / spread
+        ridge = self.penalty * float(share @ converts)
+        coef = fit_logistic(columns, converts, share, ridge).coef
+        self.intercept_, self.coef_ = float(coef[0]), coef[1:] / spread
 
     def predict_proba(self, journeys: Journeys) -> Floats:
         """The chance of converting, shape `(n_journeys,)`."""
-        odds = self.intercept_ + _counts(journeys) @ self.coef_
-        chance: Floats = 1 / (1 + np.exp(-odds))
-        return chance
+        return chances(self.intercept_ + _counts(journeys) @ self.coef_)
 
     def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:
         amounts, total = journeys.outcome(of), float(journeys.outcome(of).sum())

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.logistic_regression import chances, cross_products, fit_logistic, log_loss
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.errors import ParameterError
 
@@ -146,51 +147,7 @@ class Rows:
 
 def loss(odds: Floats, converts: Mask, weight: Floats) -> float:
     """Mean log-loss from log-odds."""
-    each = np.logaddexp(0, np.where(converts, -odds, odds))
-    return float(weight @ each / weight.sum())
-
-
-def ridge_logistic(
-    columns: Floats, converts: Mask, weight: Floats, penalty: float, begin: Floats | None = None
-) -> Floats:
-    """Ridge logistic regression by Newton's method; intercept first, shape `(1 + n_columns,)`.
-
-    What scikit-learn minimises (a test compares them), from a start near by: hundreds of settings
-    are tried on the same moments, and each is a step or two from the last.
-
-    Args:
-        columns: shape `(n, 1 + n_columns)`, the first all ones.
-        converts: shape `(n,)`.
-        weight: shape `(n,)`.
-        penalty: on the loss per case; the intercept has none.
-        begin: where to begin.
-    """
-    n = columns.shape[1]
-    share = weight / weight.sum()
-    ridge = np.full(n, penalty * float(share @ converts))
-    ridge[0] = 0
-    if begin is None:
-        begin = np.zeros(n)
-        mean = float(share @ converts)
-        begin[0] = np.log(mean / (1 - mean))
-    found, step, value = begin, np.zeros(n), np.inf
-    for _ in range(200):
-        odds = columns @ found
-        each = np.logaddexp(0, np.where(converts, -odds, odds))
-        now = float(share @ each + ridge @ found**2 / 2)
-        if now > value + 1e-12:  # too far: half way back
-            found, step = found - step / 2, step / 2
-            continue
-        p = 1 / (1 + np.exp(-odds))
-        gradient = columns.T @ (share * (p - converts)) + ridge * found
-        curved = columns.T * (share * p * (1 - p))
-        hessian = curved @ columns + np.diag(ridge + 1e-12)
-        step = -np.linalg.solve(hessian, gradient)
-        done = float(-gradient @ step) < 1e-10
-        value, found = now, found + step
-        if done:
-            break
-    return found
+    return float(weight @ log_loss(odds, converts) / weight.sum())
 
 
 def held_out_loss(rows: Rows, penalty: float, begin: Floats | None) -> tuple[float, Floats]:
@@ -201,22 +158,21 @@ def held_out_loss(rows: Rows, penalty: float, begin: Floats | None) -> tuple[flo
     """
     scaled = rows.columns / unit_spread(rows.columns, rows.weight)
     columns = np.hstack([np.ones((len(scaled), 1)), scaled])
-    whole = ridge_logistic(columns, rows.converts, rows.weight, penalty, begin)
-    p = 1 / (1 + np.exp(-(columns @ whole)))
+    ridge = penalty * float(rows.weight @ rows.converts)
+    whole = fit_logistic(columns, rows.converts, rows.weight, ridge, begin).coef
+    p = chances(columns @ whole)
     parts = [rows.of_fold(fold) for fold in range(rows.n_folds)]
     pulls = [columns[at].T @ (rows.weight[at] * (p[at] - rows.converts[at])) for at in parts]
-    bends = [
-        (columns[at].T * (rows.weight[at] * p[at] * (1 - p[at]))) @ columns[at] for at in parts
-    ]
+    bends = [cross_products(columns[at], rows.weight[at] * p[at] * (1 - p[at])) for at in parts]
     lost = 0.0
-    ridge = np.full(columns.shape[1], penalty)
-    ridge[0] = 0
+    per_case = np.full(columns.shape[1], penalty)
+    per_case[0] = 0
     cases = [float(rows.weight[at] @ rows.converts[at]) for at in parts]
     for at, pull, bend, out in zip(parts, pulls, bends, cases, strict=True):
         # The penalty is on the loss per case, so that it shrinks with the cases that are left.
         left = sum(cases) - out
-        slope = sum(pulls) - pull + left * ridge * whole
-        curve = sum(bends) - bend + left * np.diag(ridge + 1e-12)
+        slope = sum(pulls) - pull + left * per_case * whole
+        curve = sum(bends) - bend + left * np.diag(per_case + 1e-12)
         fitted = whole - np.linalg.solve(curve, slope)
         lost += loss(columns[at] @ fitted, rows.converts[at], rows.weight[at]) * float(
             rows.weight[at].sum()
