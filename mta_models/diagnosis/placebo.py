@@ -9,7 +9,7 @@ import numpy as np
 from mta_models.core.ragged import Floats, segment_sum
 from mta_models.data.histories import Histories
 from mta_models.models.incremental.hazard.hazard import Hazard
-from mta_models.models.incremental.hazard.likelihood import Rates, maximise
+from mta_models.models.incremental.hazard.likelihood import Rates, maximise_additive
 
 
 def shifted(histories: Histories, rng: np.random.Generator) -> Histories:
@@ -102,6 +102,6 @@ class PlaceboTest:
             rate, cost = self.rates.rate.copy(), self.rates.cost.copy()
             rate[channel] = placebo.adstock(half_life)[:, 0]
             cost[channel] = placebo.totals(half_life, self.stop)[0]
-            best = maximise(Rates(rate, self.rates.weight, cost), self.theta, gap=1e-3)
+            best = maximise_additive(Rates(rate, self.rates.weight, cost), self.theta, gap=1e-3)
             found[i] = best.theta[channel] * cost[channel]
         return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
-from mta_models.models.incremental.hazard.likelihood import Rates, maximise
+from mta_models.models.incremental.hazard.likelihood import Rates, maximise_additive
 
 _LN2 = log(2)
 # Of conversions, how many must be followed by a half-life of observation at least.
@@ -57,7 +57,7 @@ def future_credit(histories: Histories, risk: Floats, half_life: Floats) -> Floa
         ),
     )
     k = histories.n_channels
-    return (maximise(rates, gap=1e-3).theta * rates.cost)[k : 2 * k]
+    return (maximise_additive(rates, gap=1e-3).theta * rates.cost)[k : 2 * k]
 
 
 def _mirrored(histories: Histories, risk: Floats) -> Histories:

@@ -28,7 +28,7 @@ from mta_models.models.incremental.half_lives import (
 from mta_models.models.incremental.hazard.likelihood import (
     Rates,
     RateTable,
-    maximise,
+    maximise_additive,
     standard_errors,
 )
 from mta_models.models.incremental.horizon_games import (
@@ -154,7 +154,7 @@ class Hazard(TimedModel):
         """Set the parameters; return the rates at the half-lives chosen, and if it converged."""
         choice = _chosen(table)
         rates = table.rates(choice)
-        found = maximise(rates)
+        found = maximise_additive(rates)
         self.half_life_ = table.half_life[choice, np.arange(len(choice))]
         self.beta_, self.baseline_hazard_ = found.theta[:-1], float(found.theta[-1])
         self.log_likelihood_path_ = found.path
@@ -234,7 +234,7 @@ def _chosen(table: RateTable) -> Ints:
 
     def log_likelihood(choice: Ints) -> float:
         nonlocal last
-        found = maximise(table.rates(choice), last, _GAP)
+        found = maximise_additive(table.rates(choice), last, _GAP)
         last = found.theta
         return float(found.path[-1])
 

@@ -169,7 +169,7 @@ class Maximum:
     converged: bool
 
 
-def maximise(rates: Rates, start: Floats | None = None, gap: float = 0.0) -> Maximum:
+def maximise_additive(rates: Rates, start: Floats | None = None, gap: float = 0.0) -> Maximum:
     """The θ >= 0 of the largest likelihood: EM first, then Newton's method on what is left.
 
     An EM step gives each part its share of every conversion, θ_j rate_ji / λ_i, and divides what
@@ -190,7 +190,7 @@ def maximise(rates: Rates, start: Floats | None = None, gap: float = 0.0) -> Max
         Ten conversions in 100 days, six of which only the baseline (the last part) can explain:
 
         >>> rate = np.array([[0.0, 9.0], [1.0, 1.0]])
-        >>> found = maximise(Rates(rate, np.array([6.0, 4.0]), np.array([50.0, 100.0])))
+        >>> found = maximise_additive(Rates(rate, np.array([6.0, 4.0]), np.array([50.0, 100.0])))
         >>> found.theta.round(4), found.converged
         (array([0.0729, 0.0635]), True)
     """

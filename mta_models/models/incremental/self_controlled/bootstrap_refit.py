@@ -8,7 +8,10 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
 from mta_models.models.incremental.half_lives import GRID
-from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms, maximise
+from mta_models.models.incremental.self_controlled.conditional_likelihood import (
+    Terms,
+    maximise_conditional,
+)
 from mta_models.models.incremental.self_controlled.relative_rate import (
     FEW,
     Design,
@@ -82,7 +85,7 @@ def _searched(terms: Terms, place: Ints, effect: Floats) -> Ints:
     """
 
     def value(tried: Ints) -> float:
-        return maximise(terms.columns(_columns(tried)), effect)[1]
+        return maximise_conditional(terms.columns(_columns(tried)), effect)[1]
 
     def better(at: Ints, score: float, moves: list[Ints]) -> tuple[Ints, float]:
         tried = [np.clip(at + move, 0, len(GRID) - 1) for move in moves]

@@ -72,7 +72,7 @@ class Terms:
         )
 
 
-def maximise(terms: Terms, start: Floats | None = None) -> tuple[Floats, float]:
+def maximise_conditional(terms: Terms, start: Floats | None = None) -> tuple[Floats, float]:
     """The b ≥ 0 of greatest log L and that log L.
 
     Args:

@@ -17,7 +17,10 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
 from mta_models.models.incremental.half_lives import GRID, profile
-from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms, maximise
+from mta_models.models.incremental.self_controlled.conditional_likelihood import (
+    Terms,
+    maximise_conditional,
+)
 from mta_models.models.incremental.self_controlled.control_sampling import ControlDays
 
 # Days observed at which the next value of d begins; weeks from the last one on.
@@ -182,7 +185,7 @@ def intent_terms(design: Design, rate: RelativeRate) -> tuple[Floats, Floats]:
 
 def with_effects(design: Design, rate: RelativeRate) -> tuple[RelativeRate, float]:
     """The rate with the β of greatest likelihood, and the log-likelihood."""
-    effect, value = maximise(channel_terms(design, rate), rate.effect)
+    effect, value = maximise_conditional(channel_terms(design, rate), rate.effect)
     found = replace(rate, effect=effect)
     return found, value + _of_weights(design, found)
 
@@ -220,7 +223,7 @@ def joint_terms(design: Design, rate: RelativeRate) -> Terms:
 
 def refitted(terms: Terms, rate: RelativeRate) -> tuple[RelativeRate, float]:
     """The rate with the β and δ that maximise `joint_terms`, and their part of log L."""
-    both, value = maximise(terms, np.concatenate([rate.effect, rate.intent.ravel()]))
+    both, value = maximise_conditional(terms, np.concatenate([rate.effect, rate.intent.ravel()]))
     n = len(rate.effect)
     return replace(rate, effect=both[:n], intent=both[n:].reshape(rate.intent.shape)), value
 
@@ -310,7 +313,7 @@ def with_half_lives(design: Design, rate: RelativeRate) -> RelativeRate:
     each = np.arange(n)
 
     def log_likelihood(choice: Ints) -> float:
-        return maximise(terms.columns(choice * n + each), rate.effect)[1] * stride
+        return maximise_conditional(terms.columns(choice * n + each), rate.effect)[1] * stride
 
     if terms.weight.sum() * stride < FEW:
         scores = [log_likelihood(np.full(n, place)) for place in range(len(GRID))]

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 import mta_models as mta
 from mta_models.data.histories import Histories, histories_of
 from mta_models.models.incremental.half_lives import GRID, given_half_lives, profile
-from mta_models.models.incremental.hazard.likelihood import Rates, maximise, standard_errors
+from mta_models.models.incremental.hazard.likelihood import (
+    Rates,
+    maximise_additive,
+    standard_errors,
+)
 
 LN2 = np.log(2)
 DAYS = 30
@@ -173,7 +177,7 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
     rate = rng.exponential(size=(6, 300)) * (rng.random((6, 300)) < 0.4)
     rate[-1] = 1.0
     rates = Rates(rate, rng.integers(1, 4, 300).astype(float), rng.uniform(50, 5000, 6))
-    found = maximise(rates)
+    found = maximise_additive(rates)
     assert found.converged
     assert (np.diff(found.path) >= -1e-12 * abs(found.path[-1])).all()
     np.testing.assert_allclose(found.path[-1], rates.log_likelihood(found.theta), rtol=1e-12)
@@ -193,9 +197,9 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
     )
     assert found.path[-1] >= -fitted.fun - 1e-9
     np.testing.assert_allclose(found.theta * rates.cost / rates.total, fitted.x, atol=1e-5)
-    again = maximise(rates, start=found.theta * rng.uniform(0, 2, 6))
+    again = maximise_additive(rates, start=found.theta * rng.uniform(0, 2, 6))
     np.testing.assert_allclose(again.theta, found.theta, rtol=1e-9, atol=1e-14)
-    rough = maximise(rates, gap=0.01)
+    rough = maximise_additive(rates, gap=0.01)
     assert found.path[-1] - 0.01 <= rough.path[-1] <= found.path[-1] + 1e-9
     assert len(rough.path) < len(found.path)
 

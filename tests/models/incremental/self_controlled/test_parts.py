@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from mta_models.data.histories import Histories
 from mta_models.models.incremental.self_controlled import converter_games as games
-from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms, maximise
+from mta_models.models.incremental.self_controlled.conditional_likelihood import (
+    Terms,
+    maximise_conditional,
+)
 from mta_models.models.incremental.self_controlled.control_sampling import control_days
 from mta_models.models.incremental.self_controlled.converter_games import (
     Thresholds,
@@ -219,7 +222,7 @@ def test_maximum_is_that_of_a_general_optimiser(seed: int) -> None:
     from scipy.optimize import minimize
 
     terms = many_terms(seed)
-    b, value = maximise(terms)
+    b, value = maximise_conditional(terms)
     other = minimize(
         lambda at: -terms.value(at), np.ones(3), bounds=[(0, None)] * 3, method="L-BFGS-B"
     )
@@ -241,7 +244,9 @@ def test_users_levels_change_nothing() -> None:
         terms.control * level,
         terms.weight,
     )
-    np.testing.assert_allclose(maximise(scaled)[0], maximise(terms)[0], rtol=1e-4)
+    np.testing.assert_allclose(
+        maximise_conditional(scaled)[0], maximise_conditional(terms)[0], rtol=1e-4
+    )
 
 
 def test_a_conversion_twice_is_one_of_weight_two() -> None:
@@ -253,7 +258,9 @@ def test_a_conversion_twice_is_one_of_weight_two() -> None:
         )
     )
     heavy = Terms(terms.carried, terms.exposure, terms.case, terms.control, 2 * terms.weight)
-    np.testing.assert_allclose(maximise(doubled)[0], maximise(heavy)[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        maximise_conditional(doubled)[0], maximise_conditional(heavy)[0], rtol=1e-6
+    )
 
 
 def test_time_factors_climb_and_find_a_trend() -> None:
