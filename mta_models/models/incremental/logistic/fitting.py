@@ -133,7 +133,7 @@ def _as_log_hazard(
     learners: list[Any], columns: list[Ints], spread: Floats, offset: float
 ) -> LogHazard:
     """One function of all columns; a single linear one where every learner is logistic."""
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # it ships no types
 
     coef: Floats | None = None
     intercept = 0.0
@@ -168,7 +168,7 @@ def _recentred(found: LogHazard, rows: Rows, offset: float) -> LogHazard:
 
 
 def _judged(found: Learnt, learner: Any, rows: Rows, table: Table) -> Learnt:
-    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]  # it ships no types
 
     odds, converts, moments = rows.held_out(learner), rows.converts, table.moments
     amount = moments.weight[table.order]

@@ -75,7 +75,7 @@ def default_learner(penalty: float, cases: float) -> Any:
         penalty: > 0.
         cases: weight of all cases, as rows weigh.
     """
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # it ships no types
 
     return LogisticRegression(
         C=1 / (penalty * cases), solver="newton-cholesky", tol=1e-9, max_iter=200
@@ -88,8 +88,8 @@ def fit_learner(learner: Any, columns: Floats, converts: Mask, weight: Floats) -
     Raises:
         ParameterError: it has no `predict_proba`, or takes no weights where moments have them.
     """
-    from sklearn.base import clone  # type: ignore[import-untyped]
-    from sklearn.utils.validation import has_fit_parameter  # type: ignore[import-untyped]
+    from sklearn.base import clone  # type: ignore[import-untyped]  # it ships no types
+    from sklearn.utils.validation import has_fit_parameter  # type: ignore[import-untyped]  # it ships no types
 
     if not hasattr(learner, "predict_proba"):
         raise ParameterError(
