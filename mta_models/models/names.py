@@ -6,15 +6,13 @@ import ast
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
 
-if TYPE_CHECKING:
-    pass
-
-_WORDS = re.compile(r"^\s*([A-Za-z][\w -]*?)\s*(\(.*\))?\s*$", re.DOTALL)
+# Matched against a name without its brackets, so that no input takes more than linear time.
+_NAME = re.compile(r"[A-Za-z][\w -]*")
 
 
 def model_from_name(text: str) -> AttributionModel:
@@ -34,12 +32,12 @@ def model_from_name(text: str) -> AttributionModel:
         >>> model_from_name("markov(order=2)")
         Markov(order=2)
     """
-    match = _WORDS.match(text)
-    if match is None:
+    name, bracket, rest = text.strip().partition("(")
+    name = name.rstrip()
+    if not _NAME.fullmatch(name) or (bracket and not rest.endswith(")")):
         raise _unreadable(text)
-    name, call = match.groups()
     try:
-        tree = ast.parse(f"model{call or '()'}", mode="eval").body
+        tree = ast.parse(f"model({rest}" if bracket else "model()", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise _unreadable(text) from error
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):  # Markov()()

@@ -1,8 +1,6 @@
-"""Several models on the same journeys, and models by name."""
+"""Several models on the same journeys."""
 
 from __future__ import annotations
-
-from inspect import Parameter
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.analysis.comparison import USUAL_MODELS, Comparison
-from mta_models.models.names import model_from_name
 
 PATHS = [["Search", "Email"], ["Email"], ["Social", "Search", "Social"], []]
 
@@ -125,55 +122,3 @@ def test_long_has_bounds_where_there_are_draws(journeys: mta.Journeys) -> None:
     assert long.columns[-2:] == ["lower", "upper"]
     assert long["lower"].null_count() == len(journeys.channels) + 1
     assert long["upper"].to_list()[-4:-1] == drawn.interval()[:, 1].tolist()
-
-
-# Models by name.
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        mta.Linear(unique=True),
-        mta.LastNonDirect(direct=("Direct", "(none)")),
-        mta.TimeDecay(half_life="12h"),
-        mta.PositionBased(first=0.3, last=0.5),
-        mta.Markov(order=3, removal="fail", smoothing=0.5),
-        mta.Shapley(characteristic_function="model", model=mta.Markov(order=2), random_state=1),
-        *(m() for m in mta.ALL_MODELS if Parameter.empty not in m._parameter_defaults().values()),
-    ],
-    ids=repr,
-)
-def test_the_words_of_a_result_make_the_same_model(model: mta.AttributionModel) -> None:
-    again = model_from_name(repr(model))
-    assert type(again) is type(model)
-    assert repr(again) == repr(model)
-    assert repr(model_from_name(f"  {repr(model).removesuffix('()')} ")) == repr(model)
-
-
-@pytest.mark.parametrize("name", ["last-touch", "LAST_TOUCH", "last touch", "LastTouch()"])
-def test_case_and_hyphens_of_a_name_do_not_matter(name: str) -> None:
-    assert repr(model_from_name(name)) == "LastTouch()"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("Markof", "Did you mean Markov"),
-        ("", "written as its name"),
-        ("Markov(order=2", "written as its name"),
-        ("Markov(order=2) + 1", "written as its name"),
-        ("Markov(order=2)(3)", "written as its name"),
-        ("Markov()()", "written as its name"),
-        ("Markov(order=n)", "literal parameters"),
-        ("Markov(order=__import__('os').getpid())", "literal parameters"),
-        ("Markov(order=open('x'))", "there is no model 'open'"),
-        ("Markov(**{'order': 2})", "written as its name"),
-        ("Markov(ordre=2)", "Markov has the parameters order, removal"),
-        ("FirstTouch(1)", "got 'FirstTouch(1)'"),
-        ("Markov(" + "(" * 10_000, "written as its name"),
-    ],
-)
-def test_names_that_are_none_are_refused(text: str, message: str) -> None:
-    with pytest.raises(mta.ParameterError) as caught:
-        model_from_name(text)
-    assert message in str(caught.value)

@@ -37,7 +37,7 @@ class Counts:
 
     Attributes:
         recent: shape `(n_states, order)`, each state's channel codes, newest first, -1 where the
-            path was still shorter; row 0 is all -1.
+            path was still shorter; row 0 is all -1. The order is that of `order_in_use`.
         source: shape `(n_transitions,)`, state left.
         target: shape `(n_transitions,)`, state entered.
         users: shape `(n_transitions,)`, users who made the transition.
@@ -62,9 +62,19 @@ def count_transitions(journeys: Journeys, order: int) -> Counts:
     While all contexts fit a table they are counted chunk by chunk with `bincount`; beyond that they
     are sorted and given consecutive labels.
     """
+    order = order_in_use(journeys, order)
     if (journeys.n_channels + 1) ** order * journeys.n_channels <= _TABLE:
         return _count_tabled(journeys, order)
     return seen(Steps(journeys, order).count(journeys))
+
+
+def order_in_use(journeys: Journeys, order: int) -> int:
+    """The order, or one more than the longest journey has touchpoints if that is less.
+
+    From there on every context is the whole path so far, and a higher order changes nothing. (At
+    the length itself smoothing can still lead from one whole path to another.)
+    """
+    return min(order, int(journeys.lengths.max(initial=0)) + 1)
 
 
 def _count_tabled(journeys: Journeys, order: int) -> Counts:
@@ -107,6 +117,7 @@ class Steps:
 
     def __init__(self, journeys: Journeys, order: int) -> None:
         codes, offsets = journeys.codes.astype(np.int64), journeys.offsets
+        order = order_in_use(journeys, order)
         context = codes + 1
         for _ in range(order - 1):
             longer = predecessor(context, offsets) * (journeys.n_channels + 1) + codes + 1

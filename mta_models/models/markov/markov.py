@@ -58,7 +58,7 @@ class Markov(AttributionModel):
     International Journal of Research in Marketing 33(3), 457-474.
 
     Args:
-        order: channels remembered, >= 1.
+        order: channels remembered, >= 1. All orders beyond the longest journey are the same.
         removal: `"to_null"`, `"fail"` or `"detour"`.
         smoothing: users added to every way out of every state, >= 0. With 0 the chain reproduces
             the observed conversion rate exactly.
@@ -208,7 +208,8 @@ class Markov(AttributionModel):
 
         Args:
             journeys: the journeys; users are split where `users` is known, else single outcomes.
-            max_order: orders 1 to this are tried.
+            max_order: orders 1 to this are tried, but none beyond the touchpoints of the longest
+                journey, where all orders are the same.
             n_folds: parts, >= 2.
             smoothing: users added to every next step, > 0.
             random_state: of the split.

@@ -52,7 +52,8 @@ def held_out_scores(
     conversions, nulls = _folds(journeys, n_folds, rng)
     score, error, n_states = {}, {}, {}
     context = np.zeros(journeys.n_touchpoints, dtype=np.int64)
-    for order in range(1, max_order + 1):
+    longest = int(journeys.lengths.max(initial=1))
+    for order in range(1, min(max_order, longest) + 1):
         # One more channel back: the label of the last `order` channels up to each touchpoint.
         longer = predecessor(context, journeys.offsets) * (journeys.n_channels + 1)
         context = np.unique(longer + journeys.codes + 1, return_inverse=True)[1].reshape(-1) + 1

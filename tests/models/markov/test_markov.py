@@ -313,6 +313,40 @@ def test_the_order_of_a_known_chain_is_found():
     assert again.score == selection.score
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda order: mta.Markov(order=order),
+        lambda order: mta.Markov(order=order, smoothing=0.5),
+        lambda order: mta.BayesianMarkov(order=order, random_state=0, n_draws=20),
+    ],
+)
+def test_orders_beyond_the_longest_journey_are_all_the_same(model, five_paths):
+    longest = int(five_paths.lengths.max())
+    wanted = model(longest + 1).fit(five_paths)
+    for order in (longest + 2, 10**9):
+        fitted = model(order).fit(five_paths)
+        assert fitted.order == order
+        assert fitted.states_ == wanted.states_
+        np.testing.assert_array_equal(fitted.removal_effect_, wanted.removal_effect_)
+        np.testing.assert_array_equal(
+            fitted.attribute(five_paths).credit, wanted.attribute(five_paths).credit
+        )
+
+
+def test_reweighting_at_an_order_beyond_the_longest_journey_ends(five_paths):
+    given, wanted = (
+        mta.bootstrap(mta.Markov(order=order), five_paths, n_draws=5, random_state=0)
+        for order in (10**9, int(five_paths.lengths.max()) + 1)
+    )
+    np.testing.assert_array_equal(given.draws, wanted.draws)
+
+
+def test_order_selection_ends_at_the_longest_journey(five_paths):
+    selection = mta.Markov.select_order(five_paths, 10**9, random_state=0)
+    assert list(selection.score) == list(range(1, int(five_paths.lengths.max()) + 1))
+
+
 def test_order_by_user_keeps_a_users_journeys_in_one_part():
     # Each user's own habit is the only pattern. Within users order 2 looks good; across it is not.
     users = np.repeat(np.arange(40), 5)
