@@ -14,8 +14,8 @@ from mta_models.benchmark import Suite
 from mta_models.benchmark.suite import USUAL
 from mta_models.worlds import names
 
-# What a marketer chooses between: a rule, the field's favourite, Shapley values of it, the one
-# model of single users, and incremental models that take seconds.
+# What a marketer chooses between: two rules, the field's favourite, Shapley values of it, the
+# model that compares users, and incremental models that take seconds.
 FEW = (
     *("LastTouch", "Linear", "Markov", "Shapley('model', model=Markov())", "SimpleProbabilistic"),
     *("Hazard", "SelfControlled"),
@@ -46,7 +46,7 @@ STRENGTH = Committed(
     "strength",
     Suite(
         ("intent", "bursts", "retargeting", "null_channel", "upstream", "everything"),
-        FEW,
+        (*FEW, "Logistic"),
         strengths=(0.0, 0.25, 0.5, 0.75, 1.0),
         seeds=10,
     ),
@@ -56,7 +56,7 @@ SIZE = Committed(
     "size",
     Suite(
         ("randomised", "intent", "null_channel"),
-        FEW,
+        (*FEW, "Logistic"),
         users=(1_000, 2_000, 5_000, 10_000, 20_000, 50_000),
         seeds=10,
     ),

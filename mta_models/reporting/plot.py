@@ -1,8 +1,9 @@
 """Pictures of results: functions of a result and an `ax`, which draw and compute nothing.
 
-Every function draws on `ax`, on the current axes where None is given, and returns it. Titles are
-the caller's, since only the caller knows what the picture is to say. Needs matplotlib, which comes
-with the extra `plot`.
+Every function draws on `ax`, on the current axes where None is given, and returns it. The title
+says what is drawn; `ax.set_title` replaces it. Where the figure has no layout engine it gets the
+one called "tight", so that `savefig` cuts off no name. A model has the same colour in every
+picture, and so has a channel.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import numpy as np
 from mta_models.attribution import BASELINE, Attribution
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.errors import JourneyError
+from mta_models.reporting.styles import COLOURS as COLOURS
+from mta_models.reporting.styles import MARKERS as MARKERS
+from mta_models.reporting.styles import channel_styles, model_styles
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -25,11 +29,10 @@ if TYPE_CHECKING:
     from mta_models.data.journeys import Journeys
     from mta_models.data.timeline import Timeline
 
-# Told apart with any colour vision: six of Okabe & Ito (2008), "Color universal design", whose
-# yellow is too pale on white and whose black is kept for conversions, and two of Paul Tol's.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-_PALE, _LINE = "#E6E6E6", "#BBBBBB"
+_PALE, _LINE, _BASELINE_COLOUR = "#E6E6E6", "#BBBBBB", "#444444"
+_MOST_STATES = 12  # of a chain; more arrows than theirs cannot be read
+# Their draws are of a posterior that may hold bias; those of all other models hold chance only.
+_WITH_BIAS = ("BayesianHazard", "BayesianLogistic")
 
 
 def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
@@ -51,15 +54,21 @@ def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
         credit, names = np.vstack([credit, baseline]), [*names, BASELINE]
     place = np.arange(len(names))
     axes.hlines(place, credit.min(axis=1), credit.max(axis=1), colors=_LINE, linewidth=2, zorder=1)
+    styles = model_styles(comparison.attributions)
     for i, label in enumerate(comparison.attributions):
         # Later marks are smaller, so that those of models that agree can all be seen.
         size = 90 - 50 * i / max(credit.shape[1] - 1, 1)
         axes.scatter(
-            credit[:, i], place, s=size, label=label, edgecolors="white", linewidths=0.6, **_mark(i)
+            *(credit[:, i], place),
+            s=size,
+            label=label,
+            edgecolors="white",
+            linewidths=0.6,
+            **styles[label],
         )
     _rows(axes, names, comparison.of)
-    axes.legend(loc="lower right", frameon=False, fontsize="small")
-    return axes
+    axes.set_title("Credit by model")
+    return _finished(axes, legend=True)
 
 
 def intervals(
@@ -71,7 +80,8 @@ def intervals(
     """Credit with its central interval over the draws: a row per channel, a mark per result.
 
     Channels are sorted by the first result's credit. The baseline is the last row, left out where
-    no result has one.
+    no result has one. Intervals hold chance in who was observed, not a model's bias, and the title
+    says so; those of `BayesianHazard` and `BayesianLogistic` may hold both.
 
     Args:
         attributions: one with draws, or several of the same channels by their label.
@@ -93,22 +103,27 @@ def intervals(
     with_baseline = any(each.baseline or bounds[label][-1].any() for label, each in several.items())
     names = [*names, BASELINE] if with_baseline else names
     n = len(names)
+    # The labels are the caller's; a model is recognised by its own words where they are distinct.
+    models = [each.model for each in several.values()]
+    models = models if len(set(models)) == len(models) else list(several)
+    styles = model_styles(models)
     for i, (label, each) in enumerate(several.items()):
         place = np.arange(n) + 0.6 * ((i + 0.5) / len(several) - 0.5)
         low, high = bounds[label][:n].T
-        axes.hlines(place, low, high, colors=COLOURS[i % len(COLOURS)], linewidth=2)
+        style = styles[models[i]]
+        axes.hlines(place, low, high, colors=style["color"], linewidth=2)
         credit = np.append(each.credit[rows], each.baseline)[:n]
-        axes.scatter(credit, place, s=22, label=label or None, **_mark(i))
+        axes.scatter(credit, place, s=22, label=label or None, **style)
     _rows(axes, names, first.of)
-    if len(several) > 1:
-        axes.legend(loc="lower right", frameon=False, fontsize="small")
-    return axes
+    all_with_bias = all(each.model.startswith(_WITH_BIAS) for each in several.values())
+    axes.set_title(f"Credit, {prob:.0%} intervals" + ("" if all_with_bias else " (sampling only)"))
+    return _finished(axes, legend=len(several) > 1)
 
 
 def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
     """Credit by lookback: a line per channel, dashed for the baseline, named at its right end.
 
-    Sessions are told apart by how strong the line is: the first setting given is the strongest.
+    Lines of the first session setting are the widest, those of later settings thinner.
 
     Args:
         found: of any model.
@@ -119,28 +134,33 @@ def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
     sessions = list(dict.fromkeys(session for _, session in found.attributions))
     names = [*found.channels, BASELINE]
     ends = np.zeros(len(names))
+    colours = {name: style["color"] for name, style in channel_styles(found.channels).items()}
+    colours[BASELINE] = _BASELINE_COLOUR
     for i, session in enumerate(sessions):
         results = [found.attributions[lookback, session] for lookback in lookbacks]
         credit = np.array([np.append(each.credit, each.baseline) for each in results])
         ends = credit[-1] if i == 0 else ends
         for row, line in enumerate(credit.T):
             style = "--" if row == len(names) - 1 else "-"
-            axes.plot(line, style, color=_colour(row, names), linewidth=2 / (i + 1))
+            axes.plot(line, style, color=colours[names[row]], linewidth=2 / (i + 1))
     low, high = axes.get_ylim()
-    for row, y in enumerate(_apart(ends, (high - low) / 22)):
+    for name, y in zip(names, _spread(ends, (high - low) / 22), strict=True):
         where = (len(lookbacks) - 1 + 0.04 * len(lookbacks), y)
-        axes.text(*where, names[row], color=_colour(row, names), va="center", fontsize="small")
+        axes.text(*where, name, color=colours[name], va="center", fontsize="small")
     words = ["unlimited" if each is None else str(each) for each in lookbacks]
     axes.set_xticks(range(len(lookbacks)), words)
     axes.set_xlabel("lookback")
-    axes.set_ylabel(_unit(next(iter(found.attributions.values())).of))
+    first = next(iter(found.attributions.values()))
+    axes.set_ylabel(_unit(first.of))
+    axes.yaxis.set_major_formatter(_thousands)
     axes.set_ylim(bottom=min(low, 0))
     axes.spines[["top", "right"]].set_visible(False)
-    return axes
+    axes.set_title(f"Credit by lookback: {first.model.removesuffix('()')}")
+    return _finished(axes)
 
 
 def timelines(journeys: Journeys, users: Sequence[int], ax: Axes | None = None) -> Axes:
-    """What was seen of some users and the journeys it was cut into: a row per user.
+    """Some users' touchpoints, and the journeys they were cut into: a row per user.
 
     A band is a journey, from the start of its risk to its end: blue where it ends in a conversion,
     grey where it does not. Dots are touchpoints, hollow where the journey left them out.
@@ -160,6 +180,7 @@ def timelines(journeys: Journeys, users: Sequence[int], ax: Axes | None = None) 
             "Read an event log with read_events, without compress"
         )
     axes = _axes(ax)
+    styles = [channel_styles(journeys.channels)[name] for name in journeys.channels]
     for place, user in enumerate(users):
         rows = np.flatnonzero(journeys.users == user)
         end, converts = journeys.end[rows], journeys.conversions[rows] > 0
@@ -168,24 +189,31 @@ def timelines(journeys: Journeys, users: Sequence[int], ax: Axes | None = None) 
             band = [(stop - days, days)]
             axes.broken_barh(band, (place - 0.38, 0.76), facecolors=colour, edgecolors="white")
         axes.scatter(end[converts], np.full(converts.sum(), place), s=150, **_STAR)
-        _dots(axes, journeys, line, user, place)
+        _dots(axes, journeys, line, user, place, styles)
     met = np.unique(np.concatenate([line.codes[_span(line, user)] for user in users]))
     for code in met.tolist():
-        axes.scatter([], [], s=34, label=journeys.channels[code], **_mark(code))
+        axes.scatter([], [], s=34, label=journeys.channels[code], **styles[code])
     axes.scatter([], [], s=110, label="conversion", **_STAR)
     axes.set_yticks(range(len(users)), [f"user {line.user_ids[user]}" for user in users])
     axes.set_ylim(len(users) - 0.5, -0.5)
     axes.set_xlabel("days since the log began")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small")
-    return axes
+    axes.set_title("Users' journeys")
+    return _finished(axes, legend=True)
 
 
 _STAR: dict[str, Any] = {"marker": "*", "color": "black", "edgecolors": "white", "zorder": 3}
 
 
-def _dots(axes: Axes, journeys: Journeys, line: Timeline, user: int, place: int) -> None:
+def _dots(
+    axes: Axes,
+    journeys: Journeys,
+    line: Timeline,
+    user: int,
+    place: int,
+    styles: Sequence[Mapping[str, Any]],
+) -> None:
     """One user's touchpoints; hollow where no journey keeps them."""
     span = _span(line, user)
     codes, time = line.codes[span], line.time[span]
@@ -195,7 +223,7 @@ def _dots(axes: Axes, journeys: Journeys, line: Timeline, user: int, place: int)
     for code in np.unique(codes).tolist():
         for mask, filled in ((kept, {}), (~kept, {"facecolors": "white"})):
             at = time[mask & (codes == code)]
-            axes.scatter(at, np.full(len(at), place), s=34, **_mark(code) | filled)
+            axes.scatter(at, np.full(len(at), place), s=34, **styles[code] | filled)
 
 
 def _span(line: Timeline, user: int) -> slice:
@@ -206,7 +234,8 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
     """A fitted chain: from the start on the left to the conversion and the null on the right.
 
     Channels stand on a ring; their size is their removal effect, the width of an arrow is its
-    probability. Fit for an order of 1: higher orders have too many states to look at.
+    probability. Of more than twelve states (many channels, or an order above 1) the twelve of the
+    largest removal effect are drawn, and the title says so.
 
     Args:
         graph: of `Markov.to_graph()`.
@@ -220,6 +249,8 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
     middle = [node for node, kind in kinds.items() if kind == "channels"]
     effect = nx.get_node_attributes(graph, "removal_effect")
     middle.sort(key=lambda node: -effect[node])
+    n_states = len(middle)
+    middle = middle[:_MOST_STATES]
     angle = np.pi - 2 * np.pi * np.arange(len(middle)) / max(len(middle), 1)
     ring = zip(np.cos(angle).tolist(), np.sin(angle).tolist(), strict=True)
     at: dict[Any, tuple[float, float]] = dict(zip(middle, ring, strict=True))
@@ -230,10 +261,21 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
     size = [sizes[node] for node in order]
     colours = [ends[kinds[node]] for node in order]
     nx.draw_networkx_nodes(graph, at, order, size, colours, ax=axes, edgecolors="#777777")
-    labels = {node: graph.nodes[node]["label"] for node in order}
-    nx.draw_networkx_labels(graph, at, labels, font_size=9, ax=axes)
+    for node in order:
+        # Under the node, in whose circle a long name has no room.
+        below = -(sizes[node] ** 0.5 / 2 + 2)
+        axes.annotate(
+            graph.nodes[node]["label"],
+            at[node],
+            xytext=(0, below),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=9,
+            bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.5},
+        )
     edges: list[tuple[Any, Any, float]] = list(graph.edges(data="probability"))
-    shown = [each for each in edges if each[2] >= at_least]
+    shown = [each for each in edges if each[2] >= at_least and each[0] in at and each[1] in at]
     nx.draw_networkx_edges(
         graph,
         at,
@@ -247,7 +289,11 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
     )
     axes.margins(0.08)
     axes.set_axis_off()
-    return axes
+    title = f"Steps of probability {at_least:g} or more"
+    if n_states > len(middle):
+        title += f"; {len(middle)} of {n_states} states, by removal effect"
+    axes.set_title(title)
+    return _finished(axes)
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -256,9 +302,19 @@ def _axes(ax: Axes | None) -> Axes:
     return pyplot.gca() if ax is None else ax
 
 
-def _mark(i: int) -> dict[str, Any]:
-    """The look of the i-th model or channel."""
-    return {"marker": MARKERS[i % len(MARKERS)], "color": COLOURS[i % len(COLOURS)], "zorder": 2}
+def _finished(axes: Axes, *, legend: bool = False) -> Axes:
+    """With its legend beside the data, and a layout in which nothing is cut off."""
+    if legend:
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
+    figure = axes.figure.figure
+    if figure.get_layout_engine() is None:
+        figure.set_layout_engine("tight")
+    return axes
+
+
+def _thousands(value: float, place: float = 0.0) -> str:
+    """A tick's label: 12,500 or 0.25."""
+    return f"{value:,.10g}"
 
 
 def _rows(axes: Axes, names: Sequence[str], of: str) -> None:
@@ -267,6 +323,7 @@ def _rows(axes: Axes, names: Sequence[str], of: str) -> None:
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.axvline(0, color=_LINE, linewidth=1, zorder=0)  # where a credit begins to mean something
     axes.set_xlabel(_unit(of))
+    axes.xaxis.set_major_formatter(_thousands)
     axes.grid(axis="x", color=_PALE)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -277,16 +334,12 @@ def _unit(of: str) -> str:
     return f"{of} credited"
 
 
-def _colour(row: int, names: Sequence[str]) -> str:
-    return "#444444" if row == len(names) - 1 else COLOURS[row % len(COLOURS)]
-
-
-def _apart(values: Floats, gap: float) -> Floats:
+def _spread(values: Floats, gap: float) -> Floats:
     """The nearest positions that keep the values' order and stand `gap` apart."""
     from scipy.optimize import isotonic_regression
 
     order: Ints = np.argsort(values, kind="stable")
     steps = gap * np.arange(len(values))
-    apart = np.empty(len(values))
-    apart[order] = isotonic_regression(values[order] - steps).x + steps
-    return apart
+    places = np.empty(len(values))
+    places[order] = isotonic_regression(values[order] - steps).x + steps
+    return places

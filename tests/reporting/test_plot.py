@@ -9,6 +9,7 @@ import pytest
 
 import mta_models as mta
 from mta_models.reporting import plot
+from mta_models.reporting.styles import channel_styles, model_styles
 
 matplotlib.use("Agg")
 from matplotlib import colors, pyplot  # after the backend is chosen
@@ -120,7 +121,7 @@ def test_sensitivity_has_a_line_per_channel_and_session(ax, log):
 
 def test_names_keep_their_distance_and_their_order():
     values = np.array([5.0, 1.0, 1.0, 20.0, 1.5])
-    apart = plot._apart(values, 2.0)
+    apart = plot._spread(values, 2.0)
     rising = np.sort(apart)
     assert np.diff(rising).min() >= 2 - 1e-12
     assert apart[3] == 20  # who has room stays
@@ -172,6 +173,91 @@ def test_chain_draws_its_states_and_its_likely_arrows(ax, journeys):
     assert len(ax.patches) == len(likely) < graph.number_of_edges()
     widths = sorted(each.get_linewidth() for each in ax.patches)
     np.testing.assert_allclose(widths, sorted(0.4 + 6 * each for each in likely))
+
+
+def drawings(journeys, log):
+    """Every picture, by name, to be drawn on axes."""
+    drawn = mta.bootstrap(mta.LastTouch(), journeys, n_draws=10, random_state=0)
+    reading = mta.sensitivity("Linear", log, lookbacks=["5d", None], **COLUMNS)
+    timed = mta.read_events(log, lookback="20d", **COLUMNS)
+    return {
+        "credits": lambda ax: plot.credits(mta.compare(["Linear", "Markov"], journeys), ax),
+        "intervals": lambda ax: plot.intervals({"a": drawn, "b": drawn}, ax),
+        "sensitivity": lambda ax: plot.sensitivity(reading, ax),
+        "timelines": lambda ax: plot.timelines(timed, [0, 1], ax),
+        "chain": lambda ax: plot.chain(mta.Markov().fit(journeys).to_graph(), ax),
+    }
+
+
+@pytest.mark.parametrize("name", ["credits", "intervals", "sensitivity", "timelines", "chain"])
+def test_a_plain_savefig_cuts_nothing_off(name):
+    channels = ["a channel with a very long name indeed", "Search", "Email"]
+    journeys = mta.Journeys.from_paths([channels, channels[1:], []], [4, 3, 2], nulls=[9, 9, 9])
+    log = pl.DataFrame(
+        {
+            "user": ["a", "a", "b"],
+            "day": [0, 40, 60],
+            "channel": ["a channel with a very long name indeed", None, "TV"],
+            "bought": [0, 1, 0],
+        }
+    )
+    figure, axes = pyplot.subplots(figsize=(6, 3))
+    drawings(journeys, log)[name](axes)
+    figure.canvas.draw()
+    inner, outer = axes.get_tightbbox(), figure.bbox
+    assert inner.x0 >= outer.x0 - 1
+    assert inner.y0 >= outer.y0 - 1
+    assert inner.x1 <= outer.x1 + 1
+    assert inner.y1 <= outer.y1 + 1
+    assert axes.get_title()
+    legend = axes.get_legend()
+    if legend is not None:
+        assert legend.get_window_extent().x0 >= axes.get_window_extent().x1 - 1
+    pyplot.close(figure)
+
+
+def test_a_figure_keeps_its_own_layout_engine(journeys):
+    figure, axes = pyplot.subplots(layout="constrained")
+    engine = figure.get_layout_engine()
+    plot.credits(mta.compare(["Linear"], journeys), axes)
+    assert figure.get_layout_engine() is engine
+    pyplot.close(figure)
+
+
+def test_colours_follow_the_model_and_the_channel_not_their_places():
+    labels = ["Hazard", "Markov", "LastTouch", "Markov(order=3)", "SelfControlled(lag='12h')"]
+    styles = model_styles(labels)
+    assert styles == model_styles(labels[::-1])
+    assert styles["Hazard"] == model_styles(["Hazard"])["Hazard"]
+    assert styles["Markov"]["color"] == styles["Markov(order=3)"]["color"]
+    assert styles["Markov"]["marker"] != styles["Markov(order=3)"]["marker"]
+    assert len({style["color"] for style in styles.values()}) == 4
+    names = [f"channel {i}" for i in range(12)]
+    colours = channel_styles(names)
+    assert colours == channel_styles(names[::-1])
+    assert len({style["color"] for style in colours.values()}) == len(names)
+    assert len(channel_styles([f"channel {i}" for i in range(30)])) == 30
+
+
+def test_intervals_say_what_they_hold(ax, journeys):
+    drawn = mta.bootstrap(mta.LastTouch(), journeys, n_draws=10, random_state=0)
+    plot.intervals(drawn, ax)
+    assert ax.get_title() == "Credit, 95% intervals (sampling only)"
+
+
+def test_numbers_have_their_thousands_apart():
+    assert [plot._thousands(x) for x in (12_500, 0.25, -3, 1e6)] == [
+        *("12,500", "0.25", "-3", "1,000,000")
+    ]
+
+
+def test_a_chain_of_many_states_draws_twelve_and_says_so(ax):
+    rng = np.random.default_rng(0)
+    paths = [[f"c{code}" for code in rng.integers(0, 30, 3)] for _ in range(200)]
+    journeys = mta.Journeys.from_paths(paths, conversions=[1] * 200, nulls=[1] * 200)
+    plot.chain(mta.Markov().fit(journeys).to_graph(), ax, at_least=0.0)
+    assert len(ax.texts) == 12 + 3
+    assert ax.get_title().endswith("; 12 of 30 states, by removal effect")
 
 
 def test_the_current_axes_are_drawn_on_where_none_are_given(ax, journeys):
