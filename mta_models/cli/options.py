@@ -4,51 +4,36 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from mta_models.cli.run_config import EVENT_COLUMNS, PATH_COLUMNS, Run, run_from_toml
-
-if TYPE_CHECKING:
-    pass
+from mta_models.cli.run_config import Run, run_from_toml
 from mta_models.cli.running import misuse, one_line_errors
+from mta_models.cli.source_kinds import KINDS, OPTIONS, Option, kind_of
+from mta_models.errors import ParameterError
 
 ENDINGS = (".csv", ".parquet", ".json")
 
 
 _FILE_HELP = (
-    "CSV or Parquet file, or a quoted glob of them: a table of paths, or an event log if --user, "
-    "--time, --channel and --conversion name its columns."
+    "CSV or Parquet file, a quoted glob of them, or an address such as s3://bucket/log.parquet."
 )
-
-
+_SOURCE_HELP = (
+    "Kind of source.  [default: the kind that the other options belong to; without any, paths]"
+)
 _CONFIG_HELP = (
-    "A run: source, models, of, and columns under [paths] or [events]. Options win over it."
+    "A run: source, models, of, and the options of the source under "
+    f"{' or '.join(f'[{name}]' for name in KINDS)}. Options win over it."
 )
-
-
-_COLUMN_HELP = {
-    "path": "Paths: column of paths.  [default: path]",
-    "conversions": "Paths: column of users who converted.  [default: conversions]",
-    "nulls": "Paths: column of users who did not.  [default: nulls, if there is one]",
-    "separator": "Paths: what stands between channels.  [default: ' > ']",
-    "user": "Events: column of users.",
-    "time": "Events: column of times.",
-    "channel": "Events: column of channels; empty where a row is no touchpoint.",
-    "conversion": "Events: column of conversions, 0 or 1.",
-    "lookback": "Events: how long before a conversion touchpoints count, such as 30d.",
-    "session": "Events: a channel's repeats within this time are one, such as 30min.",
-    "observed": "Events: file of all users observed, with columns user, start, end.",
-    "event-id": "Events: column of ids; of rows that share one only the first is kept.",
-    "value": "Column of values, the row's total.  [default, of paths: value, for --of value]",
-}
 
 
 def known_ending(out: Path | None) -> Path | None:
-    """Refuse a file whose name does not say how to write it: a misuse, exit code 2."""
+    """Refuse a file whose name does not end in a known format: a misuse, exit code 2."""
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise typer.BadParameter(f"must end in {', '.join(ENDINGS)}; got {str(out)!r}")
     return out
@@ -90,37 +75,51 @@ def _reading_options() -> list[Parameter]:
         annotation = Annotated[kind, how]
         return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
-    def text(name: str, help_text: str) -> Parameter:
-        how = typer.Option(f"--{name}", metavar="TEXT", help=help_text, show_default=False)
-        return option(name.replace("-", "_"), str | None, how)
+    def of_source(each: Option) -> Parameter:
+        kinds = ", ".join(kind.name for kind in KINDS.values() if each.argument in kind.flags)
+        text = f"{kinds.capitalize()}: {each.help}"
+        if each.switch:
+            return option(each.argument, bool, typer.Option(each.switch, help=text), False)
+        how = typer.Option(each.flag, metavar="TEXT", help=text, show_default=False)
+        return option(each.argument, list[str] | None if each.several else str | None, how)
 
+    names = StrEnum("SourceName", [*KINDS])  # type: ignore[misc]  # its members are the registry's
     file = typer.Argument(metavar="FILE", help=_FILE_HELP, show_default=False)
     example = typer.Option("--example", help="Run on the example log instead of a FILE.")
     config = typer.Option("--config", metavar="TOML", help=_CONFIG_HELP, show_default=False)
+    source = typer.Option("--source", help=_SOURCE_HELP, show_default=False)
     return [
         option("file", str | None, file),
         option("example", bool, example, False),
         option("config", Path | None, config),
-        *(text(name, help_text) for name, help_text in _COLUMN_HELP.items()),
+        option("source", names | None, source),
+        *map(of_source, OPTIONS.values()),
     ]
 
 
-def _run(*, file: str | None, example: bool, config: Path | None, **columns: str | None) -> Run:
+def _run(
+    *, file: str | None, example: bool, config: Path | None, source: str | None, **options: Any
+) -> Run:
     """The run that options and TOML describe together."""
-    given = {name: column for name, column in columns.items() if column is not None}
+    given = {
+        name: False if OPTIONS[name].switch else value
+        for name, value in options.items()
+        if value not in (None, False, [])
+    }
     if example:
-        if file or config or given:
-            misuse("--example takes no FILE, no --config and no columns")
+        if file or config or source or given:
+            misuse("--example takes no FILE, no --config and no options of a source")
         return Run(None)
     run = run_from_toml(config) if config else Run(None)
-    source = file or run.source
-    if source is None:
+    file = file or run.source
+    if file is None:
         misuse("name a FILE to read, or try --example")
-    run = Run(source, {**run.reading, **given}, run.models, run.of)
-    of_paths = [name for name in PATH_COLUMNS if name in run.reading]
-    missing = [f"--{name}" for name in EVENT_COLUMNS if name not in run.reading]
-    if run.is_events and of_paths:
-        misuse(f"--{of_paths[0]} is for tables of paths, and other columns are of an event log")
-    if run.is_events and missing:
-        misuse(f"an event log also needs {', '.join(missing)}")
-    return run
+    reading = {**run.reading, **given}
+    try:
+        kind = kind_of(reading, source or run.kind)
+    except ParameterError as error:
+        misuse(str(error))
+    missing = [kind.flags[name] for name in kind.required if name not in reading]
+    if missing:
+        misuse(f"{kind.what} also needs {', '.join(missing)}")
+    return replace(run, source=file, kind=kind.name, reading=reading)

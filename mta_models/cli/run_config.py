@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mta_models.cli.source_kinds import KINDS, kind_of
 from mta_models.errors import JourneyError, MTAError, ParameterError
 
 if TYPE_CHECKING:
@@ -16,14 +17,12 @@ if TYPE_CHECKING:
 
     from mta_models.data.journeys import Journeys
 
-EVENT_COLUMNS = ("user", "time", "channel", "conversion")
-PATH_COLUMNS = ("path", "conversions", "nulls", "separator")
 EXAMPLE_NOTE = (
     "this shop is simulated. Paid Social, Retargeting, Email and Display cause conversions there; "
     "the Coupon Site, Organic Search, Direct and Brand Search cause none, and are met by those who "
     "would buy anyway"
 )
-_KEYS = ("source", "models", "of", "paths", "events")
+_KEYS = ("source", "models", "of", *KINDS)
 
 
 @dataclass(frozen=True)
@@ -31,22 +30,20 @@ class Run:
     """One repeatable piece of work: journeys from a source, and models to ask about them.
 
     Attributes:
-        source: path or glob of CSV or Parquet files; None: the example log.
-        reading: arguments of `read_paths` or `read_events`, by name. It is an event log if the
-            columns `user`, `time`, `channel` and `conversion` are named; some of them is an error.
+        source: path, glob or address of CSV or Parquet files; None: the example log.
+        kind: of the source, one of `KINDS`; None where nobody has named it.
+        reading: arguments of the kind's reader, by name.
         models: names of models, as `model_from_name` takes them; empty: the usual ones.
         of: `"conversions"` or `"value"`.
+        config: the TOML file that it is from.
     """
 
     source: str | None
+    kind: str | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     of: str = "conversions"
-
-    @property
-    def is_events(self) -> bool:
-        """Whether the source is an event log rather than a table of paths."""
-        return self.source is None or any(name in self.reading for name in EVENT_COLUMNS)
+    config: Path | None = None
 
     @property
     def name(self) -> str:
@@ -54,7 +51,7 @@ class Run:
         return "Example log" if self.source is None else self.source
 
     def journeys(self) -> tuple[Journeys, list[str]]:
-        """Read the source: its journeys, and what a reader should know about the reading.
+        """Read the source: its journeys, and what a user should know about the reading.
 
         Raises:
             MTAError: the source cannot be read as what it is said to be.
@@ -63,58 +60,48 @@ class Run:
             from mta_models.worlds.mechanisms.shop import example_events
 
             return read_example(example_events()), [EXAMPLE_NOTE]
-        if self.is_events:
-            return self._read_events(), []
-        return self._read_paths()
+        return kind_of(self.reading, self.kind).read(self.source, self.reading, self.of)
 
-    def _read_events(self) -> Journeys:
-        from mta_models.sources.events.reading import read_events
+    def refuse_to_write(self, out: Path) -> None:
+        """Refuse an `out` that the run reads, by whatever path or link, or that its glob matches.
 
-        missing = [name for name in EVENT_COLUMNS if name not in self.reading]
-        if missing:
-            raise ParameterError(
-                f"an event log needs its columns {', '.join(EVENT_COLUMNS)} named; "
-                f"{', '.join(missing)} is missing. Name it, or leave out all four for a table "
-                "of paths"
-            )
-        _check_arguments(self.reading, read_events, "an event log")
-        return read_events(self.source, **self.reading)
+        Raises:
+            MTAError: it is one of them.
+        """
+        kind = kind_of(self.reading, self.kind)
+        inputs = {
+            "FILE": self.source,
+            "--config": None if self.config is None else str(self.config),
+            **{kind.flags[name]: self.reading.get(name) for name in kind.files},
+        }
+        for option, given in inputs.items():
+            if _reads(given, out):
+                raise MTAError(
+                    f"--out must not be a file that the run reads; {str(out)!r} is read by "
+                    f"{option} {given!r}. Name another file"
+                )
 
-    def _read_paths(self) -> tuple[Journeys, list[str]]:
-        from mta_models.sources.paths import read_paths
 
-        _check_arguments(self.reading, read_paths, "a table of paths")
-        reading, notes = dict(self.reading), []
-        # Values that nobody asks for are left alone: they may be anything.
-        for column in ("nulls", "value") if self.of == "value" else ("nulls",):
-            if column not in reading and self._has(column):
-                reading[column] = column
-        if "nulls" not in reading:
-            notes.append("no column of nulls: only users who converted are known")
-        try:
-            return read_paths(self.source, **reading), notes
-        except JourneyError as error:
-            if "path" in reading or self._has("path") or "column 'path'" not in str(error):
-                raise
-            raise JourneyError(
-                f"{error}; for an event log name its columns {', '.join(EVENT_COLUMNS)}"
-            ) from error
+def _reads(given: Any, out: Path) -> bool:
+    """Whether a path or glob, if it is one, reads `out`, now or once it is there."""
+    from mta_models.sources.tables import files_of, is_remote
 
-    def _has(self, column: str) -> bool:
-        from mta_models.sources.tables import open_table
-
-        try:
-            open_table(self.source, [column])
-        except MTAError:  # what else is wrong with the source, reading it will say
-            return False
+    if not isinstance(given, str) or is_remote(given):
+        return False
+    if Path(os.path.abspath(out)).match(os.path.abspath(given)):
         return True
+    try:
+        files = files_of(given)
+    except JourneyError:  # no such file: reading it will say so
+        return False
+    return out.exists() and any(out.samefile(file) for file in files)
 
 
 def read_example(log: pl.DataFrame) -> Journeys:
     """Journeys of `example_events`, with a lookback of 30 days."""
     from mta_models.sources.events.reading import read_events
 
-    columns: dict[str, Any] = {name: name for name in (*EVENT_COLUMNS, "value")}
+    columns: dict[str, Any] = {name: name for name in (*KINDS["events"].required, "value")}
     return read_events(log, **columns, lookback="30d")
 
 
@@ -146,15 +133,22 @@ def run_from_toml(file: Path) -> Run:
     except OSError as error:
         raise MTAError(f"cannot read {str(file)!r}: {error.strerror}") from error
     _check_keys(given, file)
+    from mta_models.sources.tables import is_file_name
+
+    kind = next((name for name in KINDS if name in given), None)
+    files = () if kind is None else KINDS[kind].files
+    reading = {
+        name: _beside(file, value) if name in files and is_file_name(str(value)) else _plain(value)
+        for name, value in ({} if kind is None else given[kind]).items()
+    }
     source = given.get("source")
     return Run(
-        source=None if source is None else str(file.parent / source),
-        reading={
-            name: _plain(value, file.parent) for name, value in given.get("events", {}).items()
-        }
-        or dict(given.get("paths", {})),
+        source=None if source is None else _beside(file, source),
+        kind=kind,
+        reading=reading,
         models=tuple(given.get("models", ())),
         of=given.get("of", "conversions"),
+        config=file,
     )
 
 
@@ -164,29 +158,32 @@ def _check_keys(given: Mapping[str, Any], file: Path) -> None:
         raise ParameterError(
             f"a run has the keys {', '.join(_KEYS)}; {str(file)!r} has {unknown[0]!r}. Correct it"
         )
-    kinds = {"source": str, "of": str, "models": list, "paths": dict, "events": dict}
+    types = {"source": str, "of": str, "models": list}
     for key, value in given.items():
-        if not isinstance(value, kinds[key]):
+        needed = types.get(key, dict)
+        if not isinstance(value, needed):
             raise ParameterError(
-                f"{key} must be a {kinds[key].__name__}; {str(file)!r} has {value!r}. Correct it"
+                f"{key} must be a {needed.__name__}; {str(file)!r} has {value!r}. Correct it"
             )
     if not all(isinstance(model, str) for model in given.get("models", ())):
         raise ParameterError(f"models must be a list of names; got {given['models']!r}")
-    if "paths" in given and "events" in given:
-        raise ParameterError(f"{str(file)!r} must have [paths] or [events]; it has both. Drop one")
-
-
-def _check_arguments(reading: Mapping[str, Any], reader: Any, what: str) -> None:
-    known = [name for name in inspect.signature(reader).parameters if name != "source"]
-    unknown = [name for name in reading if name not in known]
-    if unknown:
+    kinds = [f"[{name}]" for name in KINDS if name in given]
+    if len(kinds) > 1:
         raise ParameterError(
-            f"{what} is read with {', '.join(known)}; got {', '.join(unknown)}. Leave it out"
+            f"a run must have one kind of source; {str(file)!r} has {' and '.join(kinds)}. "
+            "Leave one out"
         )
 
 
-def _plain(value: Any, folder: Path) -> Any:
-    """TOML knows lists only; a pair of bounds is a tuple. Files stand beside the TOML file."""
-    if isinstance(value, str) and value.lower().endswith((".csv", ".tsv", ".parquet")):
-        return str(folder / value)
+def _beside(file: Path, value: Any) -> Any:
+    """A path as it is from where the TOML file is; addresses and what is no path stay."""
+    from mta_models.sources.tables import is_remote
+
+    if not isinstance(value, str) or is_remote(value):
+        return _plain(value)
+    return str(file.parent / value)
+
+
+def _plain(value: Any) -> Any:
+    """TOML has only lists; a pair of bounds is a tuple."""
     return tuple(value) if isinstance(value, list) else value

@@ -51,9 +51,8 @@ def carry_out(run: Run, out: Path | None, work: Callable[[Journeys], Output]) ->
 
     Whether `out` can be written is found out first.
     """
-    if out is not None and run.source is not None and _same_file(out, run.source):
-        raise MTAError(f"--out must not be the file that is read; got {str(out)!r}")
     if out is not None:
+        run.refuse_to_write(out)
         files.check_writable(out)
     with working(f"reading {run.name}"):
         journeys, notes = run.journeys()
@@ -133,7 +132,3 @@ def _line(text: str) -> str:
     """On one line, not a page long, without the control characters that a terminal would obey."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
-
-
-def _same_file(out: Path, source: str) -> bool:
-    return out.exists() and Path(source).exists() and out.samefile(source)

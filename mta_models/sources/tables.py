@@ -15,8 +15,6 @@ import polars as pl
 
 from mta_models.errors import JourneyError
 
-_PARQUET = (".parquet", ".pq")
-
 
 def open_table(
     source: Any,
@@ -32,8 +30,10 @@ def open_table(
     missing cell from an empty text; `blank_is_missing` decides. Other sources keep their types.
 
     Args:
-        source: path or glob of CSV (UTF-8, with or without byte-order mark; `.tsv`: tabs) or
-            Parquet files; a pandas, polars (lazy too) or Arrow table.
+        source: path, glob or address (`s3://`, `gs://`, `az://`, `hf://`, `https://`, whatever
+            polars reads) of CSV (UTF-8, with or without byte-order mark; `.tsv`: tabs) or Parquet
+            files; a pandas, polars (lazy too) or Arrow table. Remote CSV files of one glob must
+            have the same columns. Credentials come from the environment, as polars documents.
         columns: the columns needed; None: all.
         header: whether the first row of a CSV file names the columns. Without one they are called
             `column_0`, `column_1` …
@@ -43,7 +43,7 @@ def open_table(
         JourneyError: no such file or column, a name that stands twice, a source of another kind.
     """
     if isinstance(source, str | os.PathLike):
-        files = _files(os.fspath(source))
+        files = files_of(source)
         opened = [_open_file(file, columns, header, blank_is_missing) for file in files]
         return opened[0] if len(opened) == 1 else pl.concat(opened, how="vertical_relaxed")
     frame = _open_frame(source, columns)
@@ -56,9 +56,52 @@ def collect(query: pl.LazyFrame, source: Any) -> pl.DataFrame:
         return query.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
         if isinstance(source, str | os.PathLike):
-            for file in _files(os.fspath(source)):
+            for file in files_of(source):
                 _check_text(file)
+            if is_remote(source):
+                raise _unreachable(os.fspath(source), error) from error
         raise _unreadable("the source", error) from error
+
+
+def is_remote(source: str | os.PathLike[str]) -> bool:
+    """Whether it is an address such as `s3://bucket/log.csv`, which polars opens itself."""
+    return "://" in os.fspath(source)
+
+
+def is_parquet(source: str | os.PathLike[str]) -> bool:
+    """Whether the name says Parquet; other names are read as CSV."""
+    return name_of(source).endswith((".parquet", ".pq"))
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a text that may be a word ends as the names of tables do."""
+    return name_of(text).endswith((".csv", ".csv.gz", ".tsv", ".parquet", ".pq"))
+
+
+def name_of(source: str | os.PathLike[str]) -> str:
+    """The name in lower case, without the query of a web address, so that its ending counts."""
+    name = os.fspath(source)
+    if name.startswith(("http://", "https://")):
+        name = name.partition("?")[0]
+    return name.lower()
+
+
+def files_of(source: str | os.PathLike[str]) -> list[str]:
+    """The local files of a path or glob, sorted; an address is left to polars as it is.
+
+    Raises:
+        JourneyError: there is none.
+    """
+    path = os.fspath(source)
+    if is_remote(path) or Path(path).is_file():
+        return [path]
+    files = sorted(file for file in glob.glob(path, recursive=True) if Path(file).is_file())
+    if not files:
+        raise JourneyError(
+            f"the source must be a file or a glob that matches one; {path!r} is none. "
+            "Check the path; for a folder give a glob such as 'folder/*.parquet'"
+        )
+    return files
 
 
 def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
@@ -89,34 +132,24 @@ def cell(table: pl.LazyFrame, column: str, row: int) -> str:
     return "nothing" if given in (None, "") else repr(given)
 
 
-def _files(path: str) -> list[str]:
-    if Path(path).is_file():
-        return [path]
-    found = sorted(file for file in glob.glob(path, recursive=True) if Path(file).is_file())
-    if not found:
-        raise JourneyError(
-            f"the source must be a file or a glob that matches one; {path!r} is none. "
-            "Check the path; for a folder give a glob such as 'folder/*.parquet'"
-        )
-    return found
-
-
 def _open_file(
     file: str, columns: Iterable[str] | None, header: bool, blank_is_missing: bool
 ) -> pl.LazyFrame:
     try:
-        if file.lower().endswith(_PARQUET):
-            query = pl.scan_parquet(file, glob=False)
+        if is_parquet(file):
+            query = pl.scan_parquet(file, glob=_has_glob(file))
             present = query.collect_schema().names()
         else:
             query, present = _scan_csv(file, header)
     except (pl.exceptions.PolarsError, OSError) as error:
         _check_text(file)
+        if is_remote(file):
+            raise _unreachable(file, error) from error
         raise _unreadable(repr(file), error) from error
     check_columns(present, columns)
     if columns is not None:
         query = query.select(list(dict.fromkeys(columns)))
-    if file.lower().endswith(_PARQUET):
+    if is_parquet(file):
         return query
     every = pl.all()
     return query.with_columns(
@@ -124,12 +157,21 @@ def _open_file(
     )
 
 
+def _has_glob(file: str) -> bool:
+    """Whether polars is to expand it: local globs are expanded by now, web addresses have none."""
+    return is_remote(file) and not file.startswith(("http://", "https://"))
+
+
 def _scan_csv(file: str, header: bool) -> tuple[pl.LazyFrame, list[str]]:
     """The query, and the names as the file has them: polars renames those that stand twice."""
-    options: dict[str, Any] = {"separator": _delimiter(file), "infer_schema": False}
-    first = pl.scan_csv(file, has_header=False, glob=False, n_rows=1, **options).collect().row(0)
+    options: dict[str, Any] = {
+        "separator": _delimiter(file),
+        "infer_schema": False,
+        "glob": _has_glob(file),
+    }
+    first = pl.scan_csv(file, has_header=False, n_rows=1, **options).collect().row(0)
     names = [str(name or "") for name in first] if header else numbered(len(first))
-    query = pl.scan_csv(file, has_header=header, glob=False, **options)
+    query = pl.scan_csv(file, has_header=header, **options)
     given = query.collect_schema().names()
     if len(set(names)) == len(names):
         query = query.rename(
@@ -144,12 +186,12 @@ def numbered(n: int) -> list[str]:
 
 
 def _delimiter(file: str) -> str:
-    return "\t" if file.lower().removesuffix(".gz").endswith((".tsv", ".tab")) else ","
+    return "\t" if name_of(file).removesuffix(".gz").endswith((".tsv", ".tab")) else ","
 
 
 def _check_text(file: str) -> None:
     """Refuse the first row of a CSV file that is wider than the first, or that is not UTF-8."""
-    if file.lower().endswith((*_PARQUET, ".gz")):
+    if is_parquet(file) or is_remote(file) or file.lower().endswith(".gz"):
         return
     line, width = 0, None
     try:
@@ -223,4 +265,12 @@ def _unreadable(what: str, error: Exception) -> JourneyError:
     return JourneyError(
         f"{what} must be a readable table with one width throughout and text in UTF-8; "
         f"reading it failed: {reason}. Mend it, or convert it to Parquet"
+    )
+
+
+def _unreachable(address: str, error: Exception) -> JourneyError:
+    reason = str(error).strip().partition("\n")[0]
+    return JourneyError(
+        f"the address of a source must be one that polars can read; {address!r} failed: {reason}. "
+        "Check the address and the credentials, or download the file first"
     )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
 import time
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ import mta_models as mta
 from mta_models.analysis.comparison import USUAL_MODELS
 from mta_models.cli import running as cli_frame
 from mta_models.cli.app import app
+from mta_models.cli.source_kinds import KINDS
+from tests.sources.server import serving
 
 COMMANDS = ("compare", "attribute", "diagnose", "example", "simulate")
 EVENTS = ("--user", "user", "--time", "time", "--channel", "channel", "--conversion", "conversion")
@@ -259,7 +264,7 @@ def test_warnings_are_a_line_each_on_stderr(folder: Path) -> None:
     Path("sure.csv").write_text("path,conversions\nA > B,3\nB,2\n")
     result = run("compare", "sure.csv")
     assert re.fullmatch(r"warning: .*no user without a conversion.*\n", result.stderr)
-    assert "Note: no column of nulls" in result.stdout
+    assert "Note: there is no column of nulls" in result.stdout
 
 
 def test_no_user_id_is_shown(log_folder: Path, folder: Path) -> None:
@@ -318,12 +323,12 @@ def test_a_run_of_paths(folder: Path) -> None:
     ("text", "message"),
     [
         ("source = ", "must be TOML"),
-        ("sauce = 'x'", "a run has the keys source, models, of, paths, events; 'run.toml' has"),
+        ("sauce = 'x'", "keys source, models, of, paths, events, wide; 'run.toml' has"),
         ("source = 3", "source must be a str"),
         ("models = 'Markov'", "models must be a list"),
         ("models = [3]", "models must be a list of names"),
         ("source = 'paths.csv'\nof = 'money'", "`of` must be"),
-        ("[paths]\npath = 'a'\n[events]\nuser = 'b'", "it has both"),
+        ("[paths]\npath = 'a'\n[events]\nuser = 'b'", "'run.toml' has [paths] and [events]"),
         ("source = 'paths.csv'\n[paths]\nsep = ';'", "sep"),
         ("source = 'paths.csv'\n[paths]\npath = 3", "3"),
     ],
@@ -333,6 +338,161 @@ def test_a_run_that_is_none_is_refused(folder: Path, text: str, message: str) ->
     result = run("compare", "--config", "run.toml", code=1)
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+# Kinds of source.
+
+WIDE = "first,second,third,end,sale\nA,B,,won,9\nB,,,lost,\nA,,B,lost,\n,,,won,1\n"
+
+
+def written(*arguments: str) -> str:
+    """What the command writes into a CSV file."""
+    run(*arguments, "--out", "written.csv")
+    return Path("written.csv").read_text()
+
+
+def test_a_wide_table_is_read_as_read_wide_reads_it(folder: Path) -> None:
+    Path("wide.csv").write_text(WIDE)
+    options = ("--outcome", "end", "--converted", "won", "--null", "lost", "--value", "sale")
+    text = written("compare", "wide.csv", *options, "--of", "value", "--model", "Linear")
+    journeys = mta.read_wide("wide.csv", outcome="end", converted="won", null="lost", value="sale")
+    assert journeys.total_value == 10
+    assert text == mta.compare(["Linear"], journeys, of="value").long().write_csv()
+    # The kind may be named, and a TOML file names it.
+    named = ("compare", "wide.csv", "--source", "wide", *options, "--of", "value")
+    assert written(*named, "--model", "Linear") == text
+    Path("run.toml").write_text(
+        'source = "wide.csv"\nmodels = ["Linear"]\nof = "value"\n'
+        '[wide]\noutcome = "end"\nconverted = ["won"]\nnull = "lost"\nvalue = "sale"\n'
+    )
+    assert written("compare", "--config", "run.toml") == text
+
+
+def test_wide_columns_by_prefix_by_name_and_without_a_header(folder: Path) -> None:
+    names = pl.DataFrame(
+        {"T_2": ["B", "A"], "T_1": ["A", "C"], "note": ["x", "y"], "end": ["w", "l"]}
+    )
+    names.write_csv("wide.csv")
+    words = ("--converted", "w", "--converted", "v", "--null", "l", "--model", "FirstTouch")
+    text = written("compare", "wide.csv", "--outcome", "end", "--touchpoints", "T_", *words)
+    options = ("--touchpoints", "T_1", "--touchpoints", "T_2")
+    assert written("compare", "wide.csv", "--outcome", "end", *options, *words) == text
+    assert pl.read_csv(text.encode()).filter(channel="A")["credit"].item() == 1
+    names.drop("note").write_csv("bare.csv", include_header=False)
+    bare = ("--no-header", "--outcome", "column_2", "--touchpoints", "column_1")
+    options = ("--touchpoints", "column_0")
+    assert written("compare", "bare.csv", *bare, *options, *words) == text
+
+
+def test_the_kind_named_must_fit_the_options(folder: Path) -> None:
+    assert written("compare", "paths.csv", "--source", "paths") == written("compare", "paths.csv")
+    line = refused("compare", "paths.csv", "--source", "wide", "--nulls", "nulls", code=2)
+    assert "one kind of source, here wide; got --nulls (of paths)" in line
+    line = refused("compare", "paths.csv", "--source", "events", code=2)
+    assert "an event log also needs --user, --time, --channel, --conversion" in line
+    line = refused("compare", "paths.csv", "--outcome", "end", code=2)
+    assert "a table with one touchpoint a column also needs --converted, --null" in line
+    line = refused("compare", "paths.csv", "--lookback", "3d", "--separator", ">", code=2)
+    assert "--separator (of paths) and --lookback (of events)" in line
+    assert "'events'" in run("compare", "paths.csv", "--source", "crm", code=2).stderr
+
+
+def test_options_win_over_the_source_of_a_toml_file(log_folder: Path, folder: Path) -> None:
+    """An empty table names the kind; its columns may come by options."""
+    Path("run.toml").write_text(f"source = {str(log_folder / 'log.csv')!r}\n[events]\n")
+    line = refused("compare", "--config", "run.toml", code=2)
+    assert "also needs --user" in line
+    written("compare", "--config", "run.toml", *EVENTS, "--model", "LastTouch")
+    line = refused("compare", "paths.csv", "--config", "run.toml", "--nulls", "nulls", code=2)
+    assert "here events; got --nulls (of paths)" in line
+    written("compare", "paths.csv", "--config", "run.toml", "--source", "paths")
+
+
+def test_every_kind_of_source_has_what_commands_need() -> None:
+    assert [*KINDS] == ["paths", "events", "wide"]
+    for kind in KINDS.values():
+        module, _, function = kind.reader.partition(":")
+        reader = getattr(import_module(module), function)
+        assert getattr(mta, function) is reader
+        assert {*kind.flags, *kind.files, *kind.required} <= {*signature(reader).parameters}
+        assert {*kind.required} <= {*kind.flags}
+
+
+def test_a_source_at_an_address(folder: Path) -> None:
+    with serving(folder) as address:
+        text = written("compare", f"{address}/paths.csv?a=1")
+        assert text == written("compare", "paths.csv")
+        Path("run.toml").write_text(f'source = "{address}/paths.csv"\n')
+        assert written("compare", "--config", "run.toml") == text
+        assert f"'{address}/none.csv' failed" in refused("compare", f"{address}/none.csv")
+
+
+# Files that a run reads are not written.
+
+
+@pytest.fixture
+def inputs(log_folder: Path, folder: Path) -> Path:
+    """A run with every input it may have, in TOML, each kept as bytes."""
+    log = pl.read_csv(log_folder / "log.csv")
+    for part in range(2):
+        log.filter(pl.col("user") % 2 == part).write_csv(f"log-{part}.csv")
+    users = log.select(pl.col("user").unique().sort())
+    users.with_columns(start=pl.lit("2024-01-01"), end=pl.lit("2024-12-31")).write_csv("users.csv")
+    Path("run.toml").write_text(
+        'source = "log-*.csv"\nmodels = ["LastTouch"]\n[events]\nobserved = "users.csv"\n'
+        + "".join(f'{name} = "{name}"\n' for name in ("user", "time", "channel", "conversion"))
+    )
+    return folder
+
+
+@pytest.mark.parametrize("command", COMMANDS[:3])
+@pytest.mark.parametrize(
+    ("read", "option"),
+    [("log-1.csv", "FILE"), ("users.csv", "--observed"), ("run.toml", "--config")],
+)
+@pytest.mark.parametrize("way", ["itself", "relative", "symlink", "hard link", "folder link"])
+def test_out_is_no_file_that_the_run_reads(
+    inputs: Path, command: str, read: str, option: str, way: str
+) -> None:
+    given = read
+    if way == "relative":
+        given = f"../{inputs.name}/{read}"
+    elif way == "symlink":
+        Path("link.csv").symlink_to(read)
+        given = "link.csv"
+    elif way == "hard link":
+        os.link(read, "link.csv")
+        given = "link.csv"
+    elif way == "folder link":
+        Path("link").symlink_to(inputs)
+        given = f"link/{read}"
+    before = {file.name: file.read_bytes() for file in inputs.glob("*.*")}
+    if not given.endswith(".csv"):
+        assert "must end in" in run(command, "--config", "run.toml", "--out", given, code=2).stderr
+    else:
+        line = refused(command, "--config", "run.toml", "--out", given)
+        assert f"--out must not be a file that the run reads; '{given}' is read by {option}" in line
+    assert {file.name: file.read_bytes() for file in inputs.glob("*.*")} == before
+
+
+def test_out_is_no_file_that_the_next_run_would_read(inputs: Path) -> None:
+    line = refused("compare", "--config", "run.toml", "--out", "log-new.csv")
+    assert "'log-new.csv' is read by FILE 'log-*.csv'" in line
+    run("compare", "--config", "run.toml", "--out", "new.csv")
+
+
+def test_benchmark_rows_replace_no_other_table(folder: Path) -> None:
+    options = ("--world", "micro_intent", "--model", "LastTouch", "--seeds", "1", "--users", "100")
+    result = run("benchmark", *options, "--jobs", "1", "--out", "paths.csv", code=1)
+    assert "'paths.csv' must be a table of benchmark rows" in result.stderr
+    assert Path("paths.csv").read_text() == PATHS
+
+
+def test_a_simulation_needs_three_files(folder: Path) -> None:
+    Path("log.observed.csv").symlink_to("log.csv")
+    assert "'log.observed.csv' are one file" in refused(
+        "simulate", "micro_intent", "--users", "100", "--out", "log.csv"
+    )
 
 
 # What goes wrong.
@@ -378,7 +538,7 @@ def test_a_folder_is_no_file(folder: Path) -> None:
         (("--model", "TimeDecay"), "TimeDecay needs the age"),
         (("--model", "Markov(order=0)"), "got 0"),
         (("--separator", ""), "separator"),
-        (("--out", "paths.csv"), "must not be the file that is read"),
+        (("--out", "paths.csv"), "must not be a file that the run reads"),
         (("--out", "no/such/folder.csv"), "cannot write 'no/such/folder.csv'"),
     ],
 )
@@ -395,7 +555,10 @@ def test_input_that_cannot_serve_is_exit_code_1(
         ((), "name a FILE to read, or try --example"),
         (("--example", "paths.csv"), "--example takes no FILE"),
         (("paths.csv", "--user", "user"), "also needs --time, --channel, --conversion"),
-        (("paths.csv", *EVENTS, "--nulls", "nulls"), "--nulls is for tables of paths"),
+        (
+            ("paths.csv", *EVENTS, "--nulls", "nulls"),
+            "--nulls (of paths) and --user, --time",
+        ),
         (("paths.csv", "--model", "Markof"), "Did you mean Markov"),
         (("paths.csv", "--model", "Markov(order=x)"), "literal parameters"),
         (("paths.csv", "--out", "result.xlsx"), "must end in .csv"),

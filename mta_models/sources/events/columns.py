@@ -123,9 +123,7 @@ def _collect(source: Any, options: EventOptions) -> dict[str, pl.Series]:
     if type(source).__module__.partition(".")[0] == "pandas" and source[options.time].dtype == "O":
         check_objects(source[options.time].tolist(), repr(options.time))
     schema = query.collect_schema()
-    is_csv = isinstance(source, str | os.PathLike) and not str(source).lower().endswith(
-        (".parquet", ".pq")
-    )
+    is_csv = isinstance(source, str | os.PathLike) and not tables.is_parquet(source)
     if is_csv:
         # A CSV cell that is quoted and empty is as empty as one that is not quoted.
         query = query.with_columns(pl.col(pl.String).replace("", None))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,6 @@ from mta_models.sources.events.columns import Log, narrow, read_users
 from mta_models.sources.events.times import Clock
 
 FIRST_EVENT = "first_event"
-
-
-def is_file(observed: str) -> bool:
-    """Whether a text is meant as the name of a file."""
-    return Path(observed).suffix.lower() in (".csv", ".tsv", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -66,7 +60,8 @@ def observe(log: Log, observed: Any, user_column: str) -> tuple[Log, Observation
         if stop < last:
             outside["after observation"] = log.ticks > stop
         return log, Observation(_same(start, n_users), _same(stop, n_users)), outside
-    if isinstance(observed, tuple | list) or (isinstance(observed, str) and not is_file(observed)):
+    is_word = isinstance(observed, str) and not tables.is_file_name(observed)
+    if is_word or isinstance(observed, tuple | list):
         raise ParameterError(
             "`observed` must be None, a pair (start, end), a table (or a CSV or Parquet file of "
             f'one) with the columns user, start and end, or "first_event"; got {observed!r}'
