@@ -1,4 +1,4 @@
-"""The base of the rules, and the three sums they are made of."""
+"""The base class of the rules."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from mta_models.models.distinct_channels import by_channel
 
 
 class Rule(AttributionModel):
-    """Base of the rules: a child writes how much of a journey each of its touchpoints gets.
+    """Base class of the rules. A subclass says which part of a journey each touchpoint gets.
 
-    Estimand: `"rule"`. A rule is bookkeeping. It says where the conversions observed are booked,
-    not what caused them: the conversions of journeys without a touchpoint are its baseline, and
-    it never learns more of one, so it credits channels with what would have happened anyway.
+    Estimand: `"rule"`. A rule is bookkeeping: it says which channels observed conversions are
+    assigned to, not what caused them. Its baseline is the conversions of journeys without a
+    touchpoint and no others, so conversions that would have happened anyway are credited to
+    channels.
 
-    A rule learns nothing from data; `fit` checks the journeys and remembers the channels. It is
-    linear in the outcomes: with the weights W of shape `(n_touchpoints,)`, credit of a channel is
-    the sum over its touchpoints of W times the outcome of the journey.
+    A rule learns nothing from data; `fit` checks the journeys and remembers the channels. A
+    touchpoint's credit is its weight times the outcome of its journey; a channel's credit is the
+    sum over its touchpoints. Credit is therefore linear in the outcomes.
 
     Ties: touchpoints at the same instant keep the order of the source, so the "first" of two
     simultaneous touchpoints is the one that the source lists first.
-
-    A touchpoint's credit is its weight times the outcome of its journey; summed over the
-    touchpoints of a channel it is the channel's credit.
     """
 
     estimand = "rule"
@@ -35,7 +33,7 @@ class Rule(AttributionModel):
     def _weights(self, journeys: Journeys) -> Floats:
         """Weight of each touchpoint within its journey, shape `(n_touchpoints,)`, >= 0.
 
-        They sum to 1 over every journey that has a touchpoint, and depend on no outcome.
+        Weights sum to 1 over every journey that has a touchpoint, and do not depend on outcomes.
         """
 
     def _credit(self, journeys: Journeys, of: str) -> Floats:

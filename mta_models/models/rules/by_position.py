@@ -1,7 +1,7 @@
-"""Rules: ledgers that split each observed conversion over its journey by a fixed scheme.
+"""Rules that split each observed conversion over its journey by the touchpoints' order or age.
 
-What products do with these rules, by product and name, stands in `presets.py`; the rules that
-need the stages of a sale stand in `milestones.py`, a rule of your own in `custom_rule.py`.
+Rules as products define them are in `products.py`, rules that need the stages of a sale in
+`milestones.py`, and a rule with the user's own weights in `custom.py`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class _SingleTouch(Rule):
-    """All of a journey to one touchpoint of it."""
+    """All credit of a journey to one of its touchpoints."""
 
     @abstractmethod
     def _chosen(self, journeys: Journeys, filled: Ints) -> Ints:
-        """Index of the touchpoint credited, for each of the journeys `filled` (none empty)."""
+        """Index of the touchpoint credited in each of the journeys `filled`, none of them empty."""
 
     def _weights(self, journeys: Journeys) -> Floats:
         weights = np.zeros(journeys.n_touchpoints)
@@ -38,7 +38,7 @@ class _SingleTouch(Rule):
         return weights
 
     def _credit(self, journeys: Journeys, of: str) -> Floats:
-        # One touchpoint per journey, not all of them: the weights are never spelled out.
+        # One entry per journey instead of one weight per touchpoint: less memory.
         filled = np.flatnonzero(journeys.lengths)
         chosen = self._chosen(journeys, filled)
         return by_channel(journeys, journeys.codes[chosen], journeys.outcome(of)[filled])
@@ -47,8 +47,8 @@ class _SingleTouch(Rule):
 class FirstTouch(_SingleTouch):
     """All credit to the journey's first touchpoint.
 
-    Estimand: `"rule"`; see `Rule` for what that leaves out. Sensitive to where journeys begin:
-    a longer lookback moves the first touchpoint.
+    Estimand: `"rule"`; see `Rule` for its limits. Sensitive to where journeys begin: a longer
+    lookback moves the first touchpoint.
 
     Example:
         >>> from mta_models import FirstTouch, Journeys
@@ -64,7 +64,7 @@ class FirstTouch(_SingleTouch):
 class LastTouch(_SingleTouch):
     """All credit to the journey's last touchpoint before its end.
 
-    Estimand: `"rule"`; see `Rule` for what that leaves out.
+    Estimand: `"rule"`; see `Rule` for its limits.
 
     Example:
         >>> from mta_models import Journeys, LastTouch
@@ -80,12 +80,12 @@ class LastTouch(_SingleTouch):
 class LastNonDirect(_SingleTouch):
     """All credit to the last touchpoint that is not a direct visit.
 
-    A journey of nothing but direct visits is credited to its last touchpoint. Estimand: `"rule"`;
-    see `Rule` for what that leaves out.
+    Where all touchpoints are direct visits, the last one gets the credit. Estimand: `"rule"`; see
+    `Rule` for its limits.
 
     Args:
-        direct: the names of the channels that count as direct. A name that no journey has skips
-            nothing.
+        direct: the names of the channels that count as direct. Names that do not occur have no
+            effect.
 
     Example:
         >>> from mta_models import Journeys, LastNonDirect
@@ -98,7 +98,7 @@ class LastNonDirect(_SingleTouch):
         self.direct = direct
 
     def _check_parameters(self) -> None:
-        # A bare text is a sequence of letters, and would pass as the names of channels.
+        # A string is a sequence of letters, and would pass as the names of channels.
         names = () if isinstance(self.direct, str) else tuple(self.direct)
         if not names or not all(isinstance(name, str) for name in names):
             raise ParameterError(
@@ -108,30 +108,30 @@ class LastNonDirect(_SingleTouch):
     def _chosen(self, journeys: Journeys, filled: Ints) -> Ints:
         is_direct = np.array([name in self.direct for name in journeys.channels], dtype=bool)
         chosen = journeys.offsets[filled + 1] - 1
-        # Journeys that end in a direct visit are searched for the last touchpoint before it that is
-        # none. Where that lies in an earlier journey, theirs is all direct and keeps its last.
-        asked = np.flatnonzero(is_direct[journeys.codes[chosen]])
+        # For journeys that end in a direct visit: the last touchpoint before it that is not direct.
+        # Where that belongs to an earlier journey, all are direct and the last one keeps credit.
+        ends_direct = np.flatnonzero(is_direct[journeys.codes[chosen]])
         others = np.flatnonzero(~is_direct[journeys.codes])
         if not len(others):
             return chosen
-        before = np.searchsorted(others, chosen[asked]) - 1
-        found = others[np.maximum(before, 0)]
-        inside = (before >= 0) & (found >= journeys.offsets[filled[asked]])
-        chosen[asked[inside]] = found[inside]
+        before = np.searchsorted(others, chosen[ends_direct]) - 1
+        candidate = others[np.maximum(before, 0)]
+        inside = (before >= 0) & (candidate >= journeys.offsets[filled[ends_direct]])
+        chosen[ends_direct[inside]] = candidate[inside]
         return chosen
 
 
 class Linear(Rule):
     """Equal credit to every touchpoint of the journey, or to every distinct channel.
 
-    Estimand: `"rule"`; see `Rule` for what that leaves out. Per touchpoint, a channel that sends
-    many touchpoints is credited for their number. Per distinct channel the rule is the Shapley
-    value of the game "conversions of journeys within the coalition" (Zhao, Mahboobi, Bagheri 2018,
+    Estimand: `"rule"`; see `Rule` for its limits. With equal credit per touchpoint, a channel gains
+    by sending more touchpoints. Equal credit per distinct channel is the Shapley value of the game
+    "conversions of journeys whose channels are all in the coalition" (Zhao, Mahboobi, Bagheri 2018,
     arXiv 1804.05327).
 
     Args:
         unique: False: 1/n to each of n touchpoints. True: 1/k to each of k distinct channels; the
-            credit of a touchpoint is then booked on the channel's first in the journey.
+            channel's first touchpoint in the journey then holds the channel's credit.
 
     Example:
         >>> from mta_models import Journeys, Linear
@@ -158,20 +158,20 @@ class Linear(Rule):
     def _credit(self, journeys: Journeys, of: str) -> Floats:
         if self.unique:
             return super()._credit(journeys, of)
-        # The division is done per journey, so only one array as long as the touchpoints is made.
+        # Divided per journey, so that only one array of the length of the touchpoints is made.
         part = journeys.outcome(of) * per_item(journeys.lengths)
         return by_channel(journeys, journeys.codes, spread(part, journeys.offsets))
 
 
 class _Ends(Rule):
-    """Fixed parts to the first and to the last touchpoint, the rest shared by those between."""
+    """Fixed parts to the first and the last touchpoint, the rest shared by those between."""
 
     @abstractmethod
     def _parts(self) -> tuple[float, float]:
         """The parts of the first and of the last touchpoint; their sum is at most 1."""
 
     def _pair(self, first: float, last: float) -> tuple[float, float]:
-        """The parts where there is no middle: in proportion, or evenly if both parts are 0."""
+        """The parts in journeys of two touchpoints: in proportion, or half each if both are 0."""
         ends = first + last
         return (first / ends, last / ends) if ends > 0 else (0.5, 0.5)
 
@@ -192,15 +192,15 @@ class _Ends(Rule):
 class PositionBased(_Ends):
     """Fixed parts to the first and the last touchpoint, the rest shared equally between them.
 
-    One touchpoint gets all; of two, both get half by default. Estimand: `"rule"`; see `Rule` for
-    what that leaves out. Also called U-shaped, bathtub, 40/20/40.
+    A single touchpoint gets all; two get half each by default. Estimand: `"rule"`; see `Rule` for
+    its limits. Also called U-shaped, bathtub, 40/20/40.
 
     Args:
         first: the part of the first touchpoint, between 0 and 1.
         last: the part of the last touchpoint, between 0 and 1; `first + last` at most 1.
-        no_middle: where the middle's part goes in journeys of two touchpoints.
-            `"proportional"`: to both in the proportion of their parts (half and half where both
-            parts are 0), as Adobe does. `"equal"`: half of it to each, as Amplitude does.
+        no_middle: who gets the middle's part in journeys of two touchpoints. `"proportional"`:
+            both, in proportion to their parts (half each where both parts are 0), as Adobe does.
+            `"equal"`: half of it each, as Amplitude does.
 
     Example:
         >>> from mta_models import Journeys, PositionBased
@@ -224,11 +224,11 @@ class PositionBased(_Ends):
         for name, part in (("first", self.first), ("last", self.last)):
             if not _is_part(part):
                 raise ParameterError(f"`{name}` must be a part between 0 and 1; got {part!r}")
-        # .7 + .3 is 1 only to the last digit of a float.
+        # Rounding may bring the sum of two parts slightly above 1.
         if self.first + self.last > 1 + 1e-9:
             raise ParameterError(
                 f"`first` and `last` must not sum to more than 1; got {self.first!r} and "
-                f"{self.last!r}. Divide both by their sum to leave the middle nothing"
+                f"{self.last!r}. Divide both by their sum to give the middle nothing"
             )
 
     def _parts(self) -> tuple[float, float]:
@@ -242,7 +242,7 @@ class PositionBased(_Ends):
 
 
 def _is_part(value: object) -> bool:
-    if isinstance(value, bool):  # a number to Python, and no part of anything
+    if isinstance(value, bool):  # bool is a subclass of int
         return False
     return isinstance(value, Real) and 0 <= float(value) <= 1
 
@@ -250,9 +250,9 @@ def _is_part(value: object) -> bool:
 class JShaped(_Ends):
     """0.6 to the last touchpoint, 0.2 to the first, 0.2 shared by those between.
 
-    One touchpoint gets all; of two, the first gets 0.25 and the last 0.75. Estimand: `"rule"`; see
-    `Rule` for what that leaves out. Source: Adobe Analytics, "Attribution models, containers and
-    lookback windows".
+    A single touchpoint gets all; of two, the first gets 0.25 and the last 0.75. Estimand: `"rule"`;
+    see `Rule` for its limits. Source: Adobe Analytics, "Attribution models, containers and lookback
+    windows".
 
     Example:
         >>> from mta_models import JShaped, Journeys
@@ -268,8 +268,8 @@ class JShaped(_Ends):
 class InverseJShaped(_Ends):
     """0.6 to the first touchpoint, 0.2 to the last, 0.2 shared by those between.
 
-    The mirror of `JShaped`: one touchpoint gets all; of two, the first gets 0.75 and the last 0.25.
-    Estimand: `"rule"`; see `Rule` for what that leaves out. Source: as `JShaped`.
+    `JShaped` reversed: a single touchpoint gets all; of two, the first gets 0.75, the last 0.25.
+    Estimand: `"rule"`; see `Rule` for its limits. Source: as `JShaped`.
 
     Example:
         >>> from mta_models import InverseJShaped, Journeys
@@ -283,12 +283,11 @@ class InverseJShaped(_Ends):
 
 
 class TimeDecay(Rule):
-    """Credit that halves with every half-life between the touchpoint and the journey's end.
+    """Credit halves with every half-life between the touchpoint and the journey's end.
 
-    The weight is 2^(−age / half_life), normalised to 1 within the journey. It is worked out
-    relative to the journey's latest touchpoint, so that a journey whose touchpoints are all very
-    old is split as one whose touchpoints are all recent. Estimand: `"rule"`; see `Rule` for what
-    that leaves out. Needs times.
+    The weight is 2^(−age / half_life), normalised to sum to 1 within the journey. Ages are taken
+    relative to the journey's latest touchpoint, so that weights of very old touchpoints do not all
+    round to 0. Estimand: `"rule"`; see `Rule` for its limits. Needs times.
 
     Args:
         half_life: `"7d"`, `"12h"`, a timedelta, or a number of days; above 0.
@@ -310,7 +309,7 @@ class TimeDecay(Rule):
 
     def _weights(self, journeys: Journeys) -> Floats:
         age, offsets = journeys.age, journeys.offsets
-        if age is None:  # the base let it pass, so there is no touchpoint to weigh
+        if age is None:  # the base class allows this only where there is no touchpoint
             return np.zeros(journeys.n_touchpoints)
         latest = np.zeros(journeys.n_journeys)
         filled = np.flatnonzero(journeys.lengths)
@@ -322,20 +321,20 @@ class TimeDecay(Rule):
 
 
 def participation(journeys: Journeys, *, of: str = "conversions") -> pd.DataFrame:
-    """How much of the outcomes each channel took part in. A diagnostic, not an attribution.
+    """The outcomes of journeys that each channel was part of. A diagnostic, not an attribution.
 
-    Every distinct channel of a journey is given the whole of its outcome, so the column sums to
-    more than there was: it answers "how often was it there?", and no `Attribution` is made of it.
-    Products offer it among their attribution models (Adobe Analytics, Amplitude: "Participation").
+    Every distinct channel of a journey gets the journey's whole outcome, so the column sums to more
+    than the total. It shows how often a channel was present, and is not an `Attribution`.
+    Products list it as an attribution model (Adobe Analytics, Amplitude: "Participation").
 
     Args:
-        journeys: their outcomes may be 0.
+        journeys: outcomes may be 0.
         of: `"conversions"`, or `"value"` for revenue.
 
     Returns:
-        One row per channel, in the journeys' order: `channel`, `participation` (in conversions or
-        value) and `share`, its part of all outcomes, those of journeys without a touchpoint
-        included; missing where there is no outcome.
+        One row per channel, in the order of `journeys.channels`: `channel`, `participation` (in
+        conversions or value) and `share`, the part of all outcomes, including those of journeys
+        without a touchpoint; missing where the outcomes sum to 0.
 
     Raises:
         ParameterError, JourneyError: as `Journeys.outcome`.

@@ -1,4 +1,4 @@
-"""A rule whose weights the user gives."""
+"""A rule with the user's own weights."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from mta_models.models.rules.base import Rule
 
 
 class CustomRule(Rule):
-    """A rule of your own: weights by place, or a function of the journeys.
+    """A rule with your own weights: by position, or from a function of the journeys.
 
-    Weights are normalised to 1 within each journey, whatever their scale. Estimand: `"rule"`; see
-    `Rule` for what that leaves out.
+    Weights of any scale are normalised to sum to 1 within each journey. Estimand: `"rule"`; see
+    `Rule` for its limits.
 
     Args:
-        weights: numbers >= 0 by place, counted from the journey's first touchpoint; places past
-            their end weigh 0, and a journey that would weigh 0 throughout is shared equally. Or a
-            function that is handed `Journeys` and returns numbers >= 0, shape `(n_touchpoints,)`,
-            with one above 0 in every journey that has a touchpoint; it must not look at outcomes.
-        count_from: `"first"` or `"last"`: the end of the journey that places are counted from.
+        weights: numbers >= 0 by position, counted from the journey's first touchpoint. Later
+            positions have weight 0; a journey in which all weights are 0 is shared equally. Or a
+            function that takes `Journeys` and returns numbers >= 0, shape `(n_touchpoints,)`, at
+            least one of them above 0 in every journey with a touchpoint; it must not use outcomes.
+        count_from: `"first"` or `"last"`: the end of the journey that positions are counted from.
 
     Raises:
-        ParameterError: weights that are none of these, or a function that returns others.
+        ParameterError: `weights`, or what the function returns, are not such numbers.
 
     Example:
-        The last touchpoint counts twice the one before, and nothing else counts.
+        The last touchpoint weighs twice as much as the one before it, others nothing:
 
         >>> from mta_models import CustomRule, Journeys
         >>> journeys = Journeys.from_paths([["A", "B", "C"], ["C"]], conversions=[3, 1])
@@ -50,40 +50,40 @@ class CustomRule(Rule):
     def _check_parameters(self) -> None:
         if self.count_from not in ("first", "last"):
             raise ParameterError(f'`count_from` must be "first" or "last"; got {self.count_from!r}')
-        if not callable(self.weights) and not _place_weights(self.weights).sum() > 0:
+        if not callable(self.weights) and not _position_weights(self.weights).sum() > 0:
             raise ParameterError(f"one of `weights` must be above 0; got {self.weights!r}")
 
     def _weights(self, journeys: Journeys) -> Floats:
         if callable(self.weights):
-            weights = _of_function(self.weights(journeys), journeys)
+            weights = _checked(self.weights(journeys), journeys)
         else:
             place = position(journeys.offsets)
             if self.count_from == "last":
                 np.subtract(spread(journeys.lengths - 1, journeys.offsets), place, out=place)
-            given = np.append(_place_weights(self.weights), 0.0)
+            given = np.append(_position_weights(self.weights), 0.0)
             weights = given[np.minimum(place, len(given) - 1, out=place)]
-            del place  # as long as the touchpoints, and no longer needed
-            none = segment_sum(weights, journeys.offsets) == 0
-            weights[spread(none, journeys.offsets)] = 1.0
+            del place  # one number per touchpoint, no longer needed
+            all_zero = segment_sum(weights, journeys.offsets) == 0
+            weights[spread(all_zero, journeys.offsets)] = 1.0
         return normalised(weights, journeys.offsets)
 
 
-def _place_weights(weights: object) -> Floats:
-    """Weights by place as an array, or the reason why they are none."""
+def _position_weights(weights: object) -> Floats:
+    """Weights by position as an array; an error where they are not numbers >= 0."""
     try:
         array = np.array(weights, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.array(np.nan)
     if array.ndim != 1 or not (np.isfinite(array) & (array >= 0)).all():
         raise ParameterError(
-            "`weights` must be numbers >= 0 by place, or a function of the journeys; "
+            "`weights` must be numbers >= 0 by position, or a function of the journeys; "
             f"got {weights!r}. For example [3, 2, 1]"
         )
     return array
 
 
-def _of_function(weights: object, journeys: Journeys) -> Floats:
-    """What a user's function returned, as a fresh array, or the reason why it will not do."""
+def _checked(weights: object, journeys: Journeys) -> Floats:
+    """What a user's function returned, as a new array; an error where it cannot be used."""
     must = "the function given as `weights` must return"
     try:
         array = np.array(weights, dtype=np.float64)

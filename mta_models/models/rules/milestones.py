@@ -1,4 +1,4 @@
-"""Rules that credit the touchpoints at which a sale moved on: lead, opportunity, close."""
+"""Rules that credit the touchpoints at stages of a sale: lead, opportunity, close."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ THIRDS = ("lead", "opportunity", "close")
 
 
 class _MilestoneRule(Rule):
-    """Fixed parts to the touchpoints of milestones, and one part shared by the rest."""
+    """Fixed parts to the touchpoints at milestones, and one part shared by the rest."""
 
     milestones: str
 
     @abstractmethod
     def _parts(self) -> Mapping[str, float]:
-        """Part by milestone; `"rest"` is the part shared by touchpoints that none falls on."""
+        """Part by milestone; `"rest"` is the part shared by touchpoints without a milestone."""
 
     def _check_parameters(self) -> None:
         if self.milestones not in ("journeys", "thirds"):
             raise ParameterError(
                 '`milestones` must be "journeys" (the stages that the journeys carry) or "thirds" '
-                f"(places that stand in for them); got {self.milestones!r}"
+                f"(positions in place of stages); got {self.milestones!r}"
             )
         unknown = [stage for stage in self._stages() if stage not in THIRDS]
         if self.milestones == "thirds" and unknown:
             raise ParameterError(
-                f'milestones="thirds" has a place for {", ".join(THIRDS)}; got {unknown[0]!r}. '
+                f'milestones="thirds" has a position for {", ".join(THIRDS)}; got {unknown[0]!r}. '
                 "Drop its part, or read the stages with the journeys"
             )
 
@@ -55,7 +55,7 @@ class _MilestoneRule(Rule):
             raise JourneyError(
                 f"{type(self).__name__} needs journeys that reach {' or '.join(self._stages())}; "
                 f"none of the {journeys.n_journeys} does. Check how the stages were joined, or use "
-                "a rule without them"
+                "a rule that needs no stages"
             )
 
     def _weights(self, journeys: Journeys) -> Floats:
@@ -63,7 +63,7 @@ class _MilestoneRule(Rule):
         latest = np.zeros(journeys.n_journeys, dtype=np.int64)
         for milestone, place in self._places(journeys).items():
             has = np.flatnonzero(place >= 0)
-            # A journey has a milestone once, so no two additions meet in one entry.
+            # A journey has each milestone at most once, so each entry is added to at most once.
             weights[journeys.offsets[has] + place[has]] += self._parts()[milestone]
             latest = np.maximum(latest, place)
         rest = (weights == 0) & self._may_rest(journeys, latest)
@@ -72,55 +72,55 @@ class _MilestoneRule(Rule):
         return normalised(weights, journeys.offsets)
 
     def _may_rest(self, journeys: Journeys, latest: Ints) -> Mask:
-        """Which touchpoints count among the rest; `latest`: place of the last milestone."""
+        """Touchpoints that may be part of the rest; `latest`: position of the last milestone."""
         return np.ones(journeys.n_touchpoints, dtype=bool)
 
     def _stages(self) -> list[str]:
         return [each for each in self._parts() if each not in ("first", "rest")]
 
     def _places(self, journeys: Journeys) -> dict[str, Ints]:
-        """Place of each milestone in each journey, from 0; -1 where the journey lacks it."""
+        """Position of each milestone in each journey, from 0; -1 where there is none."""
         steps = journeys.lengths - 1
         places = {"first": np.minimum(steps, 0)}
         if self.milestones == "thirds":
-            # The nearest touchpoint to one third, two thirds and all of the way from first to last.
-            found = {
+            # The touchpoints nearest to 1/3, 2/3 and 3/3 of the way from the first to the last.
+            known = {
                 stage: np.where(steps < 0, -1, (2 * third * steps + 3) // 6)
                 for third, stage in enumerate(THIRDS, start=1)
             }
         else:
-            found = journeys.milestones or {}
-        missing = [stage for stage in self._stages() if stage not in found]
+            known = journeys.milestones or {}
+        missing = [stage for stage in self._stages() if stage not in known]
         if missing and journeys.n_touchpoints:
-            carried = ", ".join(found) or "none"
+            carried = ", ".join(known) or "none"
             raise JourneyError(
                 f"{type(self).__name__} needs the milestone {missing[0]!r} of each journey; these "
-                f"journeys carry {carried}. Read the stages with the journeys (`milestones=` of "
-                'from_arrays), or ask for places that stand in for them: milestones="thirds"'
+                f"journeys have {carried}. Read the stages with the journeys (`milestones=` of "
+                'from_arrays), or use positions in place of stages: milestones="thirds"'
             )
-        return places | {stage: found[stage] for stage in self._stages() if stage in found}
+        return places | {stage: known[stage] for stage in self._stages() if stage in known}
 
 
 class MilestoneBased(_MilestoneRule):
-    """Fixed parts to the first touchpoint and to the touchpoints of stages, one to the rest.
+    """Fixed parts to the first touchpoint and the touchpoints at stages, one part to the rest.
 
-    Parts that fall on one touchpoint add up. A stage that a journey lacks drops out, and so does
-    the rest where every touchpoint has a milestone; what remains is scaled to sum to 1. Estimand:
-    `"rule"`; see `Rule` for what that leaves out.
+    Parts that fall on the same touchpoint add up. Where a journey lacks a stage, or has no
+    touchpoint without a milestone, that part is left out and the others are scaled to sum to 1.
+    Estimand: `"rule"`; see `Rule` for its limits.
 
     Args:
-        weights: part by milestone, each above 0: `"first"`, which every journey has and no rule
-            here does without; stages of the journeys, as `"lead"`; and `"rest"`, shared equally by
-            the touchpoints that no milestone falls on (left out: they get nothing).
-        milestones: `"journeys"`: the stages the journeys carry. `"thirds"`: places stand in for
-            them, lead and opportunity the touchpoints nearest to one and two thirds of the way
-            from the first to the last, close the last. A stand-in is a guess, not a stage.
-        rest: `"all"`: touchpoints after a journey's last milestone are among the rest;
+        weights: part by milestone, each above 0: `"first"` (required), stages of the journeys, such
+            as `"lead"` (at least one), and `"rest"`, shared equally by the touchpoints without a
+            milestone (if not given, they get nothing).
+        milestones: `"journeys"`: the stages that the journeys have. `"thirds"`: positions in place
+            of stages: lead and opportunity are the touchpoints nearest to one and two thirds of the
+            way from the first to the last, close is the last. These are guesses, not stages.
+        rest: `"all"`: touchpoints after a journey's last milestone are part of the rest;
             `"between"`: they get nothing.
 
     Raises:
-        JourneyError: at `fit`, where the journeys lack a stage that is asked for, or none reaches
-            any.
+        JourneyError: at `fit`, where the journeys lack a stage in `weights`, or no journey reaches
+            one.
 
     Example:
         >>> from mta_models import Journeys, MilestoneBased
@@ -168,9 +168,9 @@ class MilestoneBased(_MilestoneRule):
 class WShaped(_MilestoneRule):
     """0.3 each to the first touchpoint, lead creation and opportunity creation, 0.1 to the rest.
 
-    Milestones on one touchpoint, milestones that a journey lacks, `"thirds"` and what is refused:
-    as `MilestoneBased`. Estimand: `"rule"`; see `Rule` for what that leaves out. Source: Adobe
-    Marketo Measure, "Marketo Measure Attribution Models".
+    Milestones on the same touchpoint, missing milestones, `"thirds"` and errors are as in
+    `MilestoneBased`. Estimand: `"rule"`; see `Rule` for its limits. Source: Adobe Marketo Measure,
+    "Marketo Measure Attribution Models".
 
     Args:
         milestones: `"journeys"` or `"thirds"`.
@@ -194,9 +194,8 @@ class WShaped(_MilestoneRule):
 class FullPath(_MilestoneRule):
     """0.225 each to first touchpoint, lead, opportunity and close, 0.1 to the rest.
 
-    Milestones on one touchpoint, milestones that a journey lacks, `"thirds"` and what is refused:
-    as `MilestoneBased`. Estimand: `"rule"`; see `Rule` for what that leaves out. Source: as
-    `WShaped`.
+    Milestones on the same touchpoint, missing milestones, `"thirds"` and errors are as in
+    `MilestoneBased`. Estimand: `"rule"`; see `Rule` for its limits. Source: as `WShaped`.
 
     Args:
         milestones: `"journeys"` or `"thirds"`.
@@ -217,6 +216,6 @@ class FullPath(_MilestoneRule):
 
 
 def _is_part(value: object) -> bool:
-    if isinstance(value, bool):  # a number to Python, and no part of anything
+    if isinstance(value, bool):  # bool is a subclass of int
         return False
     return isinstance(value, Real) and 0 < float(value) < np.inf

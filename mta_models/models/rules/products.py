@@ -1,7 +1,8 @@
-"""Rules as products define them, by name, each with the page that says so.
+"""Rules as products define them, by name, each with its source.
 
-Products mean different things by the same word: a "U" is 40/20/40 over first and last touchpoint
-with one, over first and lead creation with another, and half and half with a third.
+Products use the same word for different rules: "U-shaped" is 40/20/40 over the first and last
+touchpoint in one, over the first touchpoint and lead creation in another, and half and half in a
+third.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ _W = {"first": 0.3, "lead": 0.3, "opportunity": 0.3, "rest": 0.1}
 
 
 def preset(name: str, **parameters: Any) -> Rule:
-    """The rule that a product means by a name; `presets()` lists them.
+    """The rule that a product has under a name; `presets()` lists them.
 
     Args:
-        name: `"<product>_<rule>"`, as `"hubspot_u_shaped"`.
-        parameters: what the product lets its user choose: `half_life` (`adobe_time_decay`),
+        name: `"<product>_<rule>"`, such as `"hubspot_u_shaped"`.
+        parameters: what users of the product can choose: `half_life` (`adobe_time_decay`),
             `lookback` (`posthog_time_decay`), `direct` (`amplitude_last_non_direct`), `first`,
             `middle` and `last` (`adobe_custom`).
 
     Returns:
-        A plain model of this package; its repr says what the preset stands for.
+        A model of this package with the product's parameters.
 
     Raises:
-        ParameterError: no such preset, or parameters that it does not have.
+        ParameterError: the preset does not exist, or does not have these parameters.
 
     Example:
         >>> from mta_models import preset
@@ -56,26 +57,26 @@ def preset(name: str, **parameters: Any) -> Rule:
         >>> preset("posthog_time_decay", lookback="30d")
         TimeDecay(half_life=7.5)
     """
-    found = _PRESETS.get(name)
-    if found is None:
+    known = _PRESETS.get(name)
+    if known is None:
         near = difflib.get_close_matches(str(name), _PRESETS, 3, 0.5)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise ParameterError(f"there is no preset {name!r}. {hint}presets() lists all of them")
     try:
-        inspect.signature(found.make).bind(**parameters)
+        inspect.signature(known.make).bind(**parameters)
     except TypeError as error:
-        takes = ", ".join(inspect.signature(found.make).parameters) or "no parameters"
+        takes = ", ".join(inspect.signature(known.make).parameters) or "no parameters"
         given = ", ".join(parameters) or "none"
         raise ParameterError(f"the preset {name!r} takes {takes}; got {given}") from error
-    rule = found.make(**parameters)
+    rule = known.make(**parameters)
     rule._check_parameters()
     return rule
 
 
 def presets() -> pd.DataFrame:
-    """The presets: `preset` (its name), `rule` (the model it stands for) and `source`.
+    """All presets: `preset` (the name), `rule` (the model) and `source`.
 
-    Where a product lets its user choose, `rule` shows the product's own default.
+    Where users of a product can choose parameters, `rule` has the product's defaults.
 
     Example:
         >>> from mta_models import presets
@@ -92,7 +93,7 @@ def presets() -> pd.DataFrame:
 class _Preset:
     source: str
     make: Callable[..., Rule]
-    # A parameter without a default needs an example to be shown with.
+    # Values with which `presets` shows parameters that have no default.
     example: tuple[Any, ...] = ()
 
     def shown(self) -> Rule:
@@ -143,7 +144,7 @@ _PRESETS: dict[str, _Preset] = {
     "adobe_inverse_j": _Preset(_ADOBE, InverseJShaped),
     "adobe_time_decay": _Preset(_ADOBE, lambda half_life="7d": TimeDecay(half_life)),
     "adobe_custom": _Preset(_ADOBE, _adobe_custom, (30, 40, 30)),
-    # Marketo's U credits nothing but its two milestones; its W only what lies between them.
+    # Marketo's U credits only its two milestones; its W no touchpoint after the last milestone.
     "marketo_measure_first_touch": _Preset(_MARKETO, FirstTouch),
     "marketo_measure_u_shaped": _Preset(
         _MARKETO, lambda: MilestoneBased({"first": 0.5, "lead": 0.5})
@@ -166,8 +167,8 @@ _PRESETS: dict[str, _Preset] = {
     ),
     "amplitude_linear": _Preset(_AMPLITUDE, lambda: Linear()),
     "amplitude_u_shaped": _Preset(_AMPLITUDE, lambda: PositionBased(0.4, 0.4)),
-    # Of two touchpoints Amplitude gives 30/70 where Adobe gives 25/75. Its page counts four as
-    # 10/10/20/60 in a sentence; its table and its own words for the parts say first 20, last 60.
+    # For two touchpoints Amplitude gives 30/70 and Adobe 25/75. A sentence on Amplitude's page
+    # gives four touchpoints 10/10/20/60; its table and definition give the first 20, the last 60.
     "amplitude_j_shaped": _Preset(_AMPLITUDE, lambda: PositionBased(0.2, 0.6, "equal")),
     "amplitude_inverse_j_shaped": _Preset(_AMPLITUDE, lambda: PositionBased(0.6, 0.2, "equal")),
     "posthog_first_touch": _Preset(_POSTHOG, FirstTouch),

@@ -21,23 +21,23 @@ from mta_models.models.distinct_channels import (
 
 
 class SimpleProbabilistic(AttributionModel):
-    """Second-order probabilistic model: a channel's own conversion rate and what pairs add to it.
+    """Second-order probabilistic model: each channel's conversion rate and what pairs add to it.
 
     C(i) = P(y|i) + 1 / (2 (K − 1)) Σ_{j ≠ i} [P(y|i, j) − P(y|i) − P(y|j)], where P(y|i) is the
-    conversion rate of users who met channel i and P(y|i, j) that of users who met both, whatever
-    else either met, and K is the number of channels met. A conversion splits over its journey's
-    distinct channels in proportion to max(C, 0), equally where C is positive for none of them.
+    conversion rate of users who met channel i and P(y|i, j) that of users who met both, with or
+    without other channels, and K is the number of channels met. A conversion is split over its
+    journey's distinct channels in proportion to max(C, 0), equally where no C is above 0.
 
-    Estimand: `"rule"`: a ledger of observed conversions, whose weights are learnt from rates; the
-    baseline is the conversions of journeys without a touchpoint.
+    Estimand: `"rule"`: observed conversions are split with weights learnt from rates; the baseline
+    is the conversions of journeys without a touchpoint.
 
-    Assumptions: users who met a channel differ from others by that alone; effects beyond pairs
-    are nil. A pair that no user met has no rate: it contributes nothing, and an
+    Assumptions: users who met a channel differ from others only in that; interactions are between
+    pairs only. A pair that no user met has no rate and contributes nothing; an
     `IdentifiabilityWarning` and `unseen_pairs_` report it.
     Blind spots: order, repeats, times; intent; conversions that would have happened anyway.
 
     Attributes:
-        score_: shape `(n_channels,)`, C per channel; NaN for a channel no user met.
+        score_: shape `(n_channels,)`, C per channel; NaN for a channel that no user met.
 
     Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264.
 
@@ -59,7 +59,7 @@ class SimpleProbabilistic(AttributionModel):
 
     @property
     def unseen_pairs_(self) -> list[tuple[str, str]]:
-        """Pairs of channels, each met by users, that no user met together; in channels' order."""
+        """Pairs of channels that users met, but no user met both of; in the order of channels."""
         return [(self.channels_[i], self.channels_[j]) for i, j in self._rates.unseen()]
 
     def _fit(self, journeys: Journeys) -> None:
@@ -69,14 +69,14 @@ class SimpleProbabilistic(AttributionModel):
         self.score_ = rates.alone + tally(rates.one, gain, len(rates.alone)) / (2 * max(others, 1))
         warn_without_nulls(journeys)
         n_pairs = others * (others + 1) // 2
-        unseen = n_pairs - len(rates.one) // 2  # a pair seen stands twice, once from each side
+        unseen = n_pairs - len(rates.one) // 2  # every pair met is there twice: (i, j), (j, i)
         if unseen > 0:
             i, j = next(rates.unseen())
             warn(
-                "every pair of channels should have been met together by someone; "
+                "every pair of channels should have been met by a user; "
                 f"{unseen:,} of {n_pairs:,} pairs were not (the first: {journeys.channels[i]} and "
                 f"{journeys.channels[j]}) and contribute nothing to the score. See unseen_pairs_; "
-                "merge rare channels if it matters",
+                "merge rare channels if this matters",
                 IdentifiabilityWarning,
             )
 
@@ -84,21 +84,21 @@ class SimpleProbabilistic(AttributionModel):
         return by_channel(journeys, journeys.codes, self._touchpoint_credit(journeys, of))
 
     def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
-        """Each channel's part of a row, booked at its first touchpoint there; adds up to credit."""
-        weight = np.fmax(self.score_, 0)  # NaN, of a channel not met when fitting, counts as 0
+        """Each channel's part of a row, at its first touchpoint in the row; adds up to credit."""
+        weight = np.fmax(self.score_, 0)  # a channel that nobody met in the fit has NaN: taken as 0
         return split_over_channels(journeys, journeys.outcome(of), weight)
 
 
 @dataclass(frozen=True, eq=False)
 class _Rates:
-    """Conversion rates of users who met a channel, or two, whatever else they met.
+    """Conversion rates of users who met a channel, or two, with or without others.
 
     Attributes:
         met: shape `(n_channels,)`, whether any user met the channel.
         alone: shape `(n_channels,)`, P(y|i); NaN where nobody did.
-        one: shape `(n_seen,)`, a channel i of each ordered pair that users met together.
-        other: shape `(n_seen,)`, its channel j.
-        both: shape `(n_seen,)`, P(y|i, j).
+        one: shape `(n_pairs,)`, channel i of each ordered pair that some user met both of.
+        other: shape `(n_pairs,)`, channel j of each.
+        both: shape `(n_pairs,)`, P(y|i, j).
     """
 
     met: Mask
@@ -108,7 +108,7 @@ class _Rates:
     both: Floats
 
     def unseen(self) -> Iterator[tuple[int, int]]:
-        """Pairs of channels met that nobody met together, in channels' order."""
+        """Pairs of channels that users met, but no user met both of; in the order of channels."""
         seen = set(zip(self.one.tolist(), self.other.tolist(), strict=True))
         return (
             pair for pair in combinations(np.flatnonzero(self.met).tolist(), 2) if pair not in seen
@@ -127,17 +127,18 @@ def _rates(journeys: Journeys) -> _Rates:
     incidence = sparse.csr_array((np.ones(len(codes)), codes, offsets), shape=shape)
 
     def together(weight: Floats) -> tuple[Ints, Floats]:
+        """Pairs i·n + j that weight is on, ascending, and the weight of rows that have both."""
         weighted = sparse.csr_array((spread(weight, offsets), codes, offsets), shape=shape)
-        found = (incidence.T @ weighted).tocoo()
-        cell = found.row.astype(np.int64) * n + found.col
+        pairs = (incidence.T @ weighted).tocoo()
+        cell = pairs.row.astype(np.int64) * n + pairs.col
         order = np.argsort(cell)
-        order = order[found.data[order] > 0]
-        return cell[order], found.data[order]
+        order = order[pairs.data[order] > 0]
+        return cell[order], pairs.data[order]
 
     cell, users = together(conversions + journeys.nulls)
     converting, converted = together(conversions)
     rate = np.zeros(len(cell))
-    # Whoever converted is a user, so every converting pair is among the pairs met.
+    # Converters are users, so every pair with conversions is among the pairs met.
     rate[np.searchsorted(cell, converting)] = converted
     rate /= users
     one, other = cell // max(n, 1), cell % max(n, 1)
