@@ -1,4 +1,4 @@
-"""More evidence for the hard worlds: the table of evidence.md, run again.
+"""More evidence for the hard worlds: the table of docs/evidence.md, run again.
 
     python -m benchmarks.truth.evidence [n_seeds]
 

@@ -5,28 +5,22 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.truth.report_tables import SHORT, Main, means_along, short
+from benchmarks.truth.report_tables import RECOMMENDED, Main, means_along, shown
 from mta_models.benchmark import CONTROLS, Results
 from mta_models.core import files
-from mta_models.reporting.plot import COLOURS, MARKERS
+from mta_models.reporting.styles import model_styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PERCENT = "share error, % of credit on the wrong channel"
 _MARK = "drawn from rows "
-# A model has its colour and mark in every figure; these come first.
-_FIRST = (
-    *("LastTouch", "Linear", "Markov"),
-    *("Shapley(characteristic_function='model', model=Markov())", "SimpleProbabilistic"),
-    *("Hazard", "SelfControlled", "FirstTouch"),
-)
 
 
 def digest(file: Path) -> str:
@@ -38,8 +32,8 @@ def drawn_from(figure: Path) -> str:
     """The digest that a figure carries; empty if there is none."""
     if not figure.exists():
         return ""
-    found = re.search(f"{_MARK}([0-9a-f]+)", figure.read_text(encoding="utf-8"))
-    return found.group(1) if found else ""
+    match = re.search(f"{_MARK}([0-9a-f]+)", figure.read_text(encoding="utf-8"))
+    return match.group(1) if match else ""
 
 
 def write(figure: Figure, file: Path, rows: Path) -> None:
@@ -85,7 +79,7 @@ def heat_map(results: Results) -> Figure:
             fontsize=8,
             color="white" if value > 42 else "black",
         )
-    ax.set_xticks(range(len(models)), [short(model) for model in models], rotation=40, ha="left")
+    ax.set_xticks(range(len(models)), [shown(model) for model in models], rotation=40, ha="left")
     ax.set_yticks(range(len(main.worlds)), main.worlds)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
@@ -112,36 +106,36 @@ def _lines(results: Results, column: str, label: str, *, log: bool) -> Figure:
     columns = min(3, len(worlds))
     n_rows = -(-len(worlds) // columns)
     figure, axes = _figure(n_rows, columns, (10, 0.8 + 2.7 * n_rows), sharey=True, sharex=True)
-    shown = [m for m in means["model"].unique(maintain_order=True).to_list() if m != "Oracle"]
+    models = [m for m in means["model"].unique(maintain_order=True).to_list() if m != "Oracle"]
+    styles = _styles(models)
     for ax, world in zip(axes.flat, worlds, strict=False):
-        for model in shown:
+        for model in models:
             own = means.filter(world=world, model=model).sort(column)
-            ax.plot(
-                own[column],
-                100 * own["mean"],
-                **_style(model),
-                label=short(model),
-            )
+            ax.plot(own[column], 100 * own["mean"], **styles[model], label=shown(model))
         ax.set_title(world, fontsize=10, loc="left")
         if log:
             _log_users(ax, means[column])
         _plain(ax)
     axes.flat[0].set_ylim(0, None)
-    figure.supxlabel(label, fontsize=10)
+    figure.supxlabel(f"{label}; {_seeds(results, models)}", fontsize=10)
     figure.supylabel("share error, %", fontsize=10)
     _legend(figure, axes)
     return figure  # type: ignore[no-any-return]
 
 
 def coverage(results: Results) -> Figure:
-    """How often 50, 80 and 95 % intervals hold the truth, a panel per world; large logs solid."""
+    """How often 50, 80 and 95 % intervals hold the truth, a panel per world; large logs solid.
+
+    A model has its number of seeds in the legend: those of few seeds were seen when it was tuned.
+    """
     import polars as pl
 
     held = results.table.filter(~pl.col("model").is_in(CONTROLS))
+    seeds = dict(held.group_by("model").agg(pl.col("seed").n_unique()).iter_rows())
     worlds = held["world"].unique(maintain_order=True).to_list()
     models = held["model"].unique(maintain_order=True).to_list()
     sizes = sorted(held["n_users"].unique().to_list())
-    probs = (50, 80, 95)
+    probs, styles = (50, 80, 95), _styles(models)
     figure, axes = _figure(1, len(worlds), (2.4 * len(worlds), 3.4), sharey=True)
     for ax, world in zip(axes.flat, worlds, strict=True):
         ax.plot([0, 100], [0, 100], color="#BBBBBB", linewidth=1)
@@ -150,13 +144,13 @@ def coverage(results: Results) -> Figure:
                 own = held.filter(world=world, model=model, n_users=n_users)
                 if not own["coverage_50"].count():
                     continue
-                found = [100 * own[f"coverage_{prob}"].mean() for prob in probs]  # type: ignore[operator]
+                held_by = [100 * own[f"coverage_{prob}"].mean() for prob in probs]  # type: ignore[operator]  # of a polars mean
                 large = n_users == sizes[-1]
                 ax.plot(
                     probs,
-                    found,
-                    **_style(model) | {"linestyle": "-" if large else ":"},
-                    label=short(model) if large else None,
+                    held_by,
+                    **styles[model] | {"linestyle": "-" if large else ":"},
+                    label=f"{shown(model)}, {seeds[model]} seeds" if large else None,
                 )
         ax.set_title(world, fontsize=10, loc="left")
         ax.set_xticks(probs)
@@ -177,34 +171,41 @@ def cost(results: Results) -> Figure:
     medians = held.group_by("n_users", "model", maintain_order=True).agg(
         pl.col("seconds").median(), pl.col("peak_mb").median()
     )
+    models = medians["model"].unique(maintain_order=True).to_list()
     figure, axes = _figure(1, 2, (10, 3.4))
+    styles = _styles(models)
     words = {"seconds": "seconds, one fit and its credits", "peak_mb": "peak memory, MB"}
     for ax, column in zip(axes.flat, words, strict=True):
-        for model in medians["model"].unique(maintain_order=True).to_list():
+        for model in models:
             own = medians.filter(model=model).sort("n_users")
-            ax.plot(
-                own["n_users"],
-                own[column],
-                **_style(model),
-                label=short(model),
-            )
+            ax.plot(own["n_users"], own[column], **styles[model], label=shown(model))
         _log_users(ax, medians["n_users"])
         ax.set_yscale("log")
         ax.set_title(words[column], fontsize=10, loc="left")
-        ax.set_xlabel("users in the log")
         _plain(ax)
+    figure.supxlabel(f"users in the log; {_seeds(results, models, 'medians')}", fontsize=10)
     _legend(figure, axes)
     return figure  # type: ignore[no-any-return]
 
 
-def _style(model: str) -> dict[str, Any]:
-    """The line of a model, the same in every figure."""
-    if model in CONTROLS:
-        return {"color": "#777777", "linestyle": "--" if model == "Uniform" else ":"}
-    order = [*_FIRST, *(name for name in SHORT if name not in _FIRST)]
-    at = order.index(model) if model in order else len(order)
-    mark = {"marker": MARKERS[at % len(MARKERS)], "markersize": 4}
-    return {"color": COLOURS[at % len(COLOURS)], "linestyle": "-"} | mark
+def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The line of each model, of the colour that it has in every figure."""
+    lines = {
+        model: style | {"markersize": 4, "linestyle": "-"}
+        for model, style in model_styles(m for m in models if m not in CONTROLS).items()
+    }
+    for model in models:
+        if model in CONTROLS:
+            line = "--" if model == "Uniform" else ":"
+            lines[model] = {"color": "#777777", "linestyle": line}
+    return lines
+
+
+def _seeds(results: Results, models: Sequence[str], what: str = "means") -> str:
+    """How many seeds were run, and which recommended models were not run at all."""
+    text = f"{what} of {Main(results).seeds} seeds"
+    missing = [model for model in RECOMMENDED if model not in models]
+    return text + (f"; not run: {', '.join(missing)}" if missing else "")
 
 
 def _log_users(ax: Any, sizes: Any) -> None:

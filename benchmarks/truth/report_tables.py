@@ -13,29 +13,12 @@ from benchmarks.truth.text import table
 from mta_models.benchmark import CONTROLS, Results
 
 ERROR = "total_variation"
-SHORT = {
-    "FirstTouch": "First touch",
-    "LastTouch": "Last touch",
-    "PositionBased": "Position",
-    "TimeDecay": "Time decay",
-    "Markov": "Markov 1",
-    "Markov(order=3)": "Markov 3",
-    "Markov(removal='fail')": "Markov fail",
-    "Shapley": "Shapley conv.",
-    "Shapley(characteristic_function='rate')": "Shapley rate",
-    "Shapley(characteristic_function='model', model=Markov())": "Shapley Markov",
-    "SimpleProbabilistic": "Shao & Li",
-    "SelfControlled": "Self-controlled",
-    "SelfControlled(lag='12h')": "Self-contr. lag",
-    "DoublyRobust": "Doubly robust",
-    "BayesianMarkov(random_state=0)": "Bayesian Markov",
-    "ExposureShare": "Exposure",
-}
+RECOMMENDED = ("Hazard", "Logistic", "SelfControlled")
 
 
-def short(model: str) -> str:
-    """A model's name where space is scarce."""
-    return SHORT.get(model, model)
+def shown(model: str) -> str:
+    """A model as a reader writes it for the API: `Shapley('rate')`, `Markov(order=3)`."""
+    return model.replace("characteristic_function=", "").replace("(random_state=0)", "")
 
 
 @dataclass(frozen=True)
@@ -69,7 +52,7 @@ class Main:
 
     @property
     def seeds(self) -> str:
-        """Seeds that every world has of every model: `"30"`, or `"20 to 30"`."""
+        """Seeds of each world and model: `"30"`, or `"20 to 30"` where they differ."""
         counts = self.results.table.group_by("world", "model").agg(pl.col("seed").n_unique())
         least, most = counts["seed"].min(), counts["seed"].max()
         return f"{least}" if least == most else f"{least} to {most}"
@@ -85,18 +68,14 @@ class Main:
         """The interval of each model's difference to Uniform, by world and model."""
         return intervals(self.results, "Uniform")
 
-    @cached_property
-    def best(self) -> dict[str, set[str]]:
-        """By world: the models that no other beats clearly."""
-        found = {}
-        for world in self.worlds:
-            here = Results([row for row in self.results.rows if row["world"] == world])
-            board = here.leaderboard(ERROR).filter(~pl.col("model").is_in(CONTROLS))
-            leader = board.sort(world, nulls_last=True)["model"][0]
-            apart = intervals(here, leader)
-            held = {model for model in self.models if apart.get((world, model), (1, 1))[0] <= 0}
-            found[world] = {leader} | held
-        return found
+    def best(self, world: str, models: Sequence[str]) -> set[str]:
+        """Of these models: the one of the lowest error, and those not clearly worse than it."""
+        here = Results(
+            [r for r in self.results.rows if r["world"] == world and r["model"] in models]
+        )
+        leader = here.leaderboard(ERROR).sort(world, nulls_last=True)["model"][0]
+        bounds = intervals(here, leader)
+        return {leader} | {m for m in models if bounds.get((world, m), (1.0, 1.0))[0] <= 0}
 
 
 def intervals(results: Results, than: str) -> dict[tuple[str, str], tuple[float, float]]:
@@ -108,34 +87,34 @@ def intervals(results: Results, than: str) -> dict[tuple[str, str], tuple[float,
 
 
 def share_errors(main: Main, worlds: Sequence[str], models: Sequence[str]) -> str:
-    """World × model: bold what no other model beats clearly, italic what Uniform beats clearly."""
+    """World × model: bold the best of those shown, italic what Uniform beats clearly."""
     columns = [*models, *CONTROLS]
     by_model = {model: main.errors(model) for model in columns}
+    best = {world: main.best(world, models) for world in worlds}
 
     def cell(world: str, model: str) -> str:
         value = by_model[model][world]
         if value is None:
             return "-"
         text = f"{100 * value:.1f}"
-        if model in main.best[world]:
+        if model in best[world]:
             text = f"**{text}**"
         lower = main.against_uniform.get((world, model), (0.0, 0.0))[0]
         return f"*{text}*" if model not in CONTROLS and lower > 0 else text
 
     rows = [[world, *(cell(world, model) for model in columns)] for world in worlds]
-    return table(["world", *map(short, columns)], rows)
+    return table(["world", *map(shown, columns)], rows)
 
 
 def differences(main: Main, than: str, models: Sequence[str]) -> str:
     """World × model: the mean difference to a model with its paired interval, in points."""
-    found = main.results.differences(than, ERROR)
     cells = {
         (row["setting"], row["model"]): f"{_points(row['difference'])} "
         f"({_points(row['lower'])} to {_points(row['upper'])})"
-        for row in found.iter_rows(named=True)
+        for row in main.results.differences(than, ERROR).iter_rows(named=True)
     }
     rows = [[w, *(cells.get((w, model), "-") for model in models)] for w in main.worlds]
-    return table(["world", *map(short, models)], rows)
+    return table(["world", *map(shown, models)], rows)
 
 
 def _points(value: float) -> str:
@@ -149,9 +128,9 @@ def models_table(main: Main) -> str:
     for model in (*main.models, *CONTROLS):
         own = numbers.filter(pl.col("model") == model)
         estimand = own.filter(pl.col("estimand") != "")["estimand"].head(1).to_list()
-        apart = [main.against_uniform.get((world, model)) for world in main.worlds]
-        better = sum(each is not None and each[1] < 0 for each in apart)
-        worse = sum(each is not None and each[0] > 0 for each in apart)
+        bounds = [main.against_uniform.get((world, model)) for world in main.worlds]
+        better = sum(each is not None and each[1] < 0 for each in bounds)
+        worse = sum(each is not None and each[0] > 0 for each in bounds)
         behind = sorted(
             (
                 (value - uniform[world], world)  # type: ignore[operator]  # it always answers
@@ -162,7 +141,7 @@ def models_table(main: Main) -> str:
         )[:3]
         rows.append(
             [
-                short(model),
+                shown(model),
                 *(estimand or ["-"]),
                 f"{better}" if model != "Uniform" else "",
                 f"{worse}" if model != "Uniform" else "",
@@ -196,7 +175,7 @@ def own_estimand(main: Main) -> str:
     }
     rows = [[world, *(_percent(by_model[key][world]) for key in by_model)] for world in main.worlds]
     words = {ERROR: "Shapley", "total_variation_removal": "removal"}
-    return table(["world", *(f"{short(model)}, {words[m]}" for model, m in by_model)], rows)
+    return table(["world", *(f"{shown(model)}, {words[m]}" for model, m in by_model)], rows)
 
 
 def regrets(main: Main) -> str:
@@ -206,7 +185,7 @@ def regrets(main: Main) -> str:
     rows = [
         [world, *(_percent(by_model[model][world]) for model in columns)] for world in main.worlds
     ]
-    return table(["world", *map(short, columns)], rows)
+    return table(["world", *map(shown, columns)], rows)
 
 
 def along(results: Results, column: str, show: Callable[[Any], str]) -> str:
@@ -219,7 +198,7 @@ def along(results: Results, column: str, show: Callable[[Any], str]) -> str:
         [place[0], show(place[1]), *(_percent(at[*place, model]) for model in models)]
         for place in places
     ]
-    return table(["world", column.replace("n_users", "users"), *map(short, models)], rows)
+    return table(["world", column.replace("n_users", "users"), *map(shown, models)], rows)
 
 
 def goals(results: Results, models: Sequence[str]) -> str:
@@ -247,7 +226,7 @@ def goals(results: Results, models: Sequence[str]) -> str:
         [place[0], f"{place[1]:g}", *(cell(at.get((*place, model))) for model in models)]
         for place in places
     ]
-    return table(["world", "strength", *map(short, models)], rows)
+    return table(["world", "strength", *map(shown, models)], rows)
 
 
 def means_along(results: Results, column: str, metric: str = ERROR) -> pl.DataFrame:
@@ -264,19 +243,20 @@ def coverages(results: Results) -> str:
     held = results.table.filter(~pl.col("model").is_in(CONTROLS))
     columns = ("coverage_50", "coverage_80", "coverage_95", "width_95", "winkler_95")
     means = held.group_by("world", "n_users", "model", maintain_order=True).agg(
-        pl.col(name).mean() for name in columns
+        *(pl.col(name).mean() for name in columns), n=pl.col("seed").n_unique()
     )
     rows = [
         [
             row["world"],
             f"{row['n_users']:,}",
-            short(row["model"]),
+            shown(row["model"]),
+            str(row["n"]),
             *(_percent(row[name]) for name in columns[:4]),
             "-" if row["winkler_95"] is None else f"{row['winkler_95']:.2f}",
         ]
         for row in means.iter_rows(named=True)
     ]
-    header = ("world", "users", "model", "50 % holds", "80 % holds", "95 % holds")
+    header = ("world", "users", "model", "logs", "50 % holds", "80 % holds", "95 % holds")
     return table((*header, "95 % width", "Winkler 95"), rows)
 
 
@@ -289,29 +269,28 @@ def rivals(results: Results) -> str:
     for model in models:
         own = results.table.filter(pl.col("model") == model)
         cost = (_median(own, "seconds", "{:.3g}"), _median(own, "peak_mb", "{:.0f}"))
-        rows.append([short(model), *map(_percent, by_model[model].values()), *cost])
+        rows.append([shown(model), *map(_percent, by_model[model].values()), *cost])
     return table(("model", *main.worlds, "seconds", "MB"), rows)
 
 
-def lift_tests(found: Sequence[dict[str, str]]) -> str:
+def lift_tests(lines: Sequence[dict[str, str]]) -> str:
     """Means over seeds by what was tested."""
     columns = ("total_variation", "baseline_error", "coverage_90", "width_90", "cpu_seconds")
     rows = []
-    for tests in dict.fromkeys(line["tests"] for line in found):
-        mine = [line for line in found if line["tests"] == tests]
+    for tests in dict.fromkeys(line["tests"] for line in lines):
+        mine = [line for line in lines if line["tests"] == tests]
         mean = [sum(float(line[name]) for line in mine) / len(mine) for name in columns]
-        shown = [f"{100 * value + 0.0:.1f}" for value in mean[:4]]
-        rows.append([tests or "none", str(len(mine)), *shown, f"{mean[4]:.0f}"])
+        cells = [f"{100 * value + 0.0:.1f}" for value in mean[:4]]
+        rows.append([tests or "none", str(len(mine)), *cells, f"{mean[4]:.0f}"])
     header = ("tests", "logs", "share error", "baseline", "90 % holds", "90 % width", "seconds")
     return table(header, rows)
 
 
 def failures(results: Results) -> str:
     """What has no answer and why."""
-    found = results.errors()
     rows = [
-        [short(row["model"]), row["world"], str(row["n"]), row["error"].replace("|", "/")]
-        for row in found.iter_rows(named=True)
+        [shown(row["model"]), row["world"], str(row["n"]), row["error"].replace("|", "/")]
+        for row in results.errors().iter_rows(named=True)
     ]
     return table(("model", "world", "logs", "reason"), rows) if rows else ""
 

@@ -23,6 +23,7 @@ from benchmarks.truth import (
 from benchmarks.truth import report_tables as tables
 from mta_models.benchmark import CONTROLS, Results, Suite, rows
 from mta_models.benchmark import run as run_suite
+from mta_models.models.names import label_of, model_from_name
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -105,6 +106,26 @@ def test_the_first_rows_come_out_again() -> None:
                     assert row[name] == old, name
 
 
+def test_models_are_named_as_the_api_names_them() -> None:
+    for suite in suites.SUITES.values():
+        for log in suite.up_to(1).logs():
+            for label in log.labels:
+                if ":" in label or label in CONTROLS:  # a rival's model, or a control
+                    continue
+                named = label_of(model_from_name(tables.shown(label)))
+                assert named == label.replace("(random_state=0)", "")
+            break
+
+
+def test_a_recommended_model_without_rows_is_named_under_the_figure() -> None:
+    without = made({("A", "LastTouch"): [0.1], ("A", "Uniform"): [0.2]})
+    assert (
+        "not run: Hazard, Logistic, SelfControlled"
+        in figures.strength(without)._supxlabel.get_text()
+    )
+    assert "not run" not in figures._seeds(without, tables.RECOMMENDED)
+
+
 # Staleness and text.
 
 
@@ -147,7 +168,8 @@ def test_what_is_bold_and_italic() -> None:
         ("A", "Oracle"): [0.0] * 20,
     }
     main = tables.Main(made(values))
-    assert main.best["A"] == {"good", "as good"}
+    assert main.best("A", main.models) == {"good", "as good"}
+    assert main.best("A", ["as good", "bad"]) == {"as good"}
     cells = [
         cell.strip()
         for cell in tables.share_errors(main, ["A"], main.models).splitlines()[-1].split("|")[2:-1]
@@ -165,7 +187,7 @@ def test_along_a_dial() -> None:
     found = run_suite(suite)
     shown = tables.along(found, "n_users", "{:,}".format)
     assert [line.split("|")[2].strip() for line in shown.splitlines()[2:]] == ["200", "400"]
-    assert tables.coverages(found).count("LastTouch") + tables.coverages(found).count("Last t") == 2
+    assert tables.coverages(found).count("LastTouch") == 2
     for draw in (figures.strength, figures.size, figures.coverage, figures.cost):
         assert draw(found).axes
 

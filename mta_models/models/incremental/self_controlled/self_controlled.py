@@ -58,7 +58,7 @@ class SelfControlled(TimedModel):
     What there is besides: a calendar factor f by week; how the keenest leave first, in groups of
     equal volume of touchpoints; m, intent that comes and goes within a user, kept where the data
     ask for it; a test that touchpoints after a conversion do not tell of it. The derivation is in
-    `self_controlled.md` beside this file.
+    `docs/self_controlled.md`.
 
     Estimand: `incremental`, see `TimedModel`. Over the horizon: of the conversions observed, those
     that would have come by the end of observation with only some channels' touchpoints, in which
