@@ -132,6 +132,15 @@ class Histories:
         """Until when a first conversion could still come, shape `(n_users,)`."""
         return np.minimum(self.end, self.first_event)
 
+    def risk_end(self, repeat: bool | None = None) -> Floats:
+        """Until when each user is at risk of a conversion, shape `(n_users,)`, days.
+
+        Args:
+            repeat: whether users can convert again: then to the end of observation, else to the
+                first conversion. None: whether any user does.
+        """
+        return self.end if (self.repeats if repeat is None else repeat) else self.until_first
+
     def days(self, stop: Floats | None = None) -> float:
         """Time at risk of all users together, from `start` to `stop` (None: `end`)."""
         return float(self.weight @ ((self.end if stop is None else stop) - self.start))

@@ -58,7 +58,7 @@ def biases(by_time: SeenInTime, by_hazard: SeenByHazard, findings: Iterable[Find
     0 without a finding.
     """
     credit = by_hazard.test.credit
-    scale = by_hazard.histories.total / max(float(by_time.moments.case.sum()), 1.0)
+    scale = by_hazard.histories.total / max(float(by_time.sample.n_cases), 1.0)
     names = {channel: code for code, channel in enumerate(by_hazard.journeys.channels)}
     bias = np.zeros(len(credit))
     for each in findings:
@@ -66,11 +66,11 @@ def biases(by_time: SeenInTime, by_hazard: SeenByHazard, findings: Iterable[Find
             continue
         codes = np.array([names[channel] for channel in each.channels])
         if each.name == "negative_control":
-            moments, later, ratios = by_time.foretold
-            share = later[moments.case].mean(axis=0) * (1 - np.exp(-ratios.log))
+            sample, later, ratios = by_time.foretold
+            share = later[sample.is_case].mean(axis=0) * (1 - np.exp(-ratios.log))
             size = share * by_hazard.histories.total
         elif each.name == "raised_around":
-            exposed = by_time.lately[by_time.moments.case].sum(axis=0) * scale
+            exposed = by_time.lately[by_time.sample.is_case].sum(axis=0) * scale
             size = exposed * (1 - 1 / exposure_around(by_time, (0.0, 7.0))[0])
         elif each.name == "placebo":
             size = np.zeros(len(credit))

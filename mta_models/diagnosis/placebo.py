@@ -82,7 +82,7 @@ class PlaceboTest:
     def __init__(self, model: Hazard, histories: Histories) -> None:
         self.histories = histories
         self.half_life = model.half_life_
-        self.stop = histories.end if model.repeat_ else histories.until_first
+        self.stop = histories.risk_end(model.repeat_)
         rate = np.vstack([histories.adstock(self.half_life).T, np.ones(histories.n_events)])
         cost = np.append(histories.totals(self.half_life, self.stop), histories.days(self.stop))
         self.rates = Rates(rate, histories.event_weight, cost)

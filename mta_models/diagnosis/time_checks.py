@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from mta_models.core.ragged import Floats, Mask, lengths
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.diagnosis.e_values import e_value
 from mta_models.diagnosis.findings import Finding
 from mta_models.diagnosis.path_checks import inflated, phrase
-from mta_models.diagnosis.rates import WEEK, Moments, RateRatios, moments_of, rate_ratios
+from mta_models.diagnosis.rates import WEEK, RateRatios, rate_ratios, sample_of
 from mta_models.errors import JourneyError
 
 _RISE = 2.0  # times the exposure of the week before, with 99% confidence
@@ -30,42 +31,41 @@ class SeenInTime:
         self.journeys = journeys
 
     @cached_property
-    def moments(self) -> Moments:
-        """Conversions and moments at risk."""
-        return moments_of(self.journeys)
+    def sample(self) -> CaseBaseSample:
+        """Conversions, and times at risk beside them."""
+        return sample_of(self.journeys)
 
     @property
     def histories(self) -> Histories:
         """Whole timelines."""
-        return self.moments.histories
+        return self.sample.histories
 
     @cached_property
     def lately(self) -> Floats:
-        """1 where a channel was met in the week before the moment, `(n_moments, n_channels)`."""
-        return (self.moments.met(-WEEK, 0) > 0).astype(np.float64)
+        """1 where a channel was met in the week before, shape `(n_rows, n_channels)`."""
+        return (self.sample.met(-WEEK, 0) > 0).astype(np.float64)
 
     @cached_property
-    def foretold(self) -> tuple[Moments, Floats, RateRatios]:
-        """Moments whose week after was observed, what was met in it, and its rate ratios.
+    def foretold(self) -> tuple[CaseBaseSample, Floats, RateRatios]:
+        """The rows whose week after was observed, what was met in it, and its rate ratios.
 
         Given what was met before: in the last week, and faded by half in 3 and in 21 days.
         """
-        moments = self.moments
-        known = moments.time + WEEK <= self.histories.end[moments.user]
-        moments = moments.keep(known)
-        if moments.case.sum() < _FEW:
+        sample = self.sample
+        sample = sample.keep(sample.time + WEEK <= self.histories.end[sample.user])
+        if sample.n_cases < _FEW:
             raise JourneyError(
                 f"fewer than {_FEW} conversions were followed by a week in which their users were "
                 "observed"
             )
-        later = (moments.met(0, WEEK) > 0).astype(np.float64)
-        before = [moments.met(-WEEK, 0), moments.adstock(3.0), moments.adstock(21.0)]
-        return moments, later, rate_ratios(moments, later, np.log1p(np.hstack(before)))
+        later = (sample.met(0, WEEK) > 0).astype(np.float64)
+        before = [sample.met(-WEEK, 0), sample.adstock(3.0), sample.adstock(21.0)]
+        return sample, later, rate_ratios(sample, later, np.log1p(np.hstack(before)))
 
     @cached_property
     def ratios(self) -> RateRatios:
-        """Of moments that met a channel in the week before to others, the channels adjusted."""
-        return rate_ratios(self.moments, self.lately, np.zeros((len(self.lately), 0)))
+        """Of times within a week of meeting a channel to others, the channels adjusted."""
+        return rate_ratios(self.sample, self.lately, np.zeros((len(self.lately), 0)))
 
     @property
     def z(self) -> float:
@@ -171,8 +171,8 @@ def exposure_around(seen: SeenInTime, window: tuple[float, float]) -> tuple[Floa
     Returns:
         Ratios and the standard errors of their logarithms, each of shape `(n_channels,)`.
     """
-    moments = seen.moments.keep(seen.moments.case)
-    user, time, h = moments.user, moments.time, moments.histories
+    cases = seen.sample.keep(seen.sample.is_case)
+    user, time, h = cases.user, cases.time, cases.histories
     begin, stop = h.start[user], h.end[user]
     away = ((-4 * WEEK, -2 * WEEK), (2 * WEEK, 4 * WEEK))
     days = sum(
@@ -183,10 +183,10 @@ def exposure_around(seen: SeenInTime, window: tuple[float, float]) -> tuple[Floa
         raise JourneyError(
             f"fewer than {_FEW} converting users were observed for weeks around their conversion"
         )
-    moments = moments.keep(whole)
-    met, due = moments.met(*window), _usual(moments, *window)
+    cases = cases.keep(whole)
+    met, due = cases.met(*window), _usual(cases, *window)
     far_met, far_due = (
-        sum(each(moments, *window) for window in away) for each in (Moments.met, _usual)
+        sum(each(cases, *window) for window in away) for each in (CaseBaseSample.met, _usual)
     )
     usual = far_met * np.divide(due, far_due, out=np.zeros_like(due), where=far_due > 0)
     # Half a touchpoint where there is none, as one of them may be 0.
@@ -195,9 +195,9 @@ def exposure_around(seen: SeenInTime, window: tuple[float, float]) -> tuple[Floa
     return here / there, np.maximum(error, np.sqrt(1 / here + 1 / there) * (here < 1))
 
 
-def _usual(moments: Moments, since: float, until: float) -> Floats:
+def _usual(sample: CaseBaseSample, since: float, until: float) -> Floats:
     """Touchpoints of each channel that days of the calendar bring anybody observed on them."""
-    h = moments.histories
+    h = sample.histories
     n_days = int(np.ceil(h.end.max()))
     middle = np.arange(n_days) + 0.5
     observed = np.searchsorted(np.sort(h.start), middle) - np.searchsorted(np.sort(h.end), middle)
@@ -205,8 +205,8 @@ def _usual(moments: Moments, since: float, until: float) -> Floats:
     counts = np.bincount(cell, minlength=n_days * h.n_channels).reshape(n_days, -1)
     summed = np.cumsum(counts / np.maximum(observed, 1)[:, None], axis=0)
     days = np.arange(n_days + 1)
-    low = np.maximum(moments.time + since, h.start[moments.user])
-    high = np.maximum(np.minimum(moments.time + until, h.end[moments.user]), low)
+    low = np.maximum(sample.time + since, h.start[sample.user])
+    high = np.maximum(np.minimum(sample.time + until, h.end[sample.user]), low)
     return np.column_stack(
         [
             np.interp(high, days, curve) - np.interp(low, days, curve)
@@ -255,7 +255,7 @@ def exposure_stops(seen: SeenInTime) -> Iterator[Finding]:
 
 def collinear_in_time(seen: SeenInTime) -> Iterator[Finding]:
     """Channels whose recent exposure is known from that of the others."""
-    base = seen.moments.keep(~seen.moments.case)
+    base = seen.sample.keep(~seen.sample.is_case)
     carried = base.adstock(WEEK)
     varies = carried.std(axis=0) > 0
     if varies.sum() > 1:
@@ -271,7 +271,7 @@ def collinear_in_time(seen: SeenInTime) -> Iterator[Finding]:
 
 def no_support(seen: SeenInTime) -> Iterator[Finding]:
     """Channels without conversions on both sides, met lately and not, or without a comparison."""
-    case, lately = seen.moments.case, seen.lately
+    case, lately = seen.sample.is_case, seen.lately
     exposed, total = lately[case].sum(axis=0), float(case.sum())
     met = lately.any(axis=0)
     few = met & (np.minimum(exposed, total - exposed) < _FEW)
@@ -293,11 +293,11 @@ def no_support(seen: SeenInTime) -> Iterator[Finding]:
 
 
 def _without_counterpart(seen: SeenInTime) -> Floats:
-    """Of exposed conversions the part with no unexposed moment in the same week, `(n_channels,)`.
+    """The part of exposed conversions without an unexposed time in the same week, `(n_channels,)`.
 
     And with as many of the other channels met lately: 0, 1, 2 or more.
     """
-    case, lately, week = seen.moments.case, seen.lately, seen.moments.week
+    case, lately, week = seen.sample.is_case, seen.lately, seen.sample.period(WEEK)
     others = np.minimum(lately.sum(axis=1, keepdims=True) - lately, 2).astype(np.int64)
     stratum = week[:, None] * 3 + others
     n = int(stratum.max()) + 1

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mta_models as mta
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories, histories_of
 from mta_models.diagnosis.e_values import e_value
 from mta_models.diagnosis.findings import Diagnosis
 from mta_models.diagnosis.identification import DOUBTS, doubts, verdict
 from mta_models.diagnosis.model_checks import SeenByHazard
 from mta_models.diagnosis.placebo import PlaceboTest, only, shifted, thinned
-from mta_models.diagnosis.rates import Moments, moments_of, rate_ratios
+from mta_models.diagnosis.rates import rate_ratios, sample_of
 from mta_models.diagnosis.time_checks import SeenInTime, exposure_around
 from mta_models.diagnosis.worth_of_tests import value_of_tests
 
@@ -170,37 +171,36 @@ events = st.lists(st.tuples(st.integers(0, 3), moment, st.sampled_from("AB")), m
 
 @given(events, st.lists(moment.filter(lambda t: t > 0), min_size=4, max_size=4))
 @settings(max_examples=30, deadline=None)
-def test_exposure_of_moments_is_counted_as_by_hand(
+def test_exposure_of_a_sample_is_counted_as_by_hand(
     touches: list[tuple[int, float, str]], buys: list[float]
 ) -> None:
     journeys = read([(0, 1.0, "A"), (1, 1.0, "B"), *touches], list(enumerate(buys)), 4)
     touches = [(0, 1.0, "A"), (1, 1.0, "B"), *touches]
-    moments = moments_of(journeys, n_base=40)
-    assert (moments.case.sum(), len(moments.case)) == (4, 44)
+    sample = sample_of(journeys, n_base=40)
+    assert (sample.n_cases, len(sample.user)) == (4, 44)
     first = dict(enumerate(buys))
     assert all(
         0 <= time <= first.get(user, 28)
-        for user, time in zip(moments.user.tolist(), moments.time.tolist(), strict=True)
+        for user, time in zip(sample.user.tolist(), sample.time.tolist(), strict=True)
     )
     for since, until in ((-7.0, 0.0), (0.0, 7.0)):
-        met = moments.met(since, until)
+        met = sample.met(since, until)
         for i in range(0, 44, 5):
-            user, now = moments.user[i], moments.time[i]
+            user, now = sample.user[i], sample.time[i]
             for code, channel in enumerate(journeys.channels):
                 times = [t for u, t, c in touches if u == user and c == channel]
                 assert met[i, code] == sum(now + since < t <= now + until for t in times)
 
 
 def test_a_rate_ratio_of_one_exposure_is_the_ratio_of_odds() -> None:
-    # 30 of 100 cases and 1,000 of 10,000 base moments exposed: (30 / 70) / (1,000 / 9,000).
+    # 30 of 100 cases and 1,000 of 10,000 rows of the base exposed: (30 / 70) / (1,000 / 9,000).
     journeys = journeys_of("randomised")
-    case = np.arange(10_100) < 100
     exposed = np.concatenate([np.arange(100) < 30, np.arange(10_000) < 1_000]).astype(float)
     user = np.arange(10_100) % 8_000
-    moments = Moments(histories_of(journeys), user, np.full(10_100, 3.0), case)
-    ratios = rate_ratios(
-        moments, np.column_stack([exposed, np.ones(10_100)]), np.zeros((10_100, 0))
+    sample = CaseBaseSample(
+        histories_of(journeys), user, np.full(10_100, 3.0), np.ones(10_100), np.arange(100)
     )
+    ratios = rate_ratios(sample, np.column_stack([exposed, np.ones(10_100)]), np.zeros((10_100, 0)))
     odds = 30 / 70 * 9
     assert np.exp(ratios.log) == pytest.approx([odds, 1], rel=0.01)  # the ridge's one observation
     woolf = np.sqrt(1 / 30 + 1 / 70 + 1 / 1_000 + 1 / 9_000)

@@ -146,7 +146,7 @@ class TimedModel(AttributionModel):
 
         The end of observation where users can convert again, else the first conversion.
         """
-        return histories.end if histories.repeats else histories.until_first
+        return histories.risk_end()
 
     def _refitted(self, histories: Histories) -> TimedModel:
         """A model fitted to these users with the weights of a bootstrap draw; self is unchanged.

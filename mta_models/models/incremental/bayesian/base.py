@@ -53,7 +53,7 @@ class BayesianModel(TimedModel):
 
     def _risk(self, histories: Histories) -> Floats:
         """Until when each user is at risk, shape `(n_users,)`."""
-        return histories.end if self.repeat_ else histories.until_first
+        return histories.risk_end(self.repeat_)
 
     # What a subclass writes.
 

@@ -7,10 +7,11 @@ from functools import partial
 
 import numpy as np
 
+from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, Ints
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories, histories_of
 from mta_models.data.lift_tests import LiftTest
-from mta_models.data.person_moments import sampled_moments, within
 from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.models.incremental.bayesian.base import PLAYED, BayesianModel
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
@@ -216,7 +217,7 @@ class BayesianLogistic(BayesianModel):
         begin = np.maximum(histories.start, since)
         stop = np.maximum(np.minimum(histories.end, until), begin)
         pieces = max(int(np.ceil((stop - begin).max(initial=0))), 1)
-        time, days = within(begin, stop, pieces)
+        time, days = points_within(begin, stop, pieces)
         user = np.repeat(np.arange(histories.n_users), pieces)
         hazard = self._hazard(histories, user, time.ravel(), self.draws_.mean)
         found: Floats = hazard.reshape(-1, pieces).sum(axis=1) * days
@@ -229,9 +230,9 @@ class BayesianLogistic(BayesianModel):
             draws = prior_draws(
                 self._evidence, self._calibration, self.nonnegative, self.n_draws, rng
             )
-        moments = sampled_moments(histories, rng)
-        base = slice(moments.n_cases, None)
-        user, time, weight = moments.user[base], moments.time[base], moments.weight[base]
+        sample = CaseBaseSample.from_histories(histories, rng)
+        base = slice(sample.n_cases, None)
+        user, time, weight = sample.user[base], sample.time[base], sample.weight[base]
         response = responses(
             histories.adstock_at(user, time, draws.mean.half_life), self.saturation
         )

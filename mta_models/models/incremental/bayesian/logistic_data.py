@@ -9,9 +9,10 @@ import numpy as np
 
 from mta_models.core.logistic_regression import fit_logistic
 from mta_models.core.orders import gains_along, mean_gains, random_orders
+from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, Ints
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
-from mta_models.data.person_moments import sampled_moments, within
 from mta_models.models.incremental.bayesian.binning import bins, means
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
 from mta_models.models.incremental.horizon_games import HorizonGame
@@ -79,14 +80,13 @@ class LogisticEvidence:
         saturation: str | None,
         rng: np.random.Generator,
     ) -> LogisticEvidence:
-        """From a case-base sample, its moments at risk taken together where they are alike."""
-        moments = sampled_moments(histories, rng)
-        n, weight = moments.n_cases, moments.weight.copy()
-        weight[n:] *= moments.scale
+        """From a case-base sample, similar rows of its base binned."""
+        sample = CaseBaseSample.from_histories(histories, rng)
+        n, weight = sample.n_cases, sample.weight.copy()
+        weight[n:] *= sample.scale
 
         def at(half_life: Floats) -> Floats:
-            base = histories.adstock_at(moments.user[n:], moments.time[n:], half_life)
-            return responses(np.vstack([histories.adstock(half_life), base]), saturation)
+            return responses(sample.adstock(half_life), saturation)
 
         middle = at(half_life)
         group = np.append(bins(middle[:n], _CASES), 0)[:n]
@@ -99,13 +99,13 @@ class LogisticEvidence:
             tabulated,
             np.bincount(group, weight).astype(np.float64),
             n_cases,
-            moments.scale,
+            sample.scale,
             half_life,
             0.0,
         )
         off = (middle - binned) @ found.likeliest().coef
         error = float(np.sqrt(weight @ off**2 / weight.sum()))
-        return cls(basis, tabulated, found.weight, n_cases, moments.scale, half_life, error)
+        return cls(basis, tabulated, found.weight, n_cases, sample.scale, half_life, error)
 
     @property
     def total(self) -> float:
@@ -189,7 +189,7 @@ class Paths:
         ends = np.cumsum(chance)
         at = (np.arange(_USERS) + rng.random()) / _USERS * ends[-1]
         user = np.minimum(np.searchsorted(ends, at, side="right"), len(ends) - 1)
-        time, days = within(histories.start[user], histories.end[user], _PIECES, rng)
+        time, days = points_within(histories.start[user], histories.end[user], _PIECES, rng)
         who, k = np.repeat(user, _PIECES), histories.n_channels
         response = np.stack(
             [

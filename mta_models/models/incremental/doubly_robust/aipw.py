@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, Mask
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
-from mta_models.data.person_moments import risk_of, sampled_moments
 from mta_models.errors import JourneyError
 from mta_models.models.incremental.logistic.features import aligned_covariates as aligned
 from mta_models.models.incremental.logistic.learners import (
@@ -125,7 +125,7 @@ def blips(
 
 def followed(histories: Histories, lag: float) -> Mask:
     """Touchpoints after which a user could still convert `lag` later, `(n_touchpoints,)`."""
-    until = risk_of(histories)
+    until = histories.risk_end()
     owner = histories.owner
     after: Mask = (histories.time >= histories.start[owner]) & (histories.time + lag < until[owner])
     return after
@@ -145,12 +145,12 @@ def _met(
 def _drawn(
     histories: Histories, covariates: Any, window: Window, rng: np.random.Generator
 ) -> Sample:
-    """Moments drawn evenly from all time at risk."""
+    """Times drawn evenly from all time at risk."""
     least = int(np.clip(len(histories.time), _LEAST, 2 * _MOST))
-    moments = sampled_moments(histories, rng, least)
-    base = np.arange(moments.n_cases, len(moments.user))
-    user, time = moments.user[base], moments.time[base]
-    until = risk_of(histories)
+    sample = CaseBaseSample.from_histories(histories, rng, least)
+    base = np.arange(sample.n_cases, len(sample.user))
+    user, time = sample.user[base], sample.time[base]
+    until = histories.risk_end()
     base = base[time + window.lag < until[user]]
     if not len(base):
         raise JourneyError(
@@ -159,9 +159,9 @@ def _drawn(
         )
     return _sample(
         histories,
-        moments.user[base],
-        moments.time[base],
-        moments.weight[base],
+        sample.user[base],
+        sample.time[base],
+        sample.weight[base],
         covariates,
         window,
     )

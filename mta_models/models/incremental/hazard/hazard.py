@@ -148,7 +148,7 @@ class Hazard(TimedModel):
         return RateTable(histories, self._risk_end(histories), grid, keep)
 
     def _risk_end(self, histories: Histories) -> Floats:
-        return histories.end if self.repeat_ else histories.until_first
+        return histories.risk_end(self.repeat_)
 
     def _fit_to(self, table: RateTable) -> tuple[Rates, bool]:
         """Set the parameters; return the rates at the half-lives chosen, and if it converged."""

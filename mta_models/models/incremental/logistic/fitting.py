@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
-from mta_models.data.person_moments import daily_moments, sampled_moments
 from mta_models.errors import JourneyError
 from mta_models.models.incremental.logistic.calibration_curve import Calibration, calibrate
 from mta_models.models.incremental.logistic.features import Responses
@@ -71,14 +71,15 @@ def learn(histories: Histories, settings: Settings, choice: Choice | None = None
             "a moment. Give each journey's days of observation (at_risk=, or observed= of "
             "read_events)"
         )
-    draw = daily_moments if settings.rows == "days" else sampled_moments
-    moments = draw(histories, rng)
+    by_day = settings.rows == "days"
+    draw = CaseBaseSample.from_days if by_day else CaseBaseSample.from_histories
+    sample = draw(histories, rng)
     fold = folds_of(histories, rng)
     judge = choice is None and fold.any()
     if choice is None:
-        fewer = moments.fewer(*_SEARCHED)
+        fewer = sample.thinned(*_SEARCHED)
         choice = choose(Table.of(histories, fewer, fold, settings), settings)
-    table = Table.of(histories, moments, fold, settings)
+    table = Table.of(histories, sample, fold, settings)
     rows, responses = table.rows(choice), table.responses(choice)
     learner = settings.learner
     if learner is None:
@@ -100,7 +101,7 @@ def _fit(
     spread = unit_spread(rows.columns, rows.weight)
     scaled = rows.columns / spread
     n, k = scaled.shape[1], table.histories.n_channels
-    offset = float(np.log(table.moments.scale))
+    offset = float(np.log(table.sample.scale))
     if n == 0:  # scikit-learn learns nothing from nothing
         cases = float(rows.weight @ rows.converts)
         level = np.log(cases) - np.log(rows.weight.sum() - cases)
@@ -170,12 +171,12 @@ def _recentred(found: LogHazard, rows: Rows, offset: float) -> LogHazard:
 def _judged(found: Learnt, learner: Any, rows: Rows, table: Table) -> Learnt:
     from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]  # it ships no types
 
-    odds, converts, moments = rows.held_out(learner), rows.converts, table.moments
-    amount = moments.weight[table.order]
+    odds, converts, sample = rows.held_out(learner), rows.converts, table.sample
+    amount = sample.weight[table.order]
     return replace(
         found,
         calibration=calibrate(
-            np.exp(odds) * moments.scale,
+            np.exp(odds) * sample.scale,
             np.where(converts, 0, amount),
             np.where(converts, amount, 0),
         ),

@@ -9,9 +9,9 @@ import numpy as np
 
 from mta_models.core.coalitions import MAX_PLAYERS, shapley_of_table
 from mta_models.core.orders import gains_along, mean_gains, random_orders
+from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, Ints, Mask, chunks, owner
 from mta_models.data.histories import Histories
-from mta_models.data.person_moments import within
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.logistic.features import Responses
 from mta_models.models.incremental.logistic.learners import LogHazard
@@ -263,7 +263,7 @@ def _over_horizon(
     cost = np.full(len(users), coalition_cost(min(own.shape[1], MAX_PLAYERS)) * _PIECES)
     for part in chunks(cost, _AT_ONCE):
         here = users[part]
-        time, days = within(histories.start[here], histories.end[here], _PIECES, rng)
+        time, days = points_within(histories.start[here], histories.end[here], _PIECES, rng)
         user = np.repeat(here, _PIECES)
         columns = model.columns(histories, user, time.ravel()).reshape(len(here), _PIECES, -1)
         found.append(model.solve(columns, days, own[part], not histories.repeats, rng))

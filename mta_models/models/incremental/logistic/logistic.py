@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, chunks, owner
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
-from mta_models.data.person_moments import within
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import clone
 from mta_models.models.incremental.base import TimedModel
@@ -273,7 +273,7 @@ class Logistic(TimedModel):
         found = np.zeros(histories.n_users)
         for part in chunks(np.full(histories.n_users, pieces * histories.n_channels + 1)):
             users = np.arange(histories.n_users)[part]
-            time, each = within(start[part], start[part] + days[part], pieces)
+            time, each = points_within(start[part], start[part] + days[part], pieces)
             columns = self._hazard.columns(histories, np.repeat(users, pieces), time.ravel())
             hazard = np.exp(self._hazard.log_hazard(columns)).reshape(-1, pieces)
             found[part] = hazard.sum(axis=1) * each

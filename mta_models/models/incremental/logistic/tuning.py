@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
-from mta_models.data.person_moments import Moments
 from mta_models.errors import ParameterError
 from mta_models.models.incremental.logistic.features import Responses, pairs_of, plain_responses
 from mta_models.models.incremental.logistic.learners import PENALTIES, Rows, held_out_loss
@@ -35,8 +35,8 @@ class Table:
     """Moments, sorted by fold, with the columns they have under any half-lives.
 
     Attributes:
-        histories: whose moments they are.
-        moments: cases and base, in their own order.
+        histories: whose rows they are.
+        sample: cases and base, in their own order.
         order: shape `(n_moments,)`, the moment that each row is.
         cuts: shape `(n_folds + 1,)`, rows of each fold.
         plain: responses, saturation and interactions not chosen yet.
@@ -45,7 +45,7 @@ class Table:
     """
 
     histories: Histories
-    moments: Moments
+    sample: CaseBaseSample
     order: Ints
     cuts: Ints
     plain: Responses
@@ -53,14 +53,16 @@ class Table:
     carried: dict[float, Floats]
 
     @classmethod
-    def of(cls, histories: Histories, moments: Moments, fold: Ints, settings: Settings) -> Table:
+    def of(
+        cls, histories: Histories, sample: CaseBaseSample, fold: Ints, settings: Settings
+    ) -> Table:
         """Moments of users in folds, shape `(n_users,)`."""
         plain = plain_responses(histories, settings.covariates, settings.trend)
-        fold = fold[moments.user]
+        fold = fold[sample.user]
         order = np.argsort(fold, kind="stable")
         cuts = np.concatenate(([0], np.cumsum(np.bincount(fold))))
-        rest = plain.rest(histories, moments.user[order], moments.time[order])
-        return cls(histories, moments, order, cuts, plain, rest, {})
+        rest = plain.rest(histories, sample.user[order], sample.time[order])
+        return cls(histories, sample, order, cuts, plain, rest, {})
 
     @property
     def n_folds(self) -> int:
@@ -70,7 +72,7 @@ class Table:
     @property
     def user(self) -> Ints:
         """Of each row, shape `(n_moments,)`."""
-        return self.moments.user[self.order]
+        return self.sample.user[self.order]
 
     def responses(self, choice: Choice) -> Responses:
         """As chosen."""
@@ -79,10 +81,7 @@ class Table:
     def adstock(self, half_life: float) -> Floats:
         """What each row's user carried, shape `(n_moments, n_channels)`."""
         if half_life not in self.carried:
-            n, moments = self.moments.n_cases, self.moments
-            at = self.histories.adstock_at(moments.user[n:], moments.time[n:], half_life)
-            both = np.vstack([self.histories.adstock(half_life)[moments.event], at])
-            self.carried[half_life] = both[self.order]
+            self.carried[half_life] = self.sample.adstock(half_life)[self.order]
         return self.carried[half_life]
 
     def rows(self, choice: Choice) -> Rows:
@@ -93,7 +92,7 @@ class Table:
             own = half_life == h
             adstock[:, own] = self.adstock(h)[:, own]
         columns = np.hstack([self.responses(choice).of(adstock), self.rest])
-        converts, weight = self.moments.converts[self.order], self.moments.balanced[self.order]
+        converts, weight = self.sample.is_case[self.order], self.sample.balanced[self.order]
         return Rows(columns, converts, weight, self.cuts)
 
 
@@ -109,7 +108,7 @@ def choose(table: Table, settings: Settings) -> Choice:
     search = _Search(table, Choice(given, settings.saturation, none, penalty))
     if free and table.n_folds > 1:
         search.common_half_life()
-        if table.moments.n_cases >= _MANY:
+        if table.sample.n_cases >= _MANY:
             search.own_half_lives()
     search.cross(_pairs(settings.interactions, table.histories.channels))
     if settings.penalty is None and table.n_folds > 1:

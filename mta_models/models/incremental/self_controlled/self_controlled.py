@@ -321,8 +321,7 @@ class SelfControlled(TimedModel):
         earlier = histories.event_time < since
         weight = histories.event_weight[earlier]
         count = np.bincount(histories.event_user[earlier], weight, histories.n_users)
-        stop = np.minimum(histories.end, since)
-        at_risk = stop if histories.repeats else np.minimum(stop, histories.first_event)
+        at_risk = np.minimum(histories.risk_end(), since)
         each: Floats = count / np.maximum(histories.weight, 1e-300)
         return each, self._integral(histories, at_risk)
 

@@ -1,4 +1,4 @@
-"""Logistic: moments, the learner, and what is chosen, against simple references."""
+"""Logistic: sample, the learner, and what is chosen, against simple references."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 
 import mta_models as mta
 from mta_models.core.logistic_regression import fit_logistic
+from mta_models.core.quadrature import points_within
+from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import histories_of
-from mta_models.data.person_moments import daily_moments, risk_of, sampled_moments, within
 from mta_models.models.incremental.logistic.calibration_curve import calibrate
 from mta_models.models.incremental.logistic.learners import (
     Rows,
@@ -73,7 +74,7 @@ def test_recovers_effects_of_a_log_linear_hazard(journeys: mta.Journeys) -> None
     assert level == pytest.approx(LEVEL, abs=0.2)
 
 
-def test_sampled_moments_find_what_whole_days_find(journeys: mta.Journeys) -> None:
+def test_a_sample_finds_what_whole_days_find(journeys: mta.Journeys) -> None:
     sampled = mta.Logistic(**PLAIN).fit(journeys)
     whole = mta.Logistic(**PLAIN, rows="days").fit(journeys)
     np.testing.assert_allclose(sampled.coef_, whole.coef_, atol=0.06)
@@ -85,55 +86,55 @@ def test_what_is_expected_over_the_time_at_risk_is_what_happened(journeys: mta.J
     """The score equation of the intercept, on whole days: predicted cases = cases."""
     histories = histories_of(journeys)
     model = mta.Logistic(**PLAIN, rows="days").fit(journeys)
-    moments = daily_moments(histories, np.random.default_rng(0))
-    base = slice(moments.n_cases, None)
-    columns = model._hazard.columns(histories, moments.user[base], moments.time[base])
+    sample = CaseBaseSample.from_days(histories, np.random.default_rng(0))
+    base = slice(sample.n_cases, None)
+    columns = model._hazard.columns(histories, sample.user[base], sample.time[base])
     hazard = np.exp(model._hazard.log_hazard(columns))
     # Odds sum over base and cases as p = odds / (1 + odds); rare as these are, nearly the hazard.
-    assert float(hazard @ moments.weight[base]) == pytest.approx(journeys.total, rel=0.03)
+    assert float(hazard @ sample.weight[base]) == pytest.approx(journeys.total, rel=0.03)
 
 
-def test_is_scikit_learns_regression_on_the_moments(journeys: mta.Journeys) -> None:
+def test_is_scikit_learns_regression_on_the_sample(journeys: mta.Journeys) -> None:
     histories = histories_of(journeys)
     model = mta.Logistic(half_life=2, saturation=None, interactions=None, penalty=0.01, rows="days")
     model.fit(journeys)
-    moments = daily_moments(histories, np.random.default_rng(0))
-    n, weight = moments.n_cases, moments.balanced
+    sample = CaseBaseSample.from_days(histories, np.random.default_rng(0))
+    n, weight = sample.n_cases, sample.balanced
     adstock = np.vstack(
-        [histories.adstock(2.0), histories.adstock_at(moments.user[n:], moments.time[n:], 2.0)]
+        [histories.adstock(2.0), histories.adstock_at(sample.user[n:], sample.time[n:], 2.0)]
     )
     mean = np.average(adstock, axis=0, weights=weight)
     spread = np.sqrt(np.average((adstock - mean) ** 2, axis=0, weights=weight))
     plain = LogisticRegression(C=1 / (0.01 * weight[:n].sum()), tol=1e-10, max_iter=1000)
-    plain.fit(adstock / spread, moments.converts, sample_weight=weight)
+    plain.fit(adstock / spread, sample.is_case, sample_weight=weight)
     np.testing.assert_allclose(model.coef_, plain.coef_[0] / spread, rtol=1e-4)
     odds = plain.predict_proba(adstock / spread)[:, 1]
     ours = model._hazard.log_hazard(adstock)
-    np.testing.assert_allclose(ours, log_odds(odds) + np.log(moments.scale), rtol=1e-4)
+    np.testing.assert_allclose(ours, log_odds(odds) + np.log(sample.scale), rtol=1e-4)
 
 
-def test_moments_stand_for_all_time_at_risk(journeys: mta.Journeys) -> None:
+def test_a_sample_stands_for_all_time_at_risk(journeys: mta.Journeys) -> None:
     histories = histories_of(journeys)
-    until = risk_of(histories)
-    for moments in (
-        daily_moments(histories, np.random.default_rng(0)),
-        sampled_moments(histories, np.random.default_rng(0)),
-        daily_moments(histories, np.random.default_rng(0)).fewer(200, 2, 500),
+    until = histories.risk_end()
+    for sample in (
+        CaseBaseSample.from_days(histories, np.random.default_rng(0)),
+        CaseBaseSample.from_histories(histories, np.random.default_rng(0)),
+        CaseBaseSample.from_days(histories, np.random.default_rng(0)).thinned(200, 2, 500),
     ):
-        n = moments.n_cases
-        assert moments.weight[:n].sum() == pytest.approx(histories.total)
-        assert moments.weight[n:].sum() == pytest.approx(histories.days(until))
-        user, time = moments.user[n:], moments.time[n:]
+        n = sample.n_cases
+        assert sample.weight[:n].sum() == pytest.approx(histories.total)
+        assert sample.weight[n:].sum() == pytest.approx(histories.days(until))
+        user, time = sample.user[n:], sample.time[n:]
         assert (time >= histories.start[user]).all()
         assert (time <= until[user]).all()
-        balanced = moments.balanced
+        balanced = sample.balanced
         assert balanced.mean() == pytest.approx(1)
-    assert (n, len(moments.user)) == (200, 200 + 500)
-    np.testing.assert_array_equal(histories.event_user[moments.event], moments.user[:n])
+    assert (n, len(sample.user)) == (200, 200 + 500)
+    np.testing.assert_array_equal(histories.event_user[sample.event], sample.user[:n])
 
 
-def test_sampled_moments_fall_evenly_over_users_and_time() -> None:
-    """Half of the users count thrice: three quarters of the moments are theirs."""
+def test_samples_fall_evenly_over_users_and_time() -> None:
+    """Half of the users count thrice: three quarters of the sample are theirs."""
     offsets = np.zeros(4001, dtype=int)
     counts = np.where(np.arange(4000) % 2, 3.0, 1.0)
     journeys = mta.Journeys.from_arrays(
@@ -141,8 +142,8 @@ def test_sampled_moments_fall_evenly_over_users_and_time() -> None:
         age=[], at_risk=np.full(4000, 30.0),
     )  # fmt: skip
     histories = histories_of(journeys)
-    moments = sampled_moments(histories, np.random.default_rng(1))
-    user, time = moments.user[2:], moments.time[2:]
+    sample = CaseBaseSample.from_histories(histories, np.random.default_rng(1))
+    user, time = sample.user[2:], sample.time[2:]
     assert len(user) == 20_000
     assert histories.weight[user].mean() == pytest.approx((0.25 * 1 + 0.75 * 3), abs=0.01)
     assert np.histogram(time, 6, (-30, 0))[0] == pytest.approx(np.full(6, 20_000 / 6), rel=0.05)
@@ -150,10 +151,10 @@ def test_sampled_moments_fall_evenly_over_users_and_time() -> None:
 
 def test_pieces_cover_their_spans() -> None:
     start, end = np.array([0.0, 5.0, 3.0]), np.array([10.0, 6.0, 3.0])
-    middles, days = within(start, end, 4)
+    middles, days = points_within(start, end, 4)
     np.testing.assert_allclose(middles[0], [1.25, 3.75, 6.25, 8.75])
     np.testing.assert_allclose(days, [2.5, 0.25, 0])
-    drawn, _ = within(start, end, 4, np.random.default_rng(0))
+    drawn, _ = points_within(start, end, 4, np.random.default_rng(0))
     assert (np.abs(drawn - middles) <= days[:, None] / 2).all()
 
 
@@ -263,11 +264,11 @@ def test_bags_average_coefficients_and_keep_the_total(journeys: mta.Journeys) ->
     assert len(model._hazard.log_hazard.learners) == 8
     np.testing.assert_allclose(model.coef_, EFFECTS, atol=0.4)
     histories = histories_of(journeys)
-    moments = sampled_moments(histories, np.random.default_rng(0))
-    columns = model._hazard.columns(histories, moments.user, moments.time)
-    odds = np.exp(model._hazard.log_hazard(columns)) / moments.scale
-    chance = moments.balanced * odds / (1 + odds)
-    assert chance.sum() == pytest.approx((moments.balanced * moments.converts).sum(), rel=0.02)
+    sample = CaseBaseSample.from_histories(histories, np.random.default_rng(0))
+    columns = model._hazard.columns(histories, sample.user, sample.time)
+    odds = np.exp(model._hazard.log_hazard(columns)) / sample.scale
+    chance = sample.balanced * odds / (1 + odds)
+    assert chance.sum() == pytest.approx((sample.balanced * sample.is_case).sum(), rel=0.02)
 
 
 def test_any_classifier_learns() -> None:
