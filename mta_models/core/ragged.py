@@ -128,6 +128,12 @@ def group_equal(codes: Numbers, offsets: Numbers) -> tuple[Ints, Ints]:
     raise InvariantError("sixteen independent 64-bit hashes collided: report these journeys to us")
 
 
+def sums_at(index: Ints, amounts: Floats, n: int) -> Floats:
+    """The sum of the amounts at each index from 0 to n − 1, shape `(n,)`."""
+    # Without amounts `bincount` gives integers.
+    return np.bincount(index, amounts, n).astype(np.float64, copy=False)
+
+
 def chunks(cost: Ints, at_once: int = 1 << 22) -> Iterator[slice]:
     """Runs of items that cost about `at_once` together, and at least one item each."""
     ends = np.cumsum(cost)

@@ -1,4 +1,4 @@
-"""Which distinct channels a journey has, and sums by channel."""
+"""Distinct channels of journeys, sums by channel, and warnings of models that use them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mta_models.core.ragged import (
     Ints,
     Numbers,
     first_occurrence,
+    keep,
     normalised,
     segment_sum,
     spread,
@@ -19,25 +20,25 @@ from mta_models.errors import IdentifiabilityWarning, warn
 
 def by_channel(journeys: Journeys, codes: Numbers, amounts: Floats) -> Floats:
     """Amounts summed by channel, shape `(n_channels,)`."""
-    # `bincount` makes this cast itself, but refuses it for uint64.
+    # `bincount` casts codes itself, but not uint64.
     credit: Numbers = np.bincount(codes.astype(np.intp, copy=False), amounts, journeys.n_channels)
-    # Without a single touchpoint `bincount` forgets that the amounts are floats.
+    # Without touchpoints `bincount` gives integers.
     return credit.astype(np.float64, copy=False)
 
 
 def split_over_channels(
     journeys: Journeys, outcome: Floats, weight: Floats | None = None
 ) -> Floats:
-    """Each row's outcome split over its distinct channels, booked at their first occurrence.
+    """Each row's outcome split over its distinct channels.
 
     Args:
-        journeys: with or without touchpoints; rows without one are left out.
+        journeys: rows without a touchpoint are left out.
         outcome: shape `(n_journeys,)`.
         weight: shape `(n_channels,)`, >= 0: the split is in proportion to it, and equal where it is
-            0 for every channel of a row; None: always equal.
+            0 for all channels of a row; None: always equal.
 
     Returns:
-        Shape `(n_touchpoints,)`: a channel's part at its first touchpoint of the row, 0 at others.
+        Shape `(n_touchpoints,)`: a channel's part at its first touchpoint in the row, 0 at others.
     """
     codes, offsets = journeys.codes, journeys.offsets
     part = first_occurrence(codes, offsets, journeys.n_channels).astype(np.float64)
@@ -49,16 +50,10 @@ def split_over_channels(
     return part
 
 
-def tally(index: Ints, amounts: Floats, n: int) -> Floats:
-    """The sum of the amounts at each index, shape `(n,)`."""
-    # Given nothing to sum, `bincount` forgets that the amounts are floats.
-    return np.bincount(index, amounts, n).astype(np.float64, copy=False)
-
-
 def by_first_appearance(journeys: Journeys) -> Ints:
-    """Codes of the channels met, in the order in which the journeys first show them.
+    """Codes of the channels that occur, in the order of their first touchpoints.
 
-    An order that names have no say in: renaming channels cannot change what is drawn at random.
+    This order does not depend on names: renaming channels does not change what is sampled.
     """
     n = journeys.n_touchpoints
     first = np.full(journeys.n_channels, n)
@@ -67,14 +62,35 @@ def by_first_appearance(journeys: Journeys) -> Ints:
     return met[np.argsort(first[met])]
 
 
+def distinct_codes(journeys: Journeys) -> tuple[Ints, Ints]:
+    """The distinct channels of each journey, in the order of their first touchpoints.
+
+    Returns:
+        Codes, end to end, and offsets, shape `(n_journeys + 1,)`.
+    """
+    first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
+    return journeys.codes[first].astype(np.int64), keep(first, journeys.offsets)
+
+
+def participation_of(journeys: Journeys, outcome: Floats) -> Floats:
+    """The outcomes of journeys that each channel was part of, shape `(n_channels,)`.
+
+    Args:
+        journeys: the journeys.
+        outcome: shape `(n_journeys,)`.
+    """
+    codes, offsets = distinct_codes(journeys)
+    return by_channel(journeys, codes, spread(outcome, offsets))
+
+
 def users_of(journeys: Journeys) -> Floats:
-    """Users each row stands for, shape `(n_journeys,)`."""
+    """Users that each row stands for, shape `(n_journeys,)`."""
     users: Floats = journeys.outcome("conversions") + journeys.nulls
     return users
 
 
 def warn_without_nulls(journeys: Journeys) -> None:
-    """Say so where no user failed to convert: then every conversion rate is 1."""
+    """Warn where all users converted: every conversion rate is then 1."""
     if not journeys.nulls.any():
         warn(
             "conversion rates are compared, and these journeys hold no user without a conversion: "
@@ -85,16 +101,17 @@ def warn_without_nulls(journeys: Journeys) -> None:
 
 
 def warn_untouched_convert(journeys: Journeys) -> None:
-    """Say so where only buyers are known among the untouched: the set of no channel is overrated.
+    """Warn where all users without a touchpoint convert: v(no channel) is then too high.
 
-    An event log has no row of a person who neither met a channel nor bought.
+    An event log has no row for a person who neither met a channel nor converted.
     """
-    bare = journeys.lengths == 0
-    if journeys.nulls.any() and journeys.conversions[bare].any() and not journeys.nulls[bare].any():
+    untouched = journeys.lengths == 0
+    converts, nulls = journeys.conversions[untouched].any(), journeys.nulls[untouched].any()
+    if journeys.nulls.any() and converts and not nulls:
         warn(
-            "every user without a touchpoint converts here, so no channel at all seems to be worth "
-            "as many conversions as there are users, and channels seem to do harm. Read the "
-            "untouched who did not convert too: a table of all users for `observed` of "
-            "read_events, or their row of nulls",
+            "every user without a touchpoint converts here, so with no channel at all every user "
+            "would convert, and channels seem to do harm. Read the users without a touchpoint who "
+            "did not convert too: give a table of all users as `observed` of read_events, or their "
+            "row of nulls",
             IdentifiabilityWarning,
         )

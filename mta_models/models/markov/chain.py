@@ -17,6 +17,7 @@ from scipy import sparse
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers, last, owner, predecessor, spread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import ConvergenceWarning, warn
+from mta_models.models.distinct_channels import users_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -79,7 +80,7 @@ def order_in_use(journeys: Journeys, order: int) -> int:
 
 def _count_tabled(journeys: Journeys, order: int) -> Counts:
     base = journeys.n_channels + 1
-    users = journeys.conversions.astype(np.float64) + journeys.nulls
+    users = users_of(journeys)
     pair_users = np.zeros(base**order * journeys.n_channels)
     exits = np.zeros((3, base**order))
     for rows in _chunks(journeys.offsets):
@@ -143,7 +144,7 @@ class Steps:
             recent=self.recent,
             source=self.source,
             target=self.target,
-            users=self.steps @ (journeys.conversions.astype(np.float64) + journeys.nulls),
+            users=self.steps @ users_of(journeys),
             conversions=conversions,
             nulls=nulls,
             value=value[0] if value else None,

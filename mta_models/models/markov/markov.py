@@ -16,6 +16,7 @@ from mta_models.errors import (
     warnings_of,
 )
 from mta_models.models.base import AttributionModel, Refitter, Resampling
+from mta_models.models.distinct_channels import participation_of, users_of
 from mta_models.models.markov.chain import Chain, Counts, Steps, count_transitions, make_chain
 from mta_models.models.markov.order_selection import OrderSelection, held_out_scores
 
@@ -274,12 +275,11 @@ class Markov(AttributionModel):
     def _removal_effects(self, journeys: Journeys, of: str, chain: Chain) -> Floats:
         if self.removal == "to_null":
             return chain.removal_effects(journeys.n_channels)
-        outcome, users = journeys.outcome(of), journeys.conversions + journeys.nulls.astype(float)
+        outcome, users = journeys.outcome(of), users_of(journeys)
         offsets, codes = journeys.offsets, journeys.codes
         if self.removal == "fail":
-            once = first_occurrence(codes, offsets, journeys.n_channels)
-            through = np.bincount(codes[once], spread(outcome, offsets)[once], journeys.n_channels)
-            return np.asarray(through / outcome.sum(), dtype=np.float64)
+            share: Floats = participation_of(journeys, outcome) / outcome.sum()
+            return share
         # Journeys of one channel only are what a deletion leaves empty.
         first = codes[np.minimum(offsets[:-1], max(len(codes) - 1, 0))] if len(codes) else codes
         alone = (segment_sum(codes != spread(first, offsets), offsets) == 0) & (

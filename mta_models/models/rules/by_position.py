@@ -18,7 +18,7 @@ from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats, Ints, first_occurrence, normalised, per_item, spread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import ParameterError
-from mta_models.models.distinct_channels import by_channel
+from mta_models.models.distinct_channels import by_channel, participation_of
 from mta_models.models.rules.base import Rule
 
 if TYPE_CHECKING:
@@ -349,9 +349,7 @@ def participation(journeys: Journeys, *, of: str = "conversions") -> pd.DataFram
     """
     import pandas as pd
 
-    first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
-    amount = spread(journeys.outcome(of), journeys.offsets)[first]
-    present = by_channel(journeys, journeys.codes[first], amount)
+    present = participation_of(journeys, journeys.outcome(of))
     total = journeys.outcome(of).sum()
     share = present / total if total else np.full(journeys.n_channels, np.nan)
     return pd.DataFrame(

@@ -8,14 +8,15 @@ from itertools import combinations
 
 import numpy as np
 
-from mta_models.core.ragged import Floats, Ints, Mask, first_occurrence, keep, spread
+from mta_models.core.ragged import Floats, Ints, Mask, spread, sums_at
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, warn
 from mta_models.models.base import AttributionModel, Resampling
 from mta_models.models.distinct_channels import (
     by_channel,
+    distinct_codes,
     split_over_channels,
-    tally,
+    users_of,
     warn_without_nulls,
 )
 
@@ -66,7 +67,9 @@ class SimpleProbabilistic(AttributionModel):
         self._rates = rates = _rates(journeys)
         gain = rates.both - rates.alone[rates.one] - rates.alone[rates.other]
         others = int(rates.met.sum()) - 1
-        self.score_ = rates.alone + tally(rates.one, gain, len(rates.alone)) / (2 * max(others, 1))
+        self.score_ = rates.alone + sums_at(rates.one, gain, len(rates.alone)) / (
+            2 * max(others, 1)
+        )
         warn_without_nulls(journeys)
         n_pairs = others * (others + 1) // 2
         unseen = n_pairs - len(rates.one) // 2  # every pair met is there twice: (i, j), (j, i)
@@ -120,8 +123,7 @@ def _rates(journeys: Journeys) -> _Rates:
     from scipy import sparse
 
     n = journeys.n_channels
-    first = first_occurrence(journeys.codes, journeys.offsets, n)
-    codes, offsets = journeys.codes[first].astype(np.int64), keep(first, journeys.offsets)
+    codes, offsets = distinct_codes(journeys)
     conversions = journeys.outcome("conversions")
     shape = (journeys.n_journeys, n)
     incidence = sparse.csr_array((np.ones(len(codes)), codes, offsets), shape=shape)
@@ -135,7 +137,7 @@ def _rates(journeys: Journeys) -> _Rates:
         order = order[pairs.data[order] > 0]
         return cell[order], pairs.data[order]
 
-    cell, users = together(conversions + journeys.nulls)
+    cell, users = together(users_of(journeys))
     converting, converted = together(conversions)
     rate = np.zeros(len(cell))
     # Converters are users, so every pair with conversions is among the pairs met.

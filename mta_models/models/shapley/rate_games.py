@@ -13,16 +13,15 @@ from mta_models.core.ragged import (
     Floats,
     Ints,
     Numbers,
-    first_occurrence,
     group_equal,
-    keep,
     lengths,
     owner,
     spread,
+    sums_at,
 )
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, warn
-from mta_models.models.distinct_channels import tally, users_of
+from mta_models.models.distinct_channels import distinct_codes, users_of
 from mta_models.models.shapley.games import Game, shapley_of_orders
 
 # Numbers per block of sampled orders.
@@ -68,7 +67,7 @@ class RateTable:
         return len(empty), 1 << self.n_players, few
 
     def _inside(self, amounts: Floats) -> Floats:
-        return subset_sums(tally(self.members, amounts, 1 << self.n_players))
+        return subset_sums(sums_at(self.members, amounts, 1 << self.n_players))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +95,8 @@ class RateOrders:
         number = np.zeros(journeys.n_channels, dtype=np.int64)
         number[players] = np.arange(len(players))
         n = max(len(players), 1)
-        first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
-        cell = np.sort(owner(journeys.offsets)[first] * n + number[journeys.codes[first]])
-        codes, offsets = cell % n, keep(first, journeys.offsets)
+        codes, offsets = distinct_codes(journeys)
+        codes = np.sort(owner(offsets) * n + number[codes]) % n
         row_set, leader = group_equal(codes, offsets)
         leads = np.zeros(journeys.n_journeys, dtype=bool)
         leads[leader] = True
@@ -139,7 +137,7 @@ class RateOrders:
         return max(1, _CHUNK // width)
 
     def _per_set(self, amounts: Floats) -> Floats:
-        return tally(self.row_set, amounts, len(self.offsets) - 1)
+        return sums_at(self.row_set, amounts, len(self.offsets) - 1)
 
     def _arrived(self, orders: Ints) -> Ints:
         """After how many arrivals each set is complete, shape `(n_orders, n_sets)`."""
@@ -156,7 +154,7 @@ class RateOrders:
         n, columns = len(arrived), self.orders.shape[1] + 1
         cell = arrived + np.arange(n)[:, None] * columns
         each = np.broadcast_to(amounts, arrived.shape).ravel()
-        return tally(cell.ravel(), each, n * columns).reshape(n, columns).cumsum(axis=1)
+        return sums_at(cell.ravel(), each, n * columns).reshape(n, columns).cumsum(axis=1)
 
 
 def _rate(gained: Floats, users: Floats, everyone: float) -> Floats:

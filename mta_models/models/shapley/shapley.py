@@ -10,7 +10,7 @@ import numpy as np
 
 from mta_models.core.coalitions import MAX_PLAYERS
 from mta_models.core.orders import random_orders
-from mta_models.core.ragged import Floats, Ints, Mask, position, spread
+from mta_models.core.ragged import Floats, Ints, Mask, position, spread, sums_at
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, ParameterError
 from mta_models.models.base import AttributionModel, Refitter, Resampling, clone
@@ -18,7 +18,6 @@ from mta_models.models.distinct_channels import (
     by_channel,
     by_first_appearance,
     split_over_channels,
-    tally,
     users_of,
     warn_untouched_convert,
     warn_without_nulls,
@@ -370,7 +369,7 @@ def _by_position(journeys: Journeys, booked: Floats) -> Floats:
     place = position(journeys.offsets)[filled]
     rows, n = int(place.max(initial=-1)) + 1, journeys.n_channels
     cell = place * n + journeys.codes[filled].astype(np.int64)
-    return tally(cell, booked[filled], rows * n).reshape(rows, n)
+    return sums_at(cell, booked[filled], rows * n).reshape(rows, n)
 
 
 def _fitted(model: Any, journeys: Journeys) -> Any:

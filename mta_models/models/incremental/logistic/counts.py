@@ -10,6 +10,7 @@ from mta_models.core.ragged import Floats, owner
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.models.base import AttributionModel
+from mta_models.models.distinct_channels import users_of
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 
 # Orders of arrival drawn, each with its reverse, for journeys of too many channels to try all sets.
@@ -100,7 +101,7 @@ class LogisticCounts(AttributionModel):
 
     def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:
         amounts, total = journeys.outcome(of), float(journeys.outcome(of).sum())
-        users = journeys.outcome("conversions") + journeys.nulls
+        users = users_of(journeys)
         orders = None
         if n_wide(journeys):
             rng = np.random.default_rng(self.random_state)
