@@ -141,13 +141,12 @@ def time_model(n: int, n_channels: int, rate: float, model: str) -> Output:
     import numpy as np
 
     import mta_models as mta
-    from mta_models.data.histories import histories_of
 
     journeys = inputs.histories(n, n_channels, rate)
     watch = Watch()
     getattr(mta, model)().fit_attribute(journeys)
     watch.lap("model")
-    totals = histories_of(journeys).totals(np.full(n_channels, 7.0))
+    totals = journeys.histories.totals(np.full(n_channels, 7.0))
     return watch.laps | {"answer": dict(zip(journeys.channels, totals.tolist(), strict=True))}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mta_models.core.arrays import read_only
 from mta_models.core.ragged import Floats, Ints, spread
 from mta_models.data.as_of import until as cut_at
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel
@@ -170,11 +170,11 @@ def validate_forward(
     if horizon is not None:
         test = cut_at(journeys, until)
     at_risk = train
-    if not histories_of(journeys).repeats:
+    if not journeys.histories.repeats:
         at_risk, test = _until_first(train), _until_first(test)
-    scorer = _Scorer(histories_of(test), since, until)
+    scorer = _Scorer(test.histories, since, until)
     refusals: dict[str, str] = {}
-    by_label = dict(_references(histories_of(at_risk), histories_of(test), since))
+    by_label = dict(_references(at_risk.histories, test.histories, since))
     for label, model in asked.items():
         try:
             by_label[label] = _prediction(model.fit(train), test)

@@ -1,12 +1,17 @@
-"""The arrays that `Journeys` are made of, and their sizes."""
+"""The arrays that `Journeys` are made of, and what follows from them alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from mta_models.core.ragged import Floats, Ints, Numbers, lengths
+import numpy as np
+
+from mta_models.core.arrays import read_only
+from mta_models.core.ragged import Floats, Ints, Numbers, lengths, spread
 from mta_models.data.ledger import Ledger
 from mta_models.data.timeline import Timeline
+from mta_models.errors import JourneyError, ParameterError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,3 +53,64 @@ class JourneyArrays:
     def lengths(self) -> Ints:
         """Touchpoints of each journey, shape `(n_journeys,)`."""
         return lengths(self.offsets)
+
+    @cached_property
+    def age(self) -> Floats | None:
+        """Days from each touchpoint to its journey's end, shape `(n_touchpoints,)`, or None.
+
+        From an event log it is `end - time`, worked out when first asked for: models that do not
+        use times do not pay for them.
+        """
+        if self.given_age is not None or self.time is None or self.end is None:
+            return self.given_age
+        age: Floats = read_only(spread(self.end, self.offsets) - self.time)
+        return age
+
+    @cached_property
+    def at_risk(self) -> Floats | None:
+        """Days each journey was observed, shape `(n_journeys,)`, or None.
+
+        From an event log: from the start of the user's observation, or the user's previous
+        conversion, to the journey's end. Worked out when first asked for, as `age` is.
+        """
+        if self.given_at_risk is not None or self.timeline is None:
+            return self.given_at_risk
+        if self.users is None or self.end is None:
+            return None
+        begin = self.timeline.start[self.users]
+        again = np.flatnonzero(self.users[1:] == self.users[:-1])
+        begin[again + 1] = self.end[again]
+        days: Floats = read_only(self.end - begin)
+        return days
+
+    @property
+    def total(self) -> float:
+        """All conversions."""
+        return float(self.conversions.sum(dtype=np.float64))
+
+    @property
+    def total_value(self) -> float:
+        """The value of all conversions.
+
+        Raises:
+            JourneyError: the source gave no values.
+        """
+        return float(self.outcome("value").sum())
+
+    def outcome(self, of: str) -> Floats:
+        """What there is to credit on each row, shape `(n_journeys,)`: `"conversions"` or `"value"`.
+
+        Raises:
+            ParameterError: `of` is neither.
+            JourneyError: the source gave no values.
+        """
+        if of == "conversions":
+            return self.conversions.astype(np.float64, copy=False)
+        if of != "value":
+            raise ParameterError(f'`of` must be "conversions" or "value"; got {of!r}')
+        if self.value is None:
+            raise JourneyError(
+                'of="value" needs the value of each row, and these journeys have none. '
+                'Name the value column when reading, or use of="conversions"'
+            )
+        return self.value

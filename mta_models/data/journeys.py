@@ -14,9 +14,11 @@ from mta_models.core.arrays import is_name, read_only
 from mta_models.core.number_columns import entries, integers, numbers
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers, group_equal, keep, spread
 from mta_models.data import transforms
+from mta_models.data.histories import Histories
+from mta_models.data.history_building import histories_from
 from mta_models.data.journey_arrays import JourneyArrays
 from mta_models.data.journeys_checks import check_journeys
-from mta_models.errors import JourneyError, ParameterError, UnknownChannelError
+from mta_models.errors import JourneyError, UnknownChannelError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,18 +65,24 @@ class Journeys(JourneyArrays):
         check_journeys(self)
         self._freeze()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What was worked out from the fields is worked out again where it is needed.
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         # numpy forgets that an array was read-only when it is pickled or copied.
-        self.__dict__.update(state)
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
         self._freeze()
 
     def _freeze(self) -> None:
-        for name, array in vars(self).items():
+        for each in fields(self):
+            array = getattr(self, each.name)
             if isinstance(array, np.ndarray) and array.flags.writeable:
-                self.__dict__[name] = read_only(array)
+                object.__setattr__(self, each.name, read_only(array))
         if self.milestones is not None:
             frozen = {stage: read_only(at) for stage, at in self.milestones.items()}
-            self.__dict__["milestones"] = frozen
+            object.__setattr__(self, "milestones", frozen)
 
     @classmethod
     def from_arrays(
@@ -175,65 +183,13 @@ class Journeys(JourneyArrays):
         return cls.from_arrays(names, codes, offsets, conversions, nulls, value)
 
     @cached_property
-    def age(self) -> Floats | None:
-        """Days from each touchpoint to its journey's end, shape `(n_touchpoints,)`, or None.
-
-        From an event log it is `end - time`, worked out when first asked for: models that do not
-        use times do not pay for them.
-        """
-        if self.given_age is not None or self.time is None or self.end is None:
-            return self.given_age
-        age: Floats = read_only(spread(self.end, self.offsets) - self.time)
-        return age
-
-    @cached_property
-    def at_risk(self) -> Floats | None:
-        """Days each journey was observed, shape `(n_journeys,)`, or None.
-
-        From an event log: from the start of the user's observation, or the user's previous
-        conversion, to the journey's end. Worked out when first asked for, as `age` is.
-        """
-        if self.given_at_risk is not None or self.timeline is None:
-            return self.given_at_risk
-        if self.users is None or self.end is None:
-            return None
-        begin = self.timeline.start[self.users]
-        again = np.flatnonzero(self.users[1:] == self.users[:-1])
-        begin[again + 1] = self.end[again]
-        days: Floats = read_only(self.end - begin)
-        return days
-
-    @property
-    def total(self) -> float:
-        """All conversions."""
-        return float(self.conversions.sum(dtype=np.float64))
-
-    @property
-    def total_value(self) -> float:
-        """The value of all conversions.
+    def histories(self) -> Histories:
+        """The same journeys as time models read them, worked out when first asked for.
 
         Raises:
-            JourneyError: the source gave no values.
+            JourneyError: the journeys have neither a timeline nor ages and times at risk.
         """
-        return float(self.outcome("value").sum())
-
-    def outcome(self, of: str) -> Floats:
-        """What there is to credit on each row, shape `(n_journeys,)`: `"conversions"` or `"value"`.
-
-        Raises:
-            ParameterError: `of` is neither.
-            JourneyError: the source gave no values.
-        """
-        if of == "conversions":
-            return self.conversions.astype(np.float64, copy=False)
-        if of != "value":
-            raise ParameterError(f'`of` must be "conversions" or "value"; got {of!r}')
-        if self.value is None:
-            raise JourneyError(
-                'of="value" needs the value of each row, and these journeys have none. '
-                'Name the value column when reading, or use of="conversions"'
-            )
-        return self.value
+        return histories_from(self)
 
     def compress(self) -> Journeys:
         """Equal paths merged into one row, their conversions, nulls and value added up.

@@ -9,7 +9,7 @@ import numpy as np
 
 from mta_models.analysis.resampling import bootstrap
 from mta_models.core.ragged import Floats
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.diagnosis.findings import Finding
 from mta_models.diagnosis.path_checks import Seen, phrase
@@ -39,7 +39,7 @@ class SeenByHazard:
         """Whole timelines; of many users a weighted sample."""
         if self.journeys.timeline is None:
             raise JourneyError("it needs the timeline of an event log")
-        everybody = histories_of(self.journeys)
+        everybody = self.journeys.histories
         if not everybody.n_events:
             raise JourneyError("it needs a conversion")
         return thinned(everybody, np.random.default_rng(0), _CONVERTING, _OTHERS)

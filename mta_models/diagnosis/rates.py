@@ -13,7 +13,6 @@ import numpy as np
 from mta_models.core.logistic_regression import chances, fit_logistic
 from mta_models.core.ragged import Floats
 from mta_models.data.case_base import CaseBaseSample
-from mta_models.data.histories import histories_of
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError
 
@@ -35,7 +34,7 @@ def sample_of(journeys: Journeys, *, n_base: int = _BASE, n_cases: int = _CASES)
     """
     if journeys.timeline is None:
         raise JourneyError("it needs the timeline of an event log")
-    histories = histories_of(journeys)
+    histories = journeys.histories
     if not histories.n_events or not (histories.risk_end() > histories.start).any():
         raise JourneyError("it needs a conversion, and time in which there could have been one")
     rng = np.random.default_rng(0)

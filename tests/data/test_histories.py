@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +16,7 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.core.ragged import chunks
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 
 CHANNELS = ("A", "B", "C")
 HALF = np.array([1.0, 3.5, 9.0])
@@ -58,7 +64,7 @@ def half_of(histories: Histories) -> np.ndarray:
 @settings(max_examples=60, deadline=None)
 @given(logs)
 def test_adstock_and_pairs_against_loops(rows: list[tuple[int, int, str | None, int]]) -> None:
-    histories = histories_of(read(rows))
+    histories = read(rows).histories
     half = half_of(histories)
     adstock = histories.adstock(half)
     event, touchpoint, age = histories.pairs
@@ -79,7 +85,7 @@ def test_adstock_and_pairs_against_loops(rows: list[tuple[int, int, str | None, 
 @settings(max_examples=60, deadline=None)
 @given(logs, st.integers(0, 2**31))
 def test_moments_against_loops(rows: list[tuple[int, int, str | None, int]], seed: int) -> None:
-    histories = histories_of(read(rows))
+    histories = read(rows).histories
     half, rng = half_of(histories), np.random.default_rng(seed)
     user, time = rng.integers(0, histories.n_users, 20), rng.integers(0, 49, 20) / 4
     found, seen = histories.adstock_at(user, time, half), histories.seen_by(user, time)
@@ -99,7 +105,7 @@ def test_moments_against_loops(rows: list[tuple[int, int, str | None, int]], see
 def test_exposure_is_the_integral_of_adstock(
     rows: list[tuple[int, int, str | None, int]],
 ) -> None:
-    histories = histories_of(read(rows))
+    histories = read(rows).histories
     half = half_of(histories)
     for stop in (None, histories.until_first):
         until = histories.end if stop is None else stop
@@ -122,7 +128,7 @@ def test_exposure_is_the_integral_of_adstock(
 
 
 def test_the_integral_by_quadrature() -> None:
-    histories = histories_of(read([(0, 0, "A", 0), (0, 8, "B", 0), (0, 20, "A", 1)]))
+    histories = read([(0, 0, "A", 0), (0, 8, "B", 0), (0, 20, "A", 1)]).histories
     grid = (np.arange(12 * 4096) + 0.5) / 4096
     adstock = histories.adstock_at(np.zeros(len(grid), dtype=int), grid, half_of(histories))
     np.testing.assert_allclose(
@@ -135,7 +141,7 @@ def test_the_integral_by_quadrature() -> None:
 def test_lagged_touchpoints_count_later(
     rows: list[tuple[int, int, str | None, int]], quarters: int
 ) -> None:
-    histories, lag = histories_of(read(rows)), quarters / 4
+    histories, lag = read(rows).histories, quarters / 4
     later, half = histories.lagged(lag), half_of(histories)
     assert histories.lagged(lag) is later
     for i in range(later.n_events):
@@ -154,7 +160,7 @@ def test_lagged_touchpoints_count_later(
 @settings(max_examples=40, deadline=None)
 @given(logs)
 def test_first_conversions_and_repeats(rows: list[tuple[int, int, str | None, int]]) -> None:
-    histories = histories_of(read(rows))
+    histories = read(rows).histories
     for u in range(histories.n_users):
         mine = histories.event_time[histories.event_user == u]
         assert histories.first_event[u] == (mine.min() if len(mine) else np.inf)
@@ -168,11 +174,11 @@ def test_first_conversions_and_repeats(rows: list[tuple[int, int, str | None, in
 def test_a_lookback_hides_nothing_from_histories(
     rows: list[tuple[int, int, str | None, int]],
 ) -> None:
-    whole, cut = histories_of(read(rows)), histories_of(read(rows, lookback="2d"))
+    whole, cut = read(rows).histories, read(rows, lookback="2d").histories
     half = half_of(whole)
     np.testing.assert_allclose(cut.totals(half), whole.totals(half))
     short = read(rows, lookback="2d")
-    place = histories_of(short).touchpoint
+    place = short.histories.touchpoint
     if place is not None:
         there = place >= 0
         assert sorted(place[there].tolist()) == list(range(short.n_touchpoints))
@@ -185,7 +191,7 @@ def test_rows_without_a_timeline_are_histories_too() -> None:
     journeys = mta.Journeys.from_arrays(
         ["A", "B"], [0, 1], [0, 2], [2], [1], age=[5.0, 1.0], at_risk=[10.0]
     )
-    histories = histories_of(journeys)
+    histories = journeys.histories
     assert histories.weight.tolist() == [2, 1]
     assert histories.event_weight.tolist() == [2]
     np.testing.assert_allclose(histories.adstock(2.0), [[2**-2.5, 2**-0.5]])
@@ -199,25 +205,25 @@ def test_rows_without_a_timeline_are_histories_too() -> None:
 
 def test_exposure_before_observation_is_nobodys_risk() -> None:
     journeys = mta.Journeys.from_arrays(["A"], [0], [0, 1], [1], [0], age=[6.0], at_risk=[2.0])
-    found = histories_of(journeys).exposure(3.0)
+    found = journeys.histories.exposure(3.0)
     np.testing.assert_allclose(found, 3 / LN2 * (2 ** (-4 / 3) - 2 ** (-6 / 3)))
 
 
 def test_says_what_it_needs() -> None:
     bare = mta.Journeys.from_paths([["A"]], [1])
     with pytest.raises(mta.JourneyError, match="these journeys have no times"):
-        histories_of(bare)
+        _ = bare.histories
     aged = mta.Journeys.from_arrays(["A"], [0], [0, 1], [1], age=[1.0])
     with pytest.raises(mta.JourneyError, match="how long each was observed"):
-        histories_of(aged)
+        _ = aged.histories
     untouched = mta.Journeys.from_arrays([], [], [0, 0], [1], [3], at_risk=[2.0])
-    assert histories_of(untouched).days() == 8
+    assert untouched.histories.days() == 8
 
 
 def test_is_built_once_and_some_users_can_be_taken() -> None:
     journeys = mta.worlds.make("repeat", n_users=300, seed=3).simulate().journeys
-    histories = histories_of(journeys)
-    assert histories_of(journeys) is histories
+    histories = journeys.histories
+    assert journeys.histories is histories
     users = np.arange(0, 300, 3)
     some = histories.take(users)
     half = np.full(6, 4.0)
@@ -231,7 +237,7 @@ def test_is_built_once_and_some_users_can_be_taken() -> None:
 
 def test_weights_are_the_rows() -> None:
     journeys = mta.worlds.make("repeat", n_users=300, seed=3).simulate().journeys
-    histories = histories_of(journeys)
+    histories = journeys.histories
     times = np.random.default_rng(0).poisson(1, 300)[journeys.users]
     drawn = histories.reweighted(
         journeys.reweighted(journeys.conversions * times, journeys.nulls * times)
@@ -244,12 +250,51 @@ def test_weights_are_the_rows() -> None:
     np.testing.assert_allclose(drawn.totals(half), again)
 
 
+def test_other_weights_share_what_follows_from_times_and_other_times_do_not() -> None:
+    journeys = mta.worlds.make("repeat", n_users=300, seed=3).simulate().journeys
+    histories = journeys.histories
+    histories.adstock(3.0)
+    drawn = histories.reweighted(journeys.reweighted(journeys.conversions * 2, journeys.nulls))
+    assert drawn.derived is histories.derived
+    assert drawn.owner is histories.owner
+    later = replace(histories, time=histories.time + 1)
+    assert later.derived is not histories.derived
+    np.testing.assert_allclose(later.derived.carried[1], histories.derived.carried[1] - 1)
+    lagged = histories.lagged(0.5)
+    assert histories.lagged(0.5) is lagged
+    # A lag cached with other weights would be wrong.
+    assert drawn.lagged(0.5).total == 2 * lagged.total == 2 * histories.total
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_of_histories_have_the_same_sums(duplicate: Callable[[Any], Any]) -> None:
+    journeys = mta.worlds.make("repeat", n_users=300, seed=3).simulate().journeys
+    size = len(pickle.dumps(journeys))
+    histories = journeys.histories
+    sums = histories.adstock(3.0), histories.totals(3.0), histories.lagged(0.5).adstock(3.0)
+    for other in (duplicate(histories), duplicate(journeys).histories):
+        again = other.adstock(3.0), other.totals(3.0), other.lagged(0.5).adstock(3.0)
+        for one, two in zip(sums, again, strict=True):
+            np.testing.assert_array_equal(one, two)
+    assert len(pickle.dumps(journeys)) == size  # what was worked out is not written
+    assert not journeys.codes.flags.writeable
+
+
+def test_risk_ends_with_the_first_conversion_unless_users_convert_again() -> None:
+    once = read([(0, 0, "A", 0), (0, 8, None, 1), (1, 4, "B", 0)]).histories
+    np.testing.assert_array_equal(once.risk_end(), [2, 12, 12, 12, 12])
+    np.testing.assert_array_equal(once.risk_end(True), [12] * 5)
+    twice = read([(1, 0, "A", 0), (0, 8, None, 1), (0, 9, "A", 1)]).histories
+    np.testing.assert_array_equal(twice.risk_end(), [12] * 5)
+    np.testing.assert_array_equal(twice.risk_end(False), [2, 12, 12, 12, 12])
+
+
 def test_recoded_journeys_have_recoded_histories() -> None:
     journeys = mta.worlds.make("randomised", n_users=300, seed=3).simulate().journeys
     backwards = journeys.recode(journeys.channels[::-1])
     half = np.arange(1.0, 7.0)
     np.testing.assert_allclose(
-        histories_of(backwards).totals(half[::-1]), histories_of(journeys).totals(half)[::-1]
+        backwards.histories.totals(half[::-1]), journeys.histories.totals(half)[::-1]
     )
     rest = [name for name in journeys.channels if name != "Email"]
     with pytest.raises(mta.UnknownChannelError, match="Email"):

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from scipy.special import gamma, gammainc
 
 import mta_models as mta
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.data.kernels import HalfLife, Kernel, as_kernel
 from tests.data.test_histories import half_of, logs, read
 
@@ -50,7 +50,7 @@ def kernels_of(histories: Histories) -> list[Kernel]:
 @settings(max_examples=25, deadline=None)
 @given(logs)
 def test_sums_with_any_kernel_are_what_loops_find(rows: Any) -> None:
-    histories = histories_of(read(rows))
+    histories = read(rows).histories
     begin, stop = np.full(5, 2.5), np.full(5, 7.25)
     user, time = np.arange(5), np.array([0.0, 3.0, 6.5, 9.0, 12.0])
     for kernel in kernels_of(histories):
@@ -119,7 +119,7 @@ def test_a_model_with_another_kernel_credits_touchpoints_by_it(counterfactual: s
     np.testing.assert_allclose(by_channel, result.credit)
     assert not np.allclose(result.credit, plain.attribute(journeys).credit, rtol=1e-3)
     # The split of one conversion over its touchpoints is that of the kernel's weights.
-    histories = histories_of(journeys)
+    histories = journeys.histories
     event, touchpoint, age = histories.pairs
     weights = other._kernel().weight(age, histories.codes[touchpoint])
     per_day = other._kernel().per_day(other.beta_)[histories.codes[touchpoint]]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.data.case_base import CaseBaseSample
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.diagnosis.e_values import e_value
 from mta_models.diagnosis.findings import Diagnosis
 from mta_models.diagnosis.identification import DOUBTS, doubts, verdict
@@ -198,7 +198,7 @@ def test_a_rate_ratio_of_one_exposure_is_the_ratio_of_odds() -> None:
     exposed = np.concatenate([np.arange(100) < 30, np.arange(10_000) < 1_000]).astype(float)
     user = np.arange(10_100) % 8_000
     sample = CaseBaseSample(
-        histories_of(journeys), user, np.full(10_100, 3.0), np.ones(10_100), np.arange(100)
+        journeys.histories, user, np.full(10_100, 3.0), np.ones(10_100), np.arange(100)
     )
     ratios = rate_ratios(sample, np.column_stack([exposed, np.ones(10_100)]), np.zeros((10_100, 0)))
     odds = 30 / 70 * 9
@@ -236,7 +236,7 @@ def test_moved_touchpoints_keep_their_user_their_number_and_their_distances(
     touches: list[tuple[int, float, str]], seed: int
 ) -> None:
     journeys = read([(0, 1.0, "A"), (0, 3.0, "B"), *touches], [(0, 20.0), (1, 9.0)], 4)
-    histories = histories_of(journeys)
+    histories = journeys.histories
     alone = only(histories, 0)
     moved = shifted(alone, np.random.default_rng(seed))
     assert np.array_equal(moved.offsets, alone.offsets)
@@ -256,12 +256,12 @@ def test_moved_touchpoints_keep_their_user_their_number_and_their_distances(
 def test_the_placebo_starts_from_the_credit_of_the_moment() -> None:
     journeys = journeys_of("randomised")
     model = mta.Hazard(half_life="4d", counterfactual="moment").fit(journeys)
-    test = PlaceboTest(model, histories_of(journeys))
+    test = PlaceboTest(model, journeys.histories)
     assert test.credit == pytest.approx(model.attribute(journeys).credit, rel=1e-4, abs=1e-3)
 
 
 def test_a_thinned_log_stands_for_all_of_it() -> None:
-    histories = histories_of(journeys_of("randomised"))
+    histories = journeys_of("randomised").histories
     few = thinned(histories, np.random.default_rng(0), 200, 1_000)
     assert isinstance(few, Histories)
     assert few.n_users == 1_200

@@ -12,7 +12,7 @@ import numpy as np
 
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats, Mask
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.data.kernels import HalfLife, Kernel
 from mta_models.errors import (
@@ -66,7 +66,7 @@ class TimedModel(AttributionModel):
         """Fit to histories, as `fit` does to journeys: to some users, or to users with weights.
 
         Args:
-            histories: those of `histories_of(journeys)`, or made from them (`take`, `reweighted`).
+            histories: those of `journeys.histories`, or made from them (`take`, `reweighted`).
                 A model with a `lag` applies it.
 
         Raises:
@@ -75,11 +75,10 @@ class TimedModel(AttributionModel):
 
         Example:
             >>> from mta_models import Hazard, worlds
-            >>> from mta_models.data.histories import histories_of
             >>> journeys = worlds.make("randomised", n_users=2_000).simulate().journeys
-            >>> some = histories_of(journeys).take(range(0, 2_000, 2))
+            >>> some = journeys.histories.take(range(0, 2_000, 2))
             >>> Hazard(half_life="4d").fit_histories(some).beta_.shape
-            (8,)
+            (6,)
         """
         self._check_parameters()
         if histories.total == 0:
@@ -167,7 +166,7 @@ class TimedModel(AttributionModel):
 
     def _histories(self, journeys: Journeys) -> Histories:
         """The histories that the model learns from and credits."""
-        return self._lagged(histories_of(journeys))
+        return self._lagged(journeys.histories)
 
     def _lagged(self, histories: Histories) -> Histories:
         return histories if self.lag is None else histories.lagged(as_days(self.lag, "lag"))
@@ -182,7 +181,7 @@ class TimedModel(AttributionModel):
             )
 
     def _fit(self, journeys: Journeys) -> None:
-        self._learn_from(histories_of(journeys))
+        self._learn_from(journeys.histories)
 
     def _learn_from(self, histories: Histories) -> None:
         histories = self._lagged(histories)

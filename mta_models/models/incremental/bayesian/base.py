@@ -10,7 +10,7 @@ from weakref import ref
 import numpy as np
 
 from mta_models.core.ragged import Floats
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError
@@ -95,7 +95,7 @@ class BayesianModel(TimedModel):
         return self._predicted(journeys, True, prob)
 
     def _predicted(self, journeys: Journeys, before: bool, prob: float) -> pd.DataFrame:
-        histories = histories_of(self._ready(journeys))
+        histories = self._ready(journeys).histories
         rng = np.random.default_rng(self.random_state)
         return replicated(histories, self._expected_by_week(histories, before), rng, prob)
 
@@ -110,7 +110,7 @@ class BayesianModel(TimedModel):
         return credit.mean(axis=0), float(baseline.mean())
 
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
-        return self._drawn(histories_of(journeys), journeys.outcome(of), of)
+        return self._drawn(journeys.histories, journeys.outcome(of), of)
 
     def _drawn(self, histories: Histories, outcome: Floats, of: str) -> tuple[Floats, Floats]:
         if histories.total == 0:

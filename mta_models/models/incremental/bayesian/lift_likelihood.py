@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.models.incremental.bayesian.hazard_data import Crowd, Evidence
@@ -100,7 +100,7 @@ def crowd_of(test: LiftTest, histories: Histories, evidence: Evidence, repeat: b
             f"The channels are {', '.join(channels)}"
         )
     if test.journeys is not None:
-        histories = histories_of(test.journeys.recode(channels))
+        histories = test.journeys.recode(channels).histories
     return Crowd.of(histories, evidence.basis, evidence.point, repeat)
 
 

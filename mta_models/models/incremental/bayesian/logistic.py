@@ -10,7 +10,7 @@ import numpy as np
 from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.models.incremental.bayesian.base import PLAYED, BayesianModel
@@ -163,7 +163,7 @@ class BayesianLogistic(BayesianModel):
                     f"none here. The channels are {', '.join(channels)}"
                 )
             own = test.journeys
-            users = histories if own is None else histories_of(own.recode(channels))
+            users = histories if own is None else own.recode(channels).histories
             code, paths = channels.index(test.channel), self._paths(users)
             codes.append(code)
             per_unit = float(carried[code])

@@ -9,7 +9,6 @@ import numpy as np
 
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
-from mta_models.data.histories import histories_of
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.models.base import AttributionModel
@@ -149,7 +148,7 @@ class DoublyRobust(AttributionModel):
                 "journey ends; these journeys have times but no timeline. Read an event log with "
                 "read_events"
             )
-        histories = histories_of(journeys)
+        histories = journeys.histories
         found = blips(
             histories,
             self.learner,
@@ -196,7 +195,7 @@ class DoublyRobust(AttributionModel):
 
     def _scale(self, journeys: Journeys, of: str) -> Floats:
         """Touchpoints of each channel that can have effects, in money at the mean value."""
-        histories = histories_of(journeys)
+        histories = journeys.histories
         counted = followed(histories, self._lag()) * histories.weight[histories.owner]
         count = np.bincount(histories.codes, counted, histories.n_channels)
         worth = 1.0 if of == "conversions" else float(journeys.outcome(of).sum())

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
-from mta_models.data.histories import histories_of
 from mta_models.data.journeys import Journeys
 from mta_models.errors import MissingExtraError, ParameterError
 from mta_models.models.incremental.logistic.hazard_games import CoalitionHazard
@@ -80,7 +79,7 @@ def explain_conversions(
     Raises:
         ParameterError: SHAP has an exact explainer for neither the learner nor its kind.
     """
-    histories = histories_of(journeys)
+    histories = journeys.histories
     columns, _ = model.columns_at_conversions(histories)
     background = columns.copy()
     background[:, : model.responses.n_responses] = 0

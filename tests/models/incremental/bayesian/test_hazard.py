@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 import mta_models as mta
-from mta_models.data.histories import histories_of
 from mta_models.models.base import clone
 from mta_models.models.incremental.bayesian.binning import bins, means
 from mta_models.models.incremental.bayesian.half_life_interpolation import (
@@ -42,7 +41,7 @@ def journeys() -> mta.Journeys:
 
 
 def evidence_of(journeys: mta.Journeys, learn: bool = False) -> Evidence:
-    histories = histories_of(journeys)
+    histories = journeys.histories
     basis = HalfLifeBasis.over(4) if learn else HalfLifeBasis.at(POINT.half_life)
     return Evidence.of(histories, histories.until_first, basis, POINT)
 
@@ -162,14 +161,14 @@ def test_density_is_that_of_scipy(journeys: mta.Journeys) -> None:
 
 
 def calibrated(tests: tuple[mta.LiftTest, ...], journeys: mta.Journeys, evidence: Evidence) -> Any:
-    histories = histories_of(journeys)
+    histories = journeys.histories
     crowds = [crowd_of(test, histories, evidence, False) for test in tests]
     return calibrate(tests, histories, histories.until_first, evidence, crowds)
 
 
 def test_implied_lift_is_the_ablation_of_every_user(journeys: mta.Journeys) -> None:
     """Users' hazards are as observed; without the channel, less what it causes."""
-    evidence, histories = evidence_of(journeys), histories_of(journeys)
+    evidence, histories = evidence_of(journeys), journeys.histories
     crowd = Crowd.of(histories, evidence.basis, POINT, repeat=False)
     credit = 30.0
     caused = credit / evidence.exposed(POINT.half_life)[1]
@@ -189,7 +188,7 @@ def test_cubics_are_near_the_lifts_in_full(journeys: mta.Journeys) -> None:
     evidence = evidence_of(journeys)
     tests = (mta.LiftTest("Search", 50.0, 9.0), mta.LiftTest("Email", -20.0, 9.0, journeys))
     calibration = calibrated(tests, journeys, evidence)
-    crowd = crowd_of(tests[0], histories_of(journeys), evidence, False)
+    crowd = crowd_of(tests[0], journeys.histories, evidence, False)
     most = float((POINT.beta * evidence.exposed(POINT.half_life))[0])
     for part in (-0.3, 0.0, 0.1, 0.7, 1.0):
         credit = np.full(4, part * most)
@@ -251,11 +250,11 @@ def test_touchpoints_to_come_tell_who_is_targeted() -> None:
         start=pl.lit(0.0), end=pl.lit(float(days))
     )
     names = {"user": "user", "time": "time", "channel": "channel", "conversion": "conversion"}
-    histories = histories_of(mta.read_events(events, observed=observed, **names))
+    histories = mta.read_events(events, observed=observed, **names).histories
     ads, post = future_credit(histories, histories.until_first, np.array([3.0, 3.0]))
     assert ads > 0.05 * histories.total
     assert post < ads / 10
-    cut = histories_of(mta.read_events(events, **names))  # nobody is observed after the last event
+    cut = mta.read_events(events, **names).histories  # nobody is observed after the last event
     short = np.full(2, 40.0)
     assert future_credit(cut, cut.until_first, short) is None
 
@@ -432,7 +431,7 @@ def test_conversions_that_no_channel_touched_are_baseline(kind: Any) -> None:
     assert result.channels == ()
     assert result.baseline == untouched.total > 0
     expected = model.expected_conversions(untouched, -5.0, 50.0).sum()
-    at_risk = histories_of(untouched)
+    at_risk = untouched.histories
     rate = untouched.total / at_risk.days(at_risk.until_first)
     assert expected == pytest.approx(rate * at_risk.days(), rel=0.02)
 

@@ -11,7 +11,6 @@ import pytest
 from scipy import stats
 
 import mta_models as mta
-from mta_models.data.histories import histories_of
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
 from mta_models.models.incremental.bayesian.lift_likelihood import LIFT_DF, Calibration
 from mta_models.models.incremental.bayesian.logistic_data import (
@@ -37,7 +36,7 @@ def journeys() -> mta.Journeys:
 def evidence_of(journeys: mta.Journeys) -> LogisticEvidence:
     rng = np.random.default_rng(0)
     return LogisticEvidence.of(
-        histories_of(journeys), HalfLifeBasis.at(HALF_LIFE), HALF_LIFE, "log", rng
+        journeys.histories, HalfLifeBasis.at(HALF_LIFE), HALF_LIFE, "log", rng
     )
 
 
@@ -123,7 +122,7 @@ def test_arrivals_in_all_orders_are_shapley_values() -> None:
 
 def test_sampled_users_stand_for_all(journeys: mta.Journeys) -> None:
     """The game of sampled users against the integral over every user's every half day."""
-    histories, fit = histories_of(journeys), evidence_of(journeys).likeliest()
+    histories, fit = journeys.histories, evidence_of(journeys).likeliest()
     rough = np.full(histories.n_users, 0.5)
     paths = Paths.of(histories, HalfLifeBasis.at(HALF_LIFE), "log", rough, repeat=False)
     assert paths.weight.sum() == pytest.approx(histories.n_users, rel=0.01)

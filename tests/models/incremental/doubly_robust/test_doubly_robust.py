@@ -10,7 +10,6 @@ import polars as pl
 import pytest
 
 import mta_models as mta
-from mta_models.data.histories import histories_of
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.doubly_robust.aipw import Window, _columns, _sample, followed
 from tests.contract.test_every_model import (  # noqa: F401 (pytest runs them here on the fixtures of this file)
@@ -59,7 +58,7 @@ def many() -> mta.Journeys:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_rows_against_loops(journeys: mta.Journeys, whole: bool) -> None:
-    histories, window = histories_of(journeys), Window(0.5, 7.0, whole)
+    histories, window = journeys.histories, Window(0.5, 7.0, whole)
     at = np.flatnonzero(followed(histories, window.lag))[::37]
     user, time = histories.owner[at], histories.time[at]
     found = _sample(histories, user, time, np.ones(len(at)), None, window)
@@ -87,7 +86,7 @@ def test_rows_against_loops(journeys: mta.Journeys, whole: bool) -> None:
 
 def test_the_past_does_not_know_the_future(journeys: mta.Journeys) -> None:
     """What is met after a moment changes none of its columns."""
-    histories, window = histories_of(journeys), Window(0.0, 7.0, False)
+    histories, window = journeys.histories, Window(0.0, 7.0, False)
     user = np.flatnonzero(np.diff(histories.offsets) > 2)
     time = histories.time[histories.offsets[user] + 1]
     columns = _columns(histories, user, time, window)
@@ -106,7 +105,7 @@ def test_the_past_does_not_know_the_future(journeys: mta.Journeys) -> None:
 def test_without_confounding_it_is_a_difference_of_means(many: mta.Journeys) -> None:
     """At random exposure the crude difference is right too; both within their errors."""
     model = mta.DoublyRobust(window="7d", lag=0, history="past").fit(many)
-    histories, window = histories_of(many), Window(0.0, 7.0, False)
+    histories, window = many.histories, Window(0.0, 7.0, False)
     at = followed(histories, 0.0)
     rng = np.random.default_rng(0)
     user = rng.integers(0, histories.n_users, 60_000)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mta_models as mta
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.models.incremental.half_lives import GRID, given_half_lives, profile
 from mta_models.models.incremental.hazard.likelihood import (
     Rates,
@@ -150,7 +150,7 @@ def test_likelihood_is_that_of_loops_and_nothing_near_is_larger(
     journeys = read(log, 4)
     half = np.array([1.5, 6.0])[: journeys.n_channels]
     given = dict(zip(journeys.channels, half.tolist(), strict=True)) or 2.0
-    model, histories = mta.Hazard(half_life=given), histories_of(journeys)
+    model, histories = mta.Hazard(half_life=given), journeys.histories
     with warnings.catch_warnings():  # so few users tell next to nothing
         warnings.simplefilter("ignore", mta.IdentifiabilityWarning)
         model.fit(journeys)
@@ -206,7 +206,7 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
 
 def test_standard_errors_are_those_of_a_numeric_hessian(journeys: mta.Journeys) -> None:
     model = mta.Hazard(half_life={"A": 2, "B": 5, "C": 3}).fit(journeys)
-    histories = histories_of(journeys)
+    histories = journeys.histories
     rates = model._table(histories).rates(np.zeros(3, dtype=np.int64))
     theta = np.append(model.beta_, model.baseline_hazard_)
     free = np.flatnonzero(theta > 0)
@@ -264,7 +264,7 @@ def test_touchpoints_add_up_to_their_channels(
         np.bincount(journeys.codes, each, 3), whole.credit, rtol=1e-9, atol=1e-9
     )
     if counterfactual == "moment":  # nothing was scaled to get there
-        histories = histories_of(journeys)
+        histories = journeys.histories
         amounts = None if of == "conversions" else journeys.outcome(of)[histories.event_row]
         np.testing.assert_allclose(each, model._by_touchpoint(histories, amounts), atol=1e-12)
 
@@ -272,7 +272,7 @@ def test_touchpoints_add_up_to_their_channels(
 def test_the_moments_credit_is_what_em_gave(repeated: mta.Journeys) -> None:
     # At the maximum, shares sum to β times exposure: observed and expected agree, part by part.
     model = mta.Hazard(half_life=3, counterfactual="moment").fit(repeated)
-    histories = histories_of(repeated)
+    histories = repeated.histories
     result = model.attribute(repeated)
     expected = model.beta_ * histories.totals(3.0) * LN2 / 3
     np.testing.assert_allclose(result.credit, expected, rtol=1e-8)
@@ -283,7 +283,7 @@ def test_the_moments_credit_is_what_em_gave(repeated: mta.Journeys) -> None:
 
 def test_horizon_credit_is_that_of_every_user_with_fewer_channels(journeys: mta.Journeys) -> None:
     model = mta.Hazard(half_life=3).fit(journeys)
-    result, histories = model.attribute(journeys), histories_of(journeys)
+    result, histories = model.attribute(journeys), journeys.histories
     exposure = histories.exposure(3.0) * LN2 / 3
     added = np.bincount(histories.owner * 3 + histories.codes, exposure, histories.n_users * 3)
     added = added.reshape(-1, 3) * model.beta_
@@ -304,7 +304,7 @@ def test_expected_conversions_against_loops(journeys: mta.Journeys) -> None:
     model = mta.Hazard(half_life={"A": 2, "B": 5, "C": 3}).fit(journeys)
     since, until = 11.0, 19.5
     actual = model.expected_conversions(journeys, since, until)
-    histories = histories_of(journeys)
+    histories = journeys.histories
     for user in range(0, histories.n_users, 100):
         expected = model.baseline_hazard_ * (until - since)
         span = slice(*histories.offsets[user : user + 2])
@@ -505,7 +505,7 @@ def test_a_fit_cut_short_warns(journeys: mta.Journeys, monkeypatch: pytest.Monke
 
 
 def test_equal_pasts_are_one_row(journeys: mta.Journeys) -> None:
-    histories = histories_of(journeys)
+    histories = journeys.histories
     table = mta.Hazard(half_life=3).fit(journeys)._table(histories)
     touched = journeys.lengths[histories.event_row] > 0
     assert len(table.weight) <= touched.sum() + 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mta_models as mta
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.models.base import clone
 from mta_models.models.incremental.logistic.features import pairs_of, plain_responses
 from mta_models.models.incremental.logistic.hazard_games import (
@@ -85,7 +85,7 @@ def shapley(value: Callable[[set[int]], float], players: list[int], k: int) -> n
 def test_moment_credit_is_the_shapley_value_of_the_hazard(
     pairs: bool, saturation: str | None
 ) -> None:
-    histories = histories_of(some_journeys())
+    histories = some_journeys().histories
     model = model_of(histories, pairs, saturation)
     parts, removal, nobody = moment_game(model, histories, np.random.default_rng(0))
     for event in range(histories.n_events):
@@ -108,7 +108,7 @@ def test_moment_credit_is_the_shapley_value_of_the_hazard(
 def test_horizon_credit_is_the_shapley_value_of_who_converts(pairs: bool) -> None:
     """Against the same integral on a fine grid; pieces are drawn, so many copies of each user."""
     journeys = some_journeys(n=6)
-    histories = histories_of(journeys)
+    histories = journeys.histories
     model = model_of(histories, pairs)
     games = [horizon_game(model, histories, np.random.default_rng(seed))[0] for seed in range(60)]
     expected, nobody = np.zeros(4), 0.0
@@ -142,7 +142,7 @@ def test_horizon_credit_is_the_shapley_value_of_who_converts(pairs: bool) -> Non
 
 def test_a_table_by_doubling_is_a_table_by_predicting() -> None:
     """The short cut of a linear log hazard, against one prediction for each coalition."""
-    histories = histories_of(some_journeys())
+    histories = some_journeys().histories
     model = model_of(histories, pairs=True)
     columns, adstock = model.columns_at_conversions(histories)
     rows = np.flatnonzero((adstock > 0).sum(axis=1) == 3)
@@ -157,7 +157,7 @@ def test_a_table_by_doubling_is_a_table_by_predicting() -> None:
 
 def test_many_channels_are_sampled_and_still_add_up() -> None:
     names = tuple("ABCDEFGHIJKLMN")
-    histories = histories_of(some_journeys(names, 30, 60))
+    histories = some_journeys(names, 30, 60).histories
     model = model_of(histories, pairs=False)
     columns, adstock = model.columns_at_conversions(histories)
     rows = np.flatnonzero((adstock > 0).sum(axis=1) == 14)
@@ -182,7 +182,7 @@ def test_backward_takes_touchpoints_away_from_the_last() -> None:
     journeys = some_journeys(n=25)
     fitted = mta.Logistic(half_life=[2, 3, 4, 5], counterfactual="backward", penalty=0.01)
     fitted.fit(journeys)
-    histories = histories_of(journeys)
+    histories = journeys.histories
     model = fitted._hazard
     credit = np.zeros(len(histories.time))
     for event in range(histories.n_events):
@@ -246,7 +246,7 @@ def test_shap_values_reconcile_with_moment_credit(interactions: str | None) -> N
         half_life=3, penalty=0.1, interactions=interactions, counterfactual="moment"
     ).fit(journeys)
     found = model.explain(journeys)
-    histories = histories_of(journeys)
+    histories = journeys.histories
     columns, adstock = model._hazard.columns_at_conversions(histories)
     np.testing.assert_allclose(found.values, columns * model.coef_, atol=1e-12)
     np.testing.assert_allclose(found.values.sum(axis=1) + found.base, found.log_hazard)
@@ -273,7 +273,7 @@ def test_shap_values_of_boosted_trees_reconcile_too() -> None:
     ).fit(journeys)
     found = model.explain(journeys)
     np.testing.assert_allclose(found.values.sum(axis=1) + found.base, found.log_hazard, atol=1e-6)
-    parts = model._parts(histories_of(journeys))
+    parts = model._parts(journeys.histories)
     np.testing.assert_allclose(found.parts.sum(axis=1), parts.sum(axis=1), atol=1e-6)
     bayes = mta.Logistic(half_life=3, learner=GaussianNB()).fit(journeys)
     with pytest.raises(mta.ParameterError, match="exact for logistic regression and for gradient"):

@@ -13,7 +13,6 @@ import mta_models as mta
 from mta_models.core.logistic_regression import fit_logistic
 from mta_models.core.quadrature import points_within
 from mta_models.data.case_base import CaseBaseSample
-from mta_models.data.histories import histories_of
 from mta_models.models.incremental.logistic.calibration_curve import calibrate
 from mta_models.models.incremental.logistic.learners import (
     Rows,
@@ -84,7 +83,7 @@ def test_a_sample_finds_what_whole_days_find(journeys: mta.Journeys) -> None:
 
 def test_what_is_expected_over_the_time_at_risk_is_what_happened(journeys: mta.Journeys) -> None:
     """The score equation of the intercept, on whole days: predicted cases = cases."""
-    histories = histories_of(journeys)
+    histories = journeys.histories
     model = mta.Logistic(**PLAIN, rows="days").fit(journeys)
     sample = CaseBaseSample.from_days(histories, np.random.default_rng(0))
     base = slice(sample.n_cases, None)
@@ -95,7 +94,7 @@ def test_what_is_expected_over_the_time_at_risk_is_what_happened(journeys: mta.J
 
 
 def test_is_scikit_learns_regression_on_the_sample(journeys: mta.Journeys) -> None:
-    histories = histories_of(journeys)
+    histories = journeys.histories
     model = mta.Logistic(half_life=2, saturation=None, interactions=None, penalty=0.01, rows="days")
     model.fit(journeys)
     sample = CaseBaseSample.from_days(histories, np.random.default_rng(0))
@@ -114,7 +113,7 @@ def test_is_scikit_learns_regression_on_the_sample(journeys: mta.Journeys) -> No
 
 
 def test_a_sample_stands_for_all_time_at_risk(journeys: mta.Journeys) -> None:
-    histories = histories_of(journeys)
+    histories = journeys.histories
     until = histories.risk_end()
     for sample in (
         CaseBaseSample.from_days(histories, np.random.default_rng(0)),
@@ -141,7 +140,7 @@ def test_samples_fall_evenly_over_users_and_time() -> None:
         ["A"], [], offsets, counts * (np.arange(4000) < 2), counts * (np.arange(4000) >= 2),
         age=[], at_risk=np.full(4000, 30.0),
     )  # fmt: skip
-    histories = histories_of(journeys)
+    histories = journeys.histories
     sample = CaseBaseSample.from_histories(histories, np.random.default_rng(1))
     user, time = sample.user[2:], sample.time[2:]
     assert len(user) == 20_000
@@ -263,7 +262,7 @@ def test_bags_average_coefficients_and_keep_the_total(journeys: mta.Journeys) ->
     model = mta.Logistic(**PLAIN, n_bags=8).fit(journeys)
     assert len(model._hazard.log_hazard.learners) == 8
     np.testing.assert_allclose(model.coef_, EFFECTS, atol=0.4)
-    histories = histories_of(journeys)
+    histories = journeys.histories
     sample = CaseBaseSample.from_histories(histories, np.random.default_rng(0))
     columns = model._hazard.columns(histories, sample.user, sample.time)
     odds = np.exp(model._hazard.log_hazard(columns)) / sample.scale

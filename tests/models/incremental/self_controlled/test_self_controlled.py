@@ -10,7 +10,7 @@ import pytest
 
 import mta_models as mta
 from mta_models import metrics
-from mta_models.data.histories import Histories, histories_of
+from mta_models.data.histories import Histories
 from mta_models.models.incremental.self_controlled.control_sampling import control_days
 from mta_models.models.incremental.self_controlled.leads import lead_test
 from mta_models.models.incremental.self_controlled.relative_rate import (
@@ -136,7 +136,7 @@ def test_stable_intent_does_not_mislead() -> None:
 def test_repeat_conversions_are_each_compared(randomised: mta.Journeys) -> None:
     journeys, world = simulated("repeat", n_users=8_000, seed=5)
     model = mta.SelfControlled(half_life="4d").fit(journeys)
-    assert histories_of(journeys).repeats
+    assert journeys.histories.repeats
     assert model.rate_.depletion.size == 1
     found = model.attribute(journeys)
     assert metrics.total_variation(found, world.truth()) < 0.15

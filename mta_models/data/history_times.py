@@ -1,0 +1,86 @@
+"""What follows from the times of histories alone, whatever weights their users have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints, Numbers, owner, position, spread
+
+# Entries of the table that finds the channels of each user.
+_TABLE = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class FromTimes:
+    """Arrays derived from those of `Histories`, each worked out when first asked for, and kept.
+
+    The fields are those of `Histories`. A bootstrap draws other weights for the same times, so that
+    reweighted histories share one of these.
+    """
+
+    n_channels: int
+    offsets: Ints
+    time: Floats
+    codes: Numbers
+    end: Floats
+    event_user: Ints
+    event_time: Floats
+    event_stop: Ints
+
+    @cached_property
+    def owner(self) -> Ints:
+        """For each touchpoint its history, shape `(n_touchpoints,)`."""
+        return owner(self.offsets)
+
+    @cached_property
+    def repeats(self) -> bool:
+        """Whether any user converts twice."""
+        return bool((self.event_user[1:] == self.event_user[:-1]).any())
+
+    @cached_property
+    def first_event(self) -> Floats:
+        """When each user first converted, shape `(n_users,)`; infinite for who never did."""
+        when = np.full(len(self.end), np.inf)
+        # Written backwards, the first of a user's conversions is the one that stays.
+        when[self.event_user[::-1]] = self.event_time[::-1]
+        return when
+
+    @cached_property
+    def until_first(self) -> Floats:
+        """Until when a first conversion could still come, shape `(n_users,)`."""
+        return np.minimum(self.end, self.first_event)
+
+    @cached_property
+    def carried(self) -> tuple[Ints, Floats]:
+        """For each pair of a conversion and an earlier touchpoint: its cell and its age.
+
+        The cell is that of the matrix of conversions and channels, rows end to end.
+        """
+        first = self.offsets[:-1][self.event_user].astype(np.int64)
+        cuts = np.concatenate(([0], np.cumsum(self.event_stop - first)))
+        touched = position(cuts) + spread(first, cuts)
+        age = spread(self.event_time, cuts) - self.time[touched]
+        cell = owner(cuts) * self.n_channels + self.codes[touched]
+        return cell, age
+
+    @cached_property
+    def cells(self) -> tuple[Ints, Ints, Ints]:
+        """The user-channel pairs met: their offsets by user, codes, and each touchpoint's pair."""
+        n, k = len(self.end), max(self.n_channels, 1)
+        step, base = max(1, _TABLE // k), 0
+        which, counts = np.empty(len(self.codes), dtype=np.int64), np.zeros(n, dtype=np.int64)
+        codes = [np.zeros(0, dtype=np.int64)]
+        for start in range(0, n, step):
+            cuts = self.offsets[start : start + step + 1].astype(np.int64)
+            part = slice(int(cuts[0]), int(cuts[-1]))
+            pair = owner(cuts - cuts[0]) * k + self.codes[part].astype(np.int64)
+            met = np.zeros((len(cuts) - 1) * k, dtype=bool)
+            met[pair] = True
+            which[part] = (np.cumsum(met) + (base - 1))[pair]
+            codes.append(np.flatnonzero(met) % k)
+            counts[start : start + step] = met.reshape(-1, k).sum(axis=1)
+            base += len(codes[-1])
+        return np.concatenate(([0], np.cumsum(counts))), np.concatenate(codes), which
