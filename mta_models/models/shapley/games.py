@@ -1,4 +1,4 @@
-"""Solves one coalition game, exactly or along sampled orders of arrival. No journeys here."""
+"""One coalition game, solved exactly or along sampled orders of arrival."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from mta_models.core.orders import coalitions_along, gains_along, mean_and_error
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.errors import ParameterError
 
-# Players up to which a game is tabled: 2^20 numbers are 8 MB, and each player more doubles it.
-MOST_EXACT = 20
-# Coalition members (coalitions × players) looked at together.
+# Largest number of players of a game given in full: 2^20 numbers are 8 MB, and each further player
+# doubles it.
+MAX_TABLE_PLAYERS = 20
+# Entries of a mask (coalitions × players) handled at once.
 _CHUNK = 1 << 22
 
 # Values of coalitions, shape `(m,)`, from a mask of members, shape `(m, n_players)`.
@@ -31,8 +32,8 @@ class Game:
     Attributes:
         shapley: shape `(n_players,)`; sums to `everyone - nobody`.
         nobody: value of the empty coalition.
-        everyone: value of all players together.
-        standard_error: shape `(n_players,)`, of sampling; zeros where nothing was sampled.
+        everyone: value of the coalition of all players.
+        standard_error: shape `(n_players,)`, of sampling; zeros for an exact solution.
     """
 
     shapley: Floats
@@ -49,7 +50,7 @@ def shapley_of_orders(
     Args:
         prefix_values: as `PrefixValues`.
         orders: shape `(n_pairs, n_players)`.
-        block: orders looked at together.
+        block: number of orders handled at once.
 
     Returns:
         Shapley values and their standard errors, both of shape `(n_players,)`.
@@ -60,7 +61,7 @@ def shapley_of_orders(
 
 
 def solve(values: Values, n_players: int, orders: Ints | None) -> Game:
-    """The game that `values` describes: in full, or along `orders` where these are given."""
+    """The game with these values: solved exactly, or along `orders` where they are given."""
     nobody, everyone = (
         float(each) for each in values(np.array([[False] * n_players, [True] * n_players]))
     )
@@ -78,12 +79,12 @@ def solve(values: Values, n_players: int, orders: Ints | None) -> Game:
 
 
 def check_tabled(n_players: int, what: str) -> None:
-    """Refuse a table of 2^n entries that would not end; sampling is asked for, never chosen."""
-    if n_players > MOST_EXACT:
+    """Refuse more players than a table can hold; sampling is never chosen automatically."""
+    if n_players > MAX_TABLE_PLAYERS:
         raise ParameterError(
-            f"{what} is exact for at most {MOST_EXACT} channels (2^n coalitions); these journeys "
-            f"have {n_players}. Give n_permutations (say 1000) to sample orders of arrival, with "
-            'standard errors, or use characteristic_function="conversions", which has a closed form'
+            f"{what} is exact for at most {MAX_TABLE_PLAYERS} channels (2^n coalitions); these "
+            f"journeys have {n_players}. Give n_permutations (say 1000) to sample orders, with "
+            'standard errors, or characteristic_function="conversions" (a closed form)'
         )
 
 

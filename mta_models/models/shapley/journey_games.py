@@ -1,4 +1,4 @@
-"""Journeys with only some channels' touchpoints kept, and what a model predicts for them."""
+"""Shapley values of a model's predictions: each journey is a game among its own channels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mta_models.data.journeys import Journeys
 from mta_models.errors import ParameterError
 from mta_models.models.distinct_channels import by_channel
 
-# Touchpoints (with those about to be left out) of journeys predicted together.
+# Touchpoints, those to be left out included, of the journeys predicted at once.
 _CHUNK = 1 << 22
 
 Predict = Callable[[Journeys], Floats]
@@ -34,16 +34,17 @@ Predict = Callable[[Journeys], Floats]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The Shapley value of each journey's own game, P̂(conversion | only S's touchpoints kept).
+    """Shapley values of each journey's own game v(S) = P̂(conversion | only S's touchpoints kept).
 
     Attributes:
-        booked: shape `(n_touchpoints,)`, per user: a channel's value at its first touchpoint.
-        nobody: shape `(n_journeys,)`, prediction with no touchpoint.
-        everyone: shape `(n_journeys,)`, prediction with all.
-        standard_error: shape `(n_channels,)`, of sampling, of the sums over users.
+        credit: shape `(n_touchpoints,)`, for one user: each channel's Shapley value, at its first
+            touchpoint.
+        nobody: shape `(n_journeys,)`, the prediction without touchpoints.
+        everyone: shape `(n_journeys,)`, the prediction with all touchpoints.
+        standard_error: shape `(n_channels,)`, of sampling, for the sums over all users.
     """
 
-    booked: Floats
+    credit: Floats
     nobody: Floats
     everyone: Floats
     standard_error: Floats
@@ -55,15 +56,16 @@ def split_predictions(
     """Shapley values journey by journey, exact up to `MAX_PLAYERS` distinct channels.
 
     Args:
-        predict: probability of converting, shape `(n_journeys,)`, of journeys it is handed.
-        journeys: those to split.
-        users: shape `(n_journeys,)`, how many each stands for.
-        orders: for journeys of more channels, sampled orders of arrival of all channels, shape
-            `(n_pairs, n_channels)`; a random order of all is a random order of a journey's own.
+        predict: from journeys to the probability of converting, shape `(n_journeys,)`.
+        journeys: the journeys.
+        users: shape `(n_journeys,)`, users that each row stands for.
+        orders: for journeys of more channels: sampled orders of arrival of all channels, shape
+            `(n_pairs, n_channels)`. A random order of all channels puts a journey's own in random
+            order.
     """
-    game = _Restriction.of(predict, journeys)
+    game = _Restriction.from_journeys(predict, journeys)
     split = Split(
-        booked=np.zeros(journeys.n_touchpoints),
+        credit=np.zeros(journeys.n_touchpoints),
         nobody=np.zeros(journeys.n_journeys),
         everyone=np.zeros(journeys.n_journeys),
         standard_error=np.zeros(journeys.n_channels),
@@ -71,23 +73,23 @@ def split_predictions(
     for size in np.unique(game.distinct[game.distinct <= MAX_PLAYERS]).tolist():
         rows = np.flatnonzero(game.distinct == size)
         table = game.all_coalitions(rows, size)
-        split.booked[game.firsts_of(rows)] = shapley_of_table(table).ravel()
+        split.credit[game.firsts_of(rows)] = shapley_of_table(table).ravel()
         split.nobody[rows], split.everyone[rows] = table[:, 0], table[:, -1]
     wide = np.flatnonzero(game.distinct > MAX_PLAYERS)
     if len(wide):
-        assert orders is not None  # the caller has refused
+        assert orders is not None  # the caller refuses wide journeys without orders
         _sample(game, wide, users, orders, split)
     return split
 
 
 def n_wide(journeys: Journeys) -> int:
-    """Journeys with more distinct channels than are split exactly."""
+    """How many journeys have more distinct channels than are split exactly."""
     first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
     return int((segment_sum(first, journeys.offsets) > MAX_PLAYERS).sum())
 
 
 def _sample(game: _Restriction, rows: Ints, users: Floats, orders: Ints, split: Split) -> None:
-    """Values of `rows` along orders and their reverses, written into `split`."""
+    """Write the values of `rows`, estimated along orders and their reverses, into `split`."""
     journeys, firsts = game.journeys, game.firsts_of(rows)
     weight = users[owner(journeys.offsets)[firsts]]
     sums = np.zeros((len(orders), journeys.n_channels))
@@ -97,7 +99,7 @@ def _sample(game: _Restriction, rows: Ints, users: Floats, orders: Ints, split: 
         return gain
 
     for pair, gain in enumerate(pair_gains(orders, gains)):
-        split.booked[firsts] += gain / len(orders)
+        split.credit[firsts] += gain / len(orders)
         sums[pair] = by_channel(journeys, journeys.codes[firsts], gain * weight)
     split.standard_error[:] = mean_and_error(sums)[1]
 
@@ -107,11 +109,12 @@ class _Restriction:
     """Predictions of journeys with some of their channels left out.
 
     Attributes:
-        predict: the model.
-        journeys: whole.
+        predict: as in `split_predictions`.
+        journeys: with all touchpoints.
         first: shape `(n_touchpoints,)`, whether a touchpoint is its channel's first in its row.
-        label: shape `(n_touchpoints,)`, number of its channel among the row's, by first occurrence.
-        distinct: shape `(n_journeys,)`, distinct channels.
+        label: shape `(n_touchpoints,)`, the number of its channel within the row, from 0 in the
+            order of first touchpoints.
+        distinct: shape `(n_journeys,)`, number of distinct channels.
     """
 
     predict: Predict
@@ -121,7 +124,8 @@ class _Restriction:
     distinct: Ints
 
     @classmethod
-    def of(cls, predict: Predict, journeys: Journeys) -> _Restriction:
+    def from_journeys(cls, predict: Predict, journeys: Journeys) -> _Restriction:
+        """Number the channels of each row."""
         codes, offsets = journeys.codes, journeys.offsets
         first = first_occurrence(codes, offsets, journeys.n_channels)
         cell = owner(offsets) * journeys.n_channels + codes.astype(np.int64, copy=False)
@@ -131,7 +135,7 @@ class _Restriction:
         return cls(predict, journeys, first, label, segment_sum(first, offsets))
 
     def firsts_of(self, rows: Ints) -> Ints:
-        """Index of the first touchpoint of each channel of `rows`, in the order of journeys."""
+        """Indices of the first touchpoints of each channel in `rows`, in the order of journeys."""
         chosen = np.zeros(self.journeys.n_journeys, dtype=bool)
         chosen[rows] = True
         return np.flatnonzero(self.first & spread(chosen, self.journeys.offsets))
@@ -145,7 +149,7 @@ class _Restriction:
         return self._predicted(rows, np.full(len(rows), 1 << size), kept).reshape(len(rows), -1)
 
     def along(self, rows: Ints, order: Ints) -> tuple[Floats, Floats, Floats]:
-        """Gain of each first touchpoint of `rows` as channels arrive; values of none and all."""
+        """Gain of each channel of `rows` as it arrives, by first touchpoint; v(none), v(all)."""
         firsts = self.firsts_of(rows)
         row = owner(self.journeys.offsets)[firsts]
         arrival = np.argsort(order)[self.journeys.codes[firsts]]
@@ -155,7 +159,7 @@ class _Restriction:
         rank = np.empty(len(firsts), dtype=np.int64)
         own = np.concatenate(([0], np.cumsum(self.distinct[rows])))
         rank[by_arrival] = position(own)
-        # Rank of any touchpoint's channel, through the label of the channel in its row.
+        # `rank` is by row and label: where the ranks of each row begin.
         place = np.zeros(self.journeys.n_journeys, dtype=np.int64)
         place[rows] = own[:-1]
         owners = owner(self.journeys.offsets)
@@ -169,7 +173,14 @@ class _Restriction:
         return value[at + 1] - value[at], value[starts], value[starts + copies - 1]
 
     def _predicted(self, rows: Ints, copies: Ints, kept: Callable[[Ints, Ints], Mask]) -> Floats:
-        """Predictions for `copies` of each row, each copy with the touchpoints `kept` of it."""
+        """Predictions for copies of rows that differ in the touchpoints kept.
+
+        Args:
+            rows: indices of journeys.
+            copies: shape `(n_rows,)`, number of copies of each row.
+            kept: from the number of the copy and the index of the touchpoint, of equal shape, to
+                whether that copy keeps that touchpoint.
+        """
         cost = copies * np.maximum(self.journeys.lengths[rows], 1)
         return np.concatenate(
             [
@@ -210,8 +221,8 @@ def _checked(predict: Predict, journeys: Journeys) -> Floats:
     predicted = np.asarray(predict(journeys), dtype=np.float64)
     if predicted.shape != (journeys.n_journeys,) or not np.isfinite(predicted).all():
         raise ParameterError(
-            "predict_proba must answer with one finite probability of converting per journey, "
+            "predict_proba must return one finite probability of converting per journey, "
             f"shape ({journeys.n_journeys},); got shape {predicted.shape}. "
-            "Return the conversion's column alone"
+            "Return only the column of the conversion"
         )
     return predicted

@@ -1,4 +1,4 @@
-"""Journeys as sets of channels: what models that look past order and repeats have in common."""
+"""The game of conversion rates: journeys as sets of channels, without order and repeats."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from mta_models.errors import IdentifiabilityWarning, warn
 from mta_models.models.distinct_channels import distinct_codes, users_of
 from mta_models.models.shapley.games import Game, shapley_of_orders
 
-# Numbers per block of sampled orders.
+# Numbers handled at once where orders are sampled.
 _CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
-class RateTable:
-    """The game v(S) = users × conversion rate among journeys whose channels lie in S, in full.
+class TabledRateGame:
+    """The game v(S) = users × conversion rate of journeys whose channels are all in S, exactly.
 
     Attributes:
         members: shape `(n_journeys,)`, each journey's channels as bits.
-        n_players: channels met.
+        n_players: number of channels that occur.
     """
 
     members: Ints
     n_players: int
 
     @classmethod
-    def of(cls, journeys: Journeys, players: Ints) -> Self:
-        """Prepare what depends on paths alone; `players` are the channels met."""
+    def from_journeys(cls, journeys: Journeys, players: Ints) -> Self:
+        """The game of these paths; `players` are the codes of the channels that occur."""
         number = np.zeros(journeys.n_channels, dtype=np.int64)
         number[players] = np.arange(len(players))
         members = np.zeros(journeys.n_journeys, dtype=np.int64)
@@ -59,23 +59,23 @@ class RateTable:
         return Game(shapley, float(table[0]), float(table[-1]), np.zeros(self.n_players))
 
     def unseen(self, users: Floats) -> tuple[int, int, list[Ints]]:
-        """Coalitions without a user inside: how many, of how many, and the first few of them."""
+        """Number of coalitions without users, number of all coalitions, and up to five of them."""
         if users[self.members == 0].any():
-            return 0, 1 << self.n_players, []  # whoever met no channel is inside every coalition
+            return 0, 1 << self.n_players, []  # users of no channel count in every coalition
         empty = np.flatnonzero(self._inside(users) == 0)
-        few = [np.flatnonzero(each >> np.arange(self.n_players) & 1) for each in empty[:5]]
-        return len(empty), 1 << self.n_players, few
+        examples = [np.flatnonzero(each >> np.arange(self.n_players) & 1) for each in empty[:5]]
+        return len(empty), 1 << self.n_players, examples
 
     def _inside(self, amounts: Floats) -> Floats:
         return subset_sums(sums_at(self.members, amounts, 1 << self.n_players))
 
 
 @dataclass(frozen=True, eq=False)
-class RateOrders:
+class SampledRateGame:
     """The same game along sampled orders of arrival, for any number of channels.
 
-    Along an order, a journey lies inside the coalition once the last of its channels has arrived;
-    so one maximum per distinct set of channels and one running sum give every value at once.
+    Along an order, a journey counts from when the last of its channels has arrived. So one maximum
+    per distinct set of channels and one cumulative sum give all values along an order.
 
     Attributes:
         codes: channels (as players) of each distinct set, end to end.
@@ -90,8 +90,8 @@ class RateOrders:
     orders: Ints
 
     @classmethod
-    def of(cls, journeys: Journeys, players: Ints, orders: Ints) -> Self:
-        """Prepare what depends on paths alone; `players` are the channels met."""
+    def from_journeys(cls, journeys: Journeys, players: Ints, orders: Ints) -> Self:
+        """The game of these paths; `players` are the codes of the channels that occur."""
         number = np.zeros(journeys.n_channels, dtype=np.int64)
         number[players] = np.arange(len(players))
         n = max(len(players), 1)
@@ -105,31 +105,34 @@ class RateOrders:
 
     def solve(self, outcome: Floats, users: Floats) -> Game:
         """The game for these outcomes and users, each of shape `(n_journeys,)`."""
-        gained, seen, everyone = self._per_set(outcome), self._per_set(users), users.sum()
+        per_set, users_per_set = self._per_set(outcome), self._per_set(users)
+        everyone = users.sum()
 
         def prefix_values(orders: Ints) -> Floats:
             arrived = self._arrived(orders)
-            return _rate(self._running(arrived, gained), self._running(arrived, seen), everyone)
+            return _rate(
+                self._running(arrived, per_set), self._running(arrived, users_per_set), everyone
+            )
 
         shapley, standard_error = shapley_of_orders(prefix_values, self.orders, self._block)
         ends = prefix_values(self.orders[:1])[0]
         return Game(shapley, float(ends[0]), float(ends[-1]), standard_error)
 
     def unseen(self, users: Floats) -> tuple[int, int, list[Ints]]:
-        """As `RateTable.unseen`, of the coalitions met along the sampled orders (with repeats)."""
-        seen = self._per_set(users)
-        count, looked_at, few = 0, 0, dict[tuple[int, ...], Ints]()
-        if seen[lengths(self.offsets) == 0].any():
+        """As `TabledRateGame.unseen`, for coalitions along the sampled orders (with repeats)."""
+        users_per_set = self._per_set(users)
+        count, total, examples = 0, 0, dict[tuple[int, ...], Ints]()
+        if users_per_set[lengths(self.offsets) == 0].any():
             return 0, 2 * len(self.orders) * (self.orders.shape[1] + 1), []
         n, block = len(self.orders), self._block
         blocks = (self.orders[start : start + block] for start in range(0, n, block))
         for orders in with_reverses(blocks):
-            empty = self._running(self._arrived(orders), seen) == 0
-            count, looked_at = count + int(empty.sum()), looked_at + empty.size
+            empty = self._running(self._arrived(orders), users_per_set) == 0
+            count, total = count + int(empty.sum()), total + empty.size
             for row, size in np.argwhere(empty)[:5]:
                 members = np.sort(orders[row, :size])
-                few[tuple(members.tolist())] = members
-        return count, looked_at, list(few.values())[:5]
+                examples[tuple(members.tolist())] = members
+        return count, total, list(examples.values())[:5]
 
     @property
     def _block(self) -> int:
@@ -140,7 +143,7 @@ class RateOrders:
         return sums_at(self.row_set, amounts, len(self.offsets) - 1)
 
     def _arrived(self, orders: Ints) -> Ints:
-        """After how many arrivals each set is complete, shape `(n_orders, n_sets)`."""
+        """The number of arrivals after which each set is complete, shape `(n_orders, n_sets)`."""
         arrived = np.zeros((len(orders), len(self.offsets) - 1), dtype=np.int64)
         filled = np.flatnonzero(np.diff(self.offsets))
         if len(filled):
@@ -158,22 +161,22 @@ class RateOrders:
 
 
 def _rate(gained: Floats, users: Floats, everyone: float) -> Floats:
-    """`everyone` × gained / users, 0 where there is no user."""
+    """`everyone` × gained / users, 0 where users are 0."""
     rate: Floats = np.divide(gained, users, out=np.zeros(gained.shape), where=users > 0)
     rate *= everyone
     return rate
 
 
-def warn_unseen(rate: RateTable | RateOrders, journeys: Journeys, players: Ints) -> int:
-    """How many coalitions hold no user, and a warning that names some where there are any."""
-    count, looked_at, few = rate.unseen(users_of(journeys))
+def warn_unseen(rate: TabledRateGame | SampledRateGame, journeys: Journeys, players: Ints) -> int:
+    """The number of coalitions without users; warns and names some where it is not 0."""
+    count, total, examples = rate.unseen(users_of(journeys))
     if count:
-        names = [_set_name(np.sort(players[each]), journeys.channels) for each in few]
+        names = [_set_name(np.sort(players[each]), journeys.channels) for each in examples]
         warn(
-            "every set of channels should hold a user who met no channel outside it; "
-            f"{count:,} of the {looked_at:,} sets looked at hold none, and their rate is taken as "
-            f"0: {', '.join(names)}{' …' if count > len(few) else ''}. Read journeys without a "
-            "touchpoint too, merge rare channels, or use another characteristic function",
+            "for every set of channels there should be a user who met no channel outside it; "
+            f"{count:,} of the {total:,} sets looked at have none, and their rate is taken as "
+            f"0: {', '.join(names)}{' …' if count > len(examples) else ''}. Read journeys without "
+            "a touchpoint too, merge rare channels, or use another characteristic function",
             IdentifiabilityWarning,
         )
     return count

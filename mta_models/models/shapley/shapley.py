@@ -1,4 +1,4 @@
-"""Shapley values of stated characteristic functions."""
+"""Shapley values of several characteristic functions."""
 
 from __future__ import annotations
 
@@ -24,62 +24,66 @@ from mta_models.models.distinct_channels import (
 )
 from mta_models.models.shapley.games import Game, Values, check_tabled, solve
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
-from mta_models.models.shapley.rate_games import RateOrders, RateTable, warn_unseen
+from mta_models.models.shapley.rate_games import SampledRateGame, TabledRateGame, warn_unseen
 
 CharacteristicFunction = str | Callable[[frozenset[str]], float]
 _NAMES = ("conversions", "rate", "model")
-# v(all) of a caller's own game may differ from the total by rounding, not by more.
+# v(all) of a caller's own game must equal the total but for rounding.
 _TOLERANCE = 1e-9
 
 
 class Shapley(AttributionModel):
-    """Shapley value of the channels in a coalition game whose value function is stated by name.
+    """Shapley values of the channels in a coalition game, chosen by its characteristic function.
 
     A channel's credit is what it adds to v, averaged over all orders in which the channels could
-    arrive. Everything hangs on v(S), the worth of a set S of channels:
+    arrive. It depends on v(S), the value of a set S of channels:
 
-    - `"conversions"`: conversions of journeys whose channels all lie in S. The value then has a
-      closed form: each conversion splits equally over its journey's distinct channels. It *is*
-      `Linear(unique=True)`, learns nothing from users who did not convert, and its estimand is
-      `"rule"`. One pass, any number of channels.
-    - `"rate"`: users × conversion rate among journeys whose channels all lie in S, journeys
-      without a touchpoint included. Exact to 20 channels.
-    - `"model"`: expected conversions of these same users had they met only the touchpoints of S,
+    - `"conversions"`: conversions of journeys whose channels are all in S. The Shapley value has a
+      closed form: each conversion is split equally over its journey's distinct channels. This is
+      the same as `Linear(unique=True)`: it learns nothing from users who did not convert, and its
+      estimand is `"rule"`. One pass over the journeys, any number of channels.
+    - `"rate"`: all users × the conversion rate of journeys whose channels are all in S, including
+      journeys without a touchpoint. Exact for up to 20 channels.
+    - `"model"`: expected conversions of the same users if they had met only the touchpoints of S,
       as `model` predicts them.
-    - a function from a frozenset of channel names to the worth of that set.
+    - a function from a frozenset of channel names to the value of that set.
 
-    v(no channel) is kept as the baseline, so that credit and baseline add up to v(all channels).
-    Apart from `"conversions"`, the game is learnt in `fit`; `attribute` scales it so that v(all)
-    is the total of the journeys given (by exactly 1 for `"rate"` on the journeys fitted). A
+    The baseline is v(no channel), so that credit and baseline add up to v(all channels). For
+    `"conversions"` these are the conversions of journeys without a touchpoint. For `"rate"` it is
+    the conversion rate of users without a touchpoint times *all* users: it may be far more than
+    their conversions, and more than the total; credits then sum to less than 0.
+
+    Except for `"conversions"`, the game is learnt in `fit`; `attribute` scales it so that v(all)
+    is the total of the journeys given (by exactly 1 for `"rate"` on the journeys of the fit). A
     function is never scaled: its v(all) must be the total.
 
-    Assumptions: those of v. `"rate"` reads journeys within S as what would have happened with S
-    alone: people who met few channels must be like those who met many. `"model"` is as causal as
-    its model is.
-    Blind spots: order, repeats and times (except where `model` sees them); intent that drives both
-    exposure and conversion. Where no user's channels lie within S, the data do not say what S is
-    worth: v is then 0 and an `IdentifiabilityWarning` names S, the empty set included.
+    Assumptions: those of v. `"rate"` takes journeys within S as what would have happened with S
+    only: people who met few channels must be like those who met many, and those who met none like
+    all others. `"model"` is as causal as its model.
+    Blind spots: order, repeats and times (except where `model` uses them); intent that drives both
+    exposure and conversion. Where no user's channels are all in S, the data do not show what S is
+    worth: v(S) is then 0 and an `IdentifiabilityWarning` names S; S may be the empty set.
 
     Args:
         characteristic_function: as above.
-        model: for `"model"` only. A model with `coalition_value(kept)`, probability of conversion
-            with only some channels kept, shapes `(m, n_channels)` -> `(m,)`; or with
-            `predict_proba(journeys)`, probability per journey, shape `(n_journeys,)`: then each
+        model: for `"model"` only. A model with `coalition_value(kept)`, the probability of
+            conversion with only some channels kept, shapes `(m, n_channels)` -> `(m,)`; or with
+            `predict_proba(journeys)`, the probability per journey, shape `(n_journeys,)`: then each
             journey is a game among its own channels, exact up to 10. A fitted model is used as it
-            is; of an unfitted one a clone is fitted.
-        n_permutations: sample that many orders of arrival, an even number >= 4 (they come in
-            antithetic pairs), instead of all. None: exact, or refused where that is too much. The
-            closed form has no use for it; neither has a journey of up to 10 channels.
+            is; an unfitted one is cloned and the clone fitted.
+        n_permutations: number of orders of arrival to sample instead of taking all; even and >= 4,
+            since they are drawn in antithetic pairs. None: exact, or an error where there are too
+            many channels. Not used by the closed form and by journeys of up to 10 channels.
         random_state: seed or numpy Generator of the sampling.
 
     Attributes:
-        by_position_: shape `(n_positions, n_channels)`: credit of the journeys fitted, booked at
-            the position (touchpoints before it) of the channel's first occurrence: the ordered
-            Shapley value. For `"conversions"` and for a model with `predict_proba`; else None.
-        standard_error_: shape `(n_channels,)`, of sampling alone, in conversions of the journeys
-            fitted; zeros where nothing was sampled.
-        unseen_coalitions_: for `"rate"`, how many coalitions hold no user; where sampled, how many
-            of those met along the orders, repeats counted.
+        by_position_: shape `(n_positions, n_channels)`: credit of the journeys of the fit by the
+            position of the channel's first touchpoint, from 0: the ordered Shapley value. For
+            `"conversions"` and for a model with `predict_proba`; else None.
+        standard_error_: shape `(n_channels,)`, of the sampling of orders only, in conversions of
+            the journeys of the fit; zeros where nothing was sampled.
+        unseen_coalitions_: for `"rate"`, the number of coalitions without users; where orders are
+            sampled, of those along the orders, counted with repeats.
         model_: the fitted model of `"model"`.
 
     Source: Shapley (1953), Contributions to the Theory of Games II; Zhao, Mahboobi & Bagheri
@@ -93,6 +97,9 @@ class Shapley(AttributionModel):
         >>> journeys = Journeys.from_paths(paths, [1, 2, 1, 6], nulls=[9, 8, 9, 4])
         >>> Shapley().fit_attribute(journeys).credit
         array([5., 4.])
+
+        Users without a touchpoint convert in 1 of 10 cases, so the baseline of `"rate"` is 4 of 40:
+
         >>> rate = Shapley("rate").fit_attribute(journeys)
         >>> rate.credit, rate.baseline
         (array([4., 2.]), 4.0)
@@ -118,7 +125,7 @@ class Shapley(AttributionModel):
 
     @property
     def estimand(self) -> str:
-        """`"rule"` for the closed form, which is one; else `"shapley"`."""
+        """`"rule"` for the closed form; else `"shapley"`."""
         return "rule" if self._is("conversions") else "shapley"
 
     def _is(self, name: str) -> bool:
@@ -157,8 +164,8 @@ class Shapley(AttributionModel):
         self.standard_error_ = np.zeros(journeys.n_channels)
         self._games = {}
         if self._is("conversions"):
-            booked = split_over_channels(journeys, journeys.outcome("conversions"))
-            self.by_position_ = _by_position(journeys, booked)
+            credit = split_over_channels(journeys, journeys.outcome("conversions"))
+            self.by_position_ = _by_position(journeys, credit)
         elif self._is("rate"):
             self._fit_rate(journeys)
         elif self._is("model"):
@@ -177,11 +184,11 @@ class Shapley(AttributionModel):
         warn_untouched_convert(journeys)
         self.unseen_coalitions_ = warn_unseen(rate, journeys, players)
 
-    def _rate(self, journeys: Journeys, players: Ints) -> RateTable | RateOrders:
+    def _rate(self, journeys: Journeys, players: Ints) -> TabledRateGame | SampledRateGame:
         orders = self._orders(len(players), 'Shapley("rate")')
         if orders is None:
-            return RateTable.of(journeys, players)
-        return RateOrders.of(journeys, players, orders)
+            return TabledRateGame.from_journeys(journeys, players)
+        return SampledRateGame.from_journeys(journeys, players, orders)
 
     def _fit_function(self, journeys: Journeys) -> None:
         function, names = self.characteristic_function, journeys.channels
@@ -220,7 +227,7 @@ class Shapley(AttributionModel):
             )
         users = users_of(journeys).sum()
         players = _all_players(journeys)
-        # Column of the model's mask that each player stands in.
+        # The column of each player in the mask that the model takes.
         column = np.array([known.index(journeys.channels[code]) for code in players], dtype=int)
 
         def values(members: Mask) -> Floats:
@@ -247,17 +254,17 @@ class Shapley(AttributionModel):
             orders = players[self._orders(len(players), "")]
         users = users_of(journeys)
         split = split_predictions(self.model_.predict_proba, journeys, users, orders)
-        booked = split.booked * spread(users, journeys.offsets)
-        self.by_position_ = _by_position(journeys, booked)
+        credit = split.credit * spread(users, journeys.offsets)
+        self.by_position_ = _by_position(journeys, credit)
         self._games["conversions"] = Game(
-            shapley=by_channel(journeys, journeys.codes, booked),
+            shapley=by_channel(journeys, journeys.codes, credit),
             nobody=float(users @ split.nobody),
             everyone=float(users @ split.everyone),
             standard_error=split.standard_error,
         )
 
     def _orders(self, n_players: int, what: str) -> Ints | None:
-        """Sampled orders where the caller asked for them; else None, or the reason why not."""
+        """Sampled orders if `n_permutations` is given; else None, or an error for many players."""
         if self.n_permutations is None:
             check_tabled(n_players, what)
             return None
@@ -283,40 +290,39 @@ class Shapley(AttributionModel):
         return game.nobody * scale
 
     def _scaled(self, journeys: Journeys, of: str) -> tuple[Game, float]:
-        """The game learnt, and what brings its v(all) to the total of these journeys."""
+        """The game, and the factor that makes its v(all) the total of these journeys."""
         total = float(journeys.outcome(of).sum())
         if callable(self.characteristic_function):
             game = self._games["conversions"]
             if not np.isclose(game.everyone, total, rtol=_TOLERANCE, atol=_TOLERANCE):
                 raise ParameterError(
                     "characteristic_function of all channels must be the total to credit, "
-                    f"{total:.10g} {of}; it gives {game.everyone:.10g}. Return {of}, not a rate; "
-                    "a function of your own does not change with the journeys, so attribute only "
-                    "those it describes"
+                    f"{total:.10g} {of}; it gives {game.everyone:.10g}. Return {of}, not a rate, "
+                    "and attribute only the journeys that the function describes"
                 )
             return game, 1.0
         if of not in self._games:
             if self._is("model"):
                 raise MTAError(
-                    'Shapley("model") credits conversions: its model predicts them, not their '
+                    'Shapley("model") credits conversions only, since its model does not predict '
                     'value. Use of="conversions", or the characteristic function "rate"'
                 )
             raise JourneyError(
-                'of="value" needs a model fitted on journeys with values, and those fitted had '
-                "none. Fit it on journeys with a value column"
+                'of="value" needs a model fitted on journeys with values; this one was fitted on '
+                "journeys without. Fit it on journeys with a value column"
             )
         game = self._games[of]
         if game.everyone == total:
             return game, 1.0
         if game.everyone == 0:
             raise MTAError(
-                f"the {of} of the journeys fitted sum to 0, so the {total:g} of these cannot be "
-                "shared in proportion. Fit on the journeys to be attributed"
+                f"the {of} of the journeys of the fit sum to 0, so the {total:g} of these journeys "
+                "cannot be shared in proportion. Fit on the journeys to be attributed"
             )
         return game, total / game.everyone
 
     def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
-        """Each channel's part of a row, booked at its first touchpoint there; adds up to credit."""
+        """Each channel's part of a row, at its first touchpoint in the row; adds up to credit."""
         if not self._is("conversions"):
             return super()._touchpoint_credit(journeys, of)
         return split_over_channels(journeys, journeys.outcome(of))
@@ -332,7 +338,7 @@ class Shapley(AttributionModel):
                 "sets",
             )
             return "paths" if mergeable else "journeys"
-        # Sampled orders are over the channels as they first appear, which sets do not show.
+        # Sampled orders number channels by first appearance, which sets do not keep.
         return "sets" if self._is("rate") and self.n_permutations is None else "paths"
 
     def prepare(self, journeys: Journeys, of: str) -> Refitter:
@@ -351,29 +357,29 @@ class Shapley(AttributionModel):
 
 
 def _all_players(journeys: Journeys) -> Ints:
-    """Every channel declared: those met by first appearance, then the others."""
+    """All channels: those that occur, by first appearance, then the others."""
     met = by_first_appearance(journeys)
     return np.concatenate((met, np.setdiff1d(np.arange(journeys.n_channels), met)))
 
 
 def _to_channels(game: Game, players: Ints, n_channels: int) -> Game:
-    """The game's numbers in the order of channels; a channel that does not play has 0."""
+    """The game with players in the order of channels; a channel that is not a player has 0."""
     shapley, standard_error = np.zeros((2, n_channels))
     shapley[players], standard_error[players] = game.shapley, game.standard_error
     return Game(shapley, game.nobody, game.everyone, standard_error)
 
 
-def _by_position(journeys: Journeys, booked: Floats) -> Floats:
-    """Sums of what is booked per touchpoint, shape `(n_positions, n_channels)`."""
-    filled = np.flatnonzero(booked)
+def _by_position(journeys: Journeys, credit: Floats) -> Floats:
+    """Credit of touchpoints summed by position and channel, shape `(n_positions, n_channels)`."""
+    filled = np.flatnonzero(credit)
     place = position(journeys.offsets)[filled]
     rows, n = int(place.max(initial=-1)) + 1, journeys.n_channels
     cell = place * n + journeys.codes[filled].astype(np.int64)
-    return sums_at(cell, booked[filled], rows * n).reshape(rows, n)
+    return sums_at(cell, credit[filled], rows * n).reshape(rows, n)
 
 
 def _fitted(model: Any, journeys: Journeys) -> Any:
-    """The model itself where it is fitted or cannot be; else a fitted clone."""
+    """The model itself if it is fitted or has no `fit`; else a fitted clone."""
     if hasattr(model, "channels_") or not hasattr(model, "fit"):
         return model
     unfitted = clone(model) if isinstance(model, AttributionModel) else copy.deepcopy(model)
@@ -381,7 +387,7 @@ def _fitted(model: Any, journeys: Journeys) -> Any:
 
 
 def _number(value: object, members: frozenset[str]) -> float:
-    """What the caller's function gave, or an error that names the set it gave it for."""
+    """What the caller's function returned; an error that names the set if it is not a number."""
     if isinstance(value, float | int | np.number) and np.isfinite(float(value)):
         return float(value)
     raise ParameterError(

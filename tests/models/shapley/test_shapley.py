@@ -16,10 +16,9 @@ import mta_models as mta
 from mta_models.core.orders import random_orders
 from mta_models.models.base import clone
 from mta_models.models.distinct_channels import by_first_appearance
-from mta_models.models.shapley import games as coalitions
-from mta_models.models.shapley import journey_games as restricted
-from mta_models.models.shapley import rate_games as channel_sets
-from mta_models.models.shapley.rate_games import RateOrders, RateTable
+from mta_models.models.shapley import games as one_game
+from mta_models.models.shapley import journey_games, rate_games
+from mta_models.models.shapley.rate_games import SampledRateGame, TabledRateGame
 
 NAMES = ("A", "B", "C", "D")
 SETS = [frozenset(s) for k in range(len(NAMES) + 1) for s in combinations(NAMES, k)]
@@ -204,6 +203,16 @@ def test_rate_equals_all_orders(table):
     assert model.unseen_coalitions_ == unseen
 
 
+def test_the_baseline_of_rates_is_a_rate_of_all_users():
+    # One of two untouched users converts, as do 10 of 100 others. The baseline of "rate" is half
+    # of all 102 users, far above the one untouched conversion and above all 11: credit is < 0.
+    journeys = mta.Journeys.from_paths([[], ["A"]], [1, 10], [1, 90])
+    rate, rule = mta.Shapley("rate").fit_attribute(journeys), mta.Shapley().fit_attribute(journeys)
+    assert rule.baseline == 1
+    assert rate.baseline == pytest.approx(51)
+    assert rate.credit[0] == pytest.approx(11 - 51)
+
+
 @given(rows)
 @settings(max_examples=60, deadline=None)
 def test_sampled_rate_walks_the_same_game(table):
@@ -216,8 +225,8 @@ def test_sampled_rate_walks_the_same_game(table):
     both = [
         rate.solve(journeys.outcome("conversions"), users)
         for rate in (
-            RateTable.of(journeys, players),
-            RateOrders.of(journeys, players, np.concatenate([orders, orders])),
+            TabledRateGame.from_journeys(journeys, players),
+            SampledRateGame.from_journeys(journeys, players, np.concatenate([orders, orders])),
         )
     ]
     np.testing.assert_allclose(both[1].shapley, both[0].shapley, atol=1e-9)
@@ -271,7 +280,7 @@ def test_one_order_at_a_time_changes_nothing(monkeypatch):
     journeys = many_channels(6, 200)
     models = [mta.Shapley("rate", n_permutations=20, random_state=1) for _ in range(2)]
     first = models[0].fit_attribute(journeys)
-    monkeypatch.setattr(channel_sets, "_CHUNK", 1)
+    monkeypatch.setattr(rate_games, "_CHUNK", 1)
     np.testing.assert_allclose(models[1].fit_attribute(journeys).credit, first.credit, atol=1e-9)
     np.testing.assert_allclose(models[0].standard_error_, models[1].standard_error_, atol=1e-9)
 
@@ -443,7 +452,7 @@ def test_predictions_equal_all_orders(table):
 def test_wide_journeys_are_sampled_only_when_asked(monkeypatch):
     journeys = journeys_of([(["A", "B", "A", "D"], 2, 8), (["C", "B"], 1, 1), ([], 1, 5)])
     exact = mta.Shapley("model", model=Interacting()).fit(journeys)
-    monkeypatch.setattr(restricted, "MAX_PLAYERS", 2)
+    monkeypatch.setattr(journey_games, "MAX_PLAYERS", 2)
     with pytest.raises(mta.ParameterError, match=r"exact for journeys of at most 10.*1 have more"):
         mta.Shapley("model", model=Interacting()).fit(journeys)
     sampled = mta.Shapley("model", Interacting(), n_permutations=400, random_state=2).fit(journeys)
@@ -454,7 +463,7 @@ def test_wide_journeys_are_sampled_only_when_asked(monkeypatch):
     off = np.abs(other.credit - one.credit)
     assert (off[touched] < 4 * sampled.standard_error_[touched]).all()
     assert off[~touched] == pytest.approx(0, abs=1e-9)
-    monkeypatch.setattr(restricted, "_CHUNK", 1)
+    monkeypatch.setattr(journey_games, "_CHUNK", 1)
     again = mta.Shapley("model", Interacting(), n_permutations=400, random_state=2)
     np.testing.assert_allclose(again.fit_attribute(journeys).credit, other.credit, atol=1e-9)
 
@@ -601,7 +610,7 @@ def test_blocks_of_coalitions_change_nothing(monkeypatch):
     worth = {s: float(sum(map(ord, s)) ** 3 % 97) if len(s) < 4 else 5.0 for s in SETS}
     journeys = mta.Journeys.from_paths([list(NAMES)], [5])
     whole = mta.Shapley(worth.__getitem__).fit_attribute(journeys).credit
-    monkeypatch.setattr(coalitions, "_CHUNK", 1)
+    monkeypatch.setattr(one_game, "_CHUNK", 1)
     np.testing.assert_allclose(mta.Shapley(worth.__getitem__).fit_attribute(journeys).credit, whole)
 
 

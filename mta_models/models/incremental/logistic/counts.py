@@ -114,7 +114,7 @@ class LogisticCounts(AttributionModel):
             users = users * np.divide(
                 amounts, converted, out=np.full(len(users), mean), where=converted > 0
             )
-        each = split.booked * users[owner(journeys.offsets)]
+        each = split.credit * users[owner(journeys.offsets)]
         credit = np.bincount(journeys.codes, each, journeys.n_channels).astype(np.float64)
         nobody = float(split.nobody @ users)
         scale = total / (float(credit.sum()) + nobody)
