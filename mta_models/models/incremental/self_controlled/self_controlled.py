@@ -11,10 +11,9 @@ from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
+from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import Refitter
 from mta_models.models.incremental.base import TimedModel, account_of
-from mta_models.models.incremental.half_lives import HalfLife, check_half_life, given_half_lives
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.self_controlled.bootstrap_refit import BootstrapRefit
 from mta_models.models.incremental.self_controlled.control_sampling import control_days
@@ -41,6 +40,13 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
     fit_effects,
     fit_half_lives,
     fit_time_factors,
+)
+from mta_models.models.parameters import (
+    HalfLife,
+    check_flag,
+    check_half_life,
+    check_one_of,
+    given_half_lives,
 )
 
 # z of the lead test, of all touchpoints together and of one channel's, below which ads are taken
@@ -152,12 +158,10 @@ class SelfControlled(TimedModel):
         check_half_life(self.half_life)
         if self.burn_in is not None:
             as_days(self.burn_in, "burn_in")
-        if self.window != "observed":
+        if not (isinstance(self.window, str) and self.window == "observed"):
             as_days(self.window, "window")
-        if self.intent not in ("auto", True, False):
-            raise ParameterError(f'intent must be True, False or "auto"; got {self.intent!r}')
-        if not isinstance(self.calendar, bool):
-            raise ParameterError(f"calendar must be True or False; got {self.calendar!r}")
+        check_one_of(self.intent, "intent", ("auto", True, False))
+        check_flag(self.calendar, "calendar")
 
     # Fitting.
 

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.data.histories import Histories
-from mta_models.models.incremental.half_lives import GRID, given_half_lives, profile
+from mta_models.models.incremental.half_lives import GRID, profile
 from mta_models.models.incremental.hazard import hazard as hazard_module
 from mta_models.models.incremental.hazard.likelihood import (
     Rates,
     maximise_additive,
     standard_errors,
 )
+from mta_models.models.parameters import given_half_lives
 
 LN2 = np.log(2)
 DAYS = 30
