@@ -172,4 +172,4 @@ def test_a_mapping_of_half_lives_must_name_every_channel(
     cls: type[AttributionModel], journeys: mta.Journeys
 ) -> None:
     with pytest.raises(mta.ParameterError, match=r"`half_life` must name every channel.*'Social'"):
-        cls(half_life=dict.fromkeys(CHANNELS[:3], 4)).fit(journeys)
+        cls(half_life=dict.fromkeys(CHANNELS[:3], 4)).fit_attribute(journeys)
