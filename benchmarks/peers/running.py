@@ -57,7 +57,8 @@ def run(
     `" > "`. Rows with an empty path are left out by all packages but ours.
 
     Args:
-        name: one of `EVERYONE`: a rival, or `"mta_models"` for our own models measured alike.
+        name: one of `EVERYONE`: a rival, or `"mta_models"` for our own models, measured in the
+            same way.
         path_csv: the file.
         models: only these, by name; None: all.
         limit: seconds each model may take.

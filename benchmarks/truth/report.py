@@ -178,7 +178,7 @@ class Report:
             "against what removing each channel costs.",
             tables.own_estimand(main),
             *self._large(),
-            *self._evidence(),
+            *self._doubly_robust(),
             *self._dials(),
             *self._intervals(),
             *self._lift_tests(),
@@ -198,16 +198,16 @@ class Report:
             tables.goals(large, _LARGE),
         ]
 
-    def _evidence(self) -> list[str]:
-        evidence = self.results("evidence")
-        if not evidence.rows:
+    def _doubly_robust(self) -> list[str]:
+        results = self.results("doubly_robust")
+        if not results.rows:
             return []
-        main = tables.Main(evidence)
+        main = tables.Main(results)
         return [
             "### Doubly robust",
-            f"Share error beside the other incremental models. {self.described(evidence)}. "
-            "With so few seeds some points are chance. [evidence.md](../docs/evidence.md) has what "
-            "else was tried.",
+            f"Share error beside the other incremental models. {self.described(results)}. "
+            "With so few seeds some points are chance. "
+            "[doubly_robust.md](../docs/doubly_robust.md) has what else was tried.",
             tables.share_errors(main, main.worlds, main.models),
         ]
 

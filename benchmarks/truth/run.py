@@ -26,14 +26,14 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m benchmarks.truth.run", description=__doc__)
     add = options.add_argument
     add("suites", nargs="*", help=f"of {', '.join(SUITES)}; none: all")
-    add("--seeds", type=int, help="the first so many only")
+    add("--seeds", type=int, help="only this number of seeds, from the first")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     add("--results", type=Path, default=RESULTS, help="the folder of the CSV files")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run each suite, in passes of ever more seeds."""
+    """Run each suite, in passes of more and more seeds."""
     options = parser().parse_args(arguments)
     unknown = [name for name in options.suites if name not in SUITES]
     if unknown:

@@ -27,8 +27,9 @@ class Committed:
     """A suite and the file of its rows.
 
     Attributes:
-        suite: its seeds are 0, 1, 2 … but for logs on which no model was tuned.
-        passes: after how many seeds to stop and look; a run that ends early has whole passes.
+        suite: its seeds are 0, 1, 2 …, except for logs on which no model was tuned.
+        passes: numbers of seeds after which all rows are written; a run that ends early has
+            whole passes.
     """
 
     name: str
@@ -62,7 +63,7 @@ SIZE = Committed(
     ),
     (3, 10),
 )
-# As many conversions as the goals of the incremental models are set for: some 5,000.
+# About 5,000 conversions, for which the goals of the incremental models are set.
 LARGE = Committed(
     "large",
     Suite(
@@ -78,8 +79,8 @@ LARGE = Committed(
     (3, 5, 10),
 )
 # It takes ten times as long as the others, and has intervals of its own.
-EVIDENCE = Committed(
-    "evidence",
+DOUBLY_ROBUST = Committed(
+    "doubly_robust",
     Suite(names(), ("Hazard", "SelfControlled", LAGGED, "DoublyRobust"), seeds=10),
     (2, 5, 10),
 )
@@ -108,4 +109,6 @@ PEERS = Committed(
     ),
     (1, 3, 5),
 )
-SUITES = {each.name: each for each in (MAIN, LARGE, EVIDENCE, STRENGTH, SIZE, INTERVALS, PEERS)}
+SUITES = {
+    each.name: each for each in (MAIN, LARGE, DOUBLY_ROBUST, STRENGTH, SIZE, INTERVALS, PEERS)
+}

@@ -19,7 +19,7 @@ CONTROLS = ("Uniform", "ExposureShare", ORACLE)
 
 
 class Uniform(AttributionModel):
-    """Every channel of the log alike: what knowing nothing gives.
+    """The same credit for every channel of the log: a guess without data.
 
     The conversions of touched journeys in equal parts; estimand `"rule"`, blind to everything.
 
@@ -45,7 +45,7 @@ class Uniform(AttributionModel):
 
 
 class ExposureShare(Uniform):
-    """Every touchpoint alike, whoever met it: what knowing the volume gives.
+    """The same credit for every touchpoint, of buyers or others: volume alone.
 
     The conversions of touched journeys in proportion to the channels' touchpoints, buyers' and
     others'; estimand `"rule"`, blind to outcomes, order and times.

@@ -80,10 +80,10 @@ def run(
     folder = None if cache is None else Path(cache)
     scored = _here(todo, folder) if jobs == 1 else _abroad(todo, folder, jobs)
     try:
-        for done, found in enumerate(scored, 1):
-            kept |= {rows.key(row): row for row in found}
+        for done, new in enumerate(scored, 1):
+            kept |= {rows.key(row): row for row in new}
             if file:
-                rows.append(file, found)
+                rows.append(file, new)
             if progress:
                 progress(done, len(todo))
         if file:
@@ -136,8 +136,8 @@ def _abroad(todo: Sequence[Log], folder: Path | None, jobs: int) -> Iterator[lis
                         waiting[pool.submit(score, log, scaled)] = None
         except BrokenProcessPool as error:
             raise MTAError(
-                "a process of the benchmark died, perhaps for want of memory. Run again with fewer "
-                "jobs: rows already written are kept"
+                "a process of the benchmark died, perhaps because memory ran out. Run again with "
+                "fewer jobs: rows already written are kept"
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

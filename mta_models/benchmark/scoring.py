@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from mta_models.worlds.simulation import Simulation
     from mta_models.worlds.truth import Truth
 
-# Regrets are differences of runs that share their luck: a part of the truth's users is enough.
+# Regrets are differences of runs with the same noise: a part of the truth's users is enough.
 _OF_TRUTH = 4
 # A model that takes longer is not fitted a second time to measure its memory.
 _PATIENCE = 1.0
 
 
 def score(log: Log, truth: Truth) -> list[Row]:
-    """A row for each of the log's labels; what goes wrong is a row with its reason."""
+    """A row for each of the log's labels; a failure is a row with its reason."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _score(log, truth)
@@ -53,19 +53,19 @@ def _score(log: Log, truth: Truth) -> list[Row]:
     }
     regrets = _regrets(runs, simulation, truth, log)
     return [
-        _row(log, label, found | regrets.get(label, {}) | about)
-        for label, (found, _) in runs.items()
+        _row(log, label, columns | regrets.get(label, {}) | about)
+        for label, (columns, _) in runs.items()
     ]
 
 
-Found = tuple[dict[str, Any], Attribution | None]
+Scored = tuple[dict[str, Any], Attribution | None]
 
 
-def _run(log: Log, label: str, journeys: Journeys, truth: Truth) -> Found:
-    """What one model made of the log: its columns, and its attribution where there is one."""
+def _run(log: Log, label: str, journeys: Journeys, truth: Truth) -> Scored:
+    """One model on the log: its columns, and its attribution if it has one."""
     if label == ORACLE:
-        found = oracle(truth)
-        return _scores(found, truth), found
+        known = oracle(truth)
+        return _scores(known, truth), known
     try:
         model = _model(log, label)
         attribution, cost = _measured(model, journeys)
@@ -92,9 +92,9 @@ def _measured(model: AttributionModel, journeys: Journeys) -> tuple[Attribution,
         attribution = model.fit_attribute(journeys)
         cost: dict[str, Any] = {"seconds": time.perf_counter() - start}
     cost["warnings"] = " ".join(dict.fromkeys(each.category.__name__ for each in log))
-    # A model that runs elsewhere knows better what it took.
-    told = {name: getattr(model, f"{name}_", None) for name in ("seconds", "peak_mb")}
-    cost |= {name: each for name, each in told.items() if each is not None}
+    # A model that runs in another process measures itself.
+    own = {name: getattr(model, f"{name}_", None) for name in ("seconds", "peak_mb")}
+    cost |= {name: each for name, each in own.items() if each is not None}
     if "peak_mb" not in cost and cost["seconds"] <= _PATIENCE and not tracemalloc.is_tracing():
         tracemalloc.start()
         try:
@@ -114,7 +114,7 @@ def _scores(attribution: Attribution, truth: Truth) -> dict[str, Any]:
 
 
 def _regrets(
-    runs: dict[str, Found], simulation: Simulation, truth: Truth, log: Log
+    runs: dict[str, Scored], simulation: Simulation, truth: Truth, log: Log
 ) -> dict[str, dict[str, Any]]:
     """The budget regret of each attribution; the world runs once for all of them."""
     known = {label: attribution for label, (_, attribution) in runs.items() if attribution}
@@ -125,13 +125,13 @@ def _regrets(
     return {label: {"budget_regret": regret} for label, regret in zip(known, regrets, strict=True)}
 
 
-def _row(log: Log, label: str, found: dict[str, Any]) -> Row:
+def _row(log: Log, label: str, columns: dict[str, Any]) -> Row:
     identity = dict(zip(IDENTITY, log.key(label), strict=True))
-    return as_text(identity | found | {"versions": versions()})
+    return as_text(identity | columns | {"versions": versions()})
 
 
 def _reason(error: Exception) -> str:
-    """What a reader must know: our own errors say it, others also need their kind."""
+    """The reason of a failure; of an error that is not ours also its kind."""
     return str(error) if isinstance(error, MTAError) else f"{type(error).__name__}: {error}"
 
 

@@ -1,4 +1,4 @@
-"""What acting on a model's credit costs: the budget moved by one fixed policy, the world run again.
+"""What a model's credit costs when a budget is moved by it, in a world that is run again.
 
 The policy, for every model and for the oracle: the budget stays what it is, every paid channel
 keeps between half and double its spend, and within that the channels with the most credit per
@@ -6,8 +6,10 @@ unit of spend are filled first. Channels of equal return are filled equally, so 
 that says nothing (all equal per unit of spend) moves nothing. Channels without a cost stay.
 
 Why this and not "spend in proportion to credit": where effects are linear in exposure, this is the
-best that can be done within the bounds, so true credit is never beaten and regret is never
-negative; in proportion to credit, uniform credit may beat the truth by luck.
+best that can be done within the bounds, so no credit does better than the true one. Where effects
+bend or channels cause each other's touchpoints, it may: regret is then negative (in the committed
+rows down to -3.6%, in `upstream`). In proportion to credit, uniform credit may beat the truth by
+chance.
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ def budget_regret(
     """Conversions lost by moving the budget by this credit rather than by the true effects.
 
     (conversions after the oracle's move − conversions after this one's) / conversions now. The
-    policy is this module's; it sees the log's credit and the log's spend. A channel's
-    new spend multiplies its chance of exposure, and the world is run again, with the luck of its
-    truth: the difference has little Monte Carlo error. 0 is best; 0.02 means 2% of conversions
-    forgone. Below 0, the move did better than the truth's own, as may happen where effects bend
-    (saturation, synergy) between half and double the spend.
+    policy is this module's; it reads the log's credit and the log's spend. A channel's
+    new spend multiplies its chance of exposure, and the world is run again, with the noise of its
+    truth, so that the difference has little Monte Carlo error. 0 is best; 0.02 means 2% of
+    conversions lost. Below 0, the move did better than the truth's own, as may happen where
+    effects bend (saturation, synergy) between half and double the spend.
 
     Where exposures follow other channels or conversions (retargeting, suppression), multiplying a
     chance multiplies the spend only nearly.
@@ -58,8 +60,8 @@ def budget_regret(
         UnknownChannelError: a credited channel is not one of the world's.
 
     Example:
-        Both channels of this world were bought alike; A causes more than twice what B does, and
-        last touch has it the other way round.
+        Both channels of this world cost the same; A causes more than twice what B does, and
+        last touch says the opposite.
 
         >>> import mta_models as mta
         >>> simulation = mta.worlds.make("micro_synergy", n_users=10_000).simulate()

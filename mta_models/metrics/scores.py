@@ -278,8 +278,8 @@ def table(
     """Every metric of one attribution that needs no second run, by name; always the same keys.
 
     `relative_error` is the median over channels of its absolute value; `coverage_50`, `width_80`,
-    `winkler_95` and their kin are NaN for attributions without draws. `budget_regret` and
-    `stability` need more than these two and stand apart.
+    `winkler_95` and the other metrics of intervals are NaN for attributions without draws.
+    `budget_regret` and `stability` need more than these two and are not among them.
 
     Example:
         Last touch gives A and B 15 and 26 conversions and the baseline 6; in truth they cause 19

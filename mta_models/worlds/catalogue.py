@@ -10,7 +10,7 @@ from mta_models.errors import ParameterError
 if TYPE_CHECKING:
     from mta_models.worlds.world import World
 
-# Where each class is; a text, so that naming the worlds loads none of them.
+# Where each class is; a text, so that listing the names imports no world.
 _PLACES = {
     "randomised": "world:World",
     "synergy": "mechanisms.effects:Synergy",
@@ -57,7 +57,7 @@ def make(name: str, *, n_users: int = 20_000, strength: float = 0.5, seed: int =
     """The world of that name.
 
     Args:
-        name: one of `names()`; each class tells its mechanism.
+        name: one of `names()`; the docstring of each class has its mechanism.
         n_users: users of the log; the truth is scaled to them.
         strength: of the world's one mechanism, 0 to 1.
         seed: of the log.

@@ -1,8 +1,8 @@
-"""The engine of all worlds: noise by key, users in blocks, days one by one, interventions abreast.
+"""The engine of all worlds: users in blocks, day by day, all interventions at the same time.
 
 Arrays carry a leading axis of interventions and a last axis of users: `(m, C, n)` for what differs
 by channel, `(m, n)` for what does not. Noise and traits lack the leading axis and broadcast over
-it, so every intervention meets the same luck, and a world does not depend on how many are run.
+it, so every intervention meets the same noise, and a result does not depend on how many are run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def begin(world: Mechanism, n_rows: int, n: int, noise: Noise) -> State:
 
 
 def touch(world: Mechanism, now: State, doses: Numbers, frozen: Mask) -> Mask:
-    """Who meets which channel today, shape `(m, C, n)`; afterwards the world remembers it.
+    """Who meets which channel today, shape `(m, C, n)`; it is added to the world's state.
 
     Args:
         world: gives the chances.
@@ -43,8 +43,8 @@ def touch(world: Mechanism, now: State, doses: Numbers, frozen: Mask) -> Mask:
     chance = world.exposure(now)
     if chance.ndim == 3 and frozen.any():
         chance = np.where(frozen[:, None, None], chance[:1], chance)
-    luck = now.uniform("exposure", len(world.channels), now.n)
-    touched: Mask = luck < chance * doses[:, :, None]
+    noise = now.uniform("exposure", len(world.channels), now.n)
+    touched: Mask = noise < chance * doses[:, :, None]
     world.remember(now, touched)
     return touched
 
@@ -52,8 +52,7 @@ def touch(world: Mechanism, now: State, doses: Numbers, frozen: Mask) -> Mask:
 def expect(world: Mechanism, doses: Numbers, frozen: Mask, n: int, noise: Noise) -> Floats:
     """Expected conversions of each unit (user or account), shape `(m, n_units)`.
 
-    Exposures are sampled, conversions are not: their chances are added up, so what is left of
-    chance is which touchpoints people met and what people they were.
+    Exposures and traits are sampled, conversions are not: their probabilities are added up.
     """
     doses = doses.astype(np.float32)
     now = begin(world, len(doses), n, noise)

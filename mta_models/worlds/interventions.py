@@ -1,4 +1,4 @@
-"""The truth of a world, by intervening on its channels: which interventions, and what they tell."""
+"""The truth of a world: interventions on its channels, and how it is read off them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from mta_models.core.coalitions import shapley_of_table
 from mta_models.core.orders import coalitions_along, gains_along, mean_gains, random_orders
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.worlds import engine, state
+from mta_models.worlds.truth import PER_CHANNEL, Truth
 
 if TYPE_CHECKING:
     from mta_models.worlds.mechanism import Mechanism
-from mta_models.worlds.truth import PER_CHANNEL, Truth
 
 EXACT = 8  # channels up to which every coalition is run
-
-
 LESS = 0.9  # the dose of `marginal`
 
 
@@ -29,8 +27,8 @@ class Plan:
     Attributes:
         doses: shape `(m, C)`; the first row is the world as it is.
         frozen: shape `(m,)`, as in `engine.touch`.
-        weights: shape `(2 + 4 C, m)`: total, baseline and the four of `PER_CHANNEL`, each the sum
-            of so many times each expectation.
+        weights: shape `(2 + 4 C, m)`: total, baseline and the four of `PER_CHANNEL`, each a
+            weighted sum of the expectations.
     """
 
     doses: Floats
@@ -78,7 +76,7 @@ def sampled_plan(n: int, reactive: bool, rng: np.random.Generator) -> Plan:
 def _with_single_channels(
     doses: Floats, shapley: Floats, without: Any, reactive: bool, empty: int = -1
 ) -> Plan:
-    """Add what is done to one channel at a time, and read everything off."""
+    """Add the interventions on one channel at a time, and the weights of all."""
     n, start = doses.shape[1], len(doses)
     empty = empty % start
     rows = [doses, 1 - (1 - LESS) * np.eye(n), *([1 - np.eye(n)] if reactive else [])]

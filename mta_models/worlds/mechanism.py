@@ -61,7 +61,7 @@ class Mechanism(ABC):
         """Set the parameters: `rates`, `effects`, `costs`, `half_lives`, `base_rate`."""
 
     def traits(self, noise: Noise, n: int) -> dict[str, Numbers]:
-        """What n people are born with, by name, each of shape `(n,)`."""
+        """The traits of n people, by name, each of shape `(n,)`."""
         return {}
 
     def begin(self, now: State) -> None:
@@ -69,7 +69,7 @@ class Mechanism(ABC):
         return
 
     def move(self, now: State) -> None:
-        """Let what no channel causes move on, before today's touchpoints."""
+        """Update what no channel causes, before today's touchpoints."""
         return
 
     def exposure(self, now: State) -> Numbers:
@@ -82,7 +82,7 @@ class Mechanism(ABC):
         now.adstock += touched
 
     def pressure(self, now: State) -> Numbers:
-        """What each channel bears on people today, `(m, C, n)`: the adstock, in many worlds."""
+        """Each channel's pressure on people today, `(m, C, n)`: the adstock, in most worlds."""
         return now.adstock
 
     def base(self, now: State) -> Numbers:
@@ -114,10 +114,10 @@ class Mechanism(ABC):
         return {}
 
     def track(self, events: pl.DataFrame, users: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The events as a tracker logs them, and one row for each whom it knows to be there."""
+        """The events as a tracker logs them, and a row for each user whom it observes."""
         return events, users
 
-    # What hooks are made of.
+    # For use in hooks.
 
     @property
     def kept_overnight(self) -> Numbers:
@@ -132,10 +132,10 @@ class Mechanism(ABC):
 
     def at(self, *channels: str) -> Any:
         """The places of channels in `channels`: a number for one, a list for several."""
-        found = [self.channels.index(name) for name in channels]
-        return found[0] if len(found) == 1 else found
+        places = [self.channels.index(name) for name in channels]
+        return places[0] if len(places) == 1 else places
 
-    # What becomes of the hazard.
+    # From the hazard to conversions.
 
     def expected_today(self, now: State) -> Floats:
         """Expected conversions of each unit today, shape `(m, n_units)`."""
@@ -154,15 +154,15 @@ class Mechanism(ABC):
         now.converted[0] |= converts
         return converts
 
-    # What can be asked before anything is run.
+    # What needs no run.
 
     @property
     def n_units(self) -> int:
-        """How many can convert: users, or accounts."""
+        """Number of units that can convert: users, or accounts."""
         return self.whole(self.n_users) // self.group
 
     def whole(self, users: int) -> int:
-        """So many users, or as many more as make the last account whole."""
+        """`users`, rounded up to whole accounts."""
         return -(-users // self.group) * self.group
 
     @abstractmethod

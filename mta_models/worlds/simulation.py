@@ -1,4 +1,4 @@
-"""Simulation: what a tracker logs in a world, and what experiments in it measure."""
+"""What a tracker logs in a world, and what experiments in it measure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ORDER, _SPREAD = 50.0, 0.6  # median and log-s.d. of what a conversion is worth
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """One log of a world, with all that a benchmark needs beside it.
+    """One log of a world, with its users, costs and lift tests.
 
     Attributes:
         world: the world simulated.

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 
 from mta_models.core.ragged import Floats, Mask, Numbers
 
-if TYPE_CHECKING:
-    pass
-
-
 # Users simulated together: enough to amortise making generators, few enough for the cache when 70
-# interventions run abreast. Noise is keyed by block, so that another number would be other worlds.
+# interventions run at the same time. Noise is keyed by block: another size changes every world.
 BLOCK = 2048
-
 
 SIMULATED, TRUTH, TESTED = range(3)  # streams: users of the log, of the truth, of lift tests
 
@@ -34,7 +28,7 @@ class Noise:
     key: tuple[int, ...]
 
     def on(self, mechanism: str, day: int = -1) -> np.random.Generator:
-        """The generator of one mechanism on one day; day -1 is for what people are born with."""
+        """The generator of one mechanism on one day; day -1 is for traits."""
         return np.random.default_rng([*self.key, crc32(mechanism.encode()), day + 1])
 
 
@@ -45,10 +39,10 @@ class State:
     Attributes:
         people: traits by name, each of shape `(n,)`.
         adstock: shape `(m, C, n)`: touchpoints, each halved with every half-life that passed.
-        converted: shape `(m, n)`: who has converted. Never, in expectation: that follows those
-            who have not yet, and weighs them by the chance that it is so.
-        survival: shape `(m, n)`, the chance of not having converted yet; in expectation only.
-        memory: what a world's own mechanism keeps from day to day.
+        converted: shape `(m, n)`: who has converted. In expectations it stays False, unless a
+            world (`shop`) draws conversions there too; `survival` is used instead.
+        survival: shape `(m, n)`, the chance of not having converted yet; in expectations only.
+        memory: arrays that a world's own mechanism keeps from day to day, by name.
         noise: this block's.
         day: from 0.
     """

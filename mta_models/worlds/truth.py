@@ -106,7 +106,7 @@ class Truth:
         return np.array([credit.get(name, 0.0) for name in self.channels])
 
     def scaled(self, factor: float) -> Truth:
-        """The truth of so many times as many users."""
+        """The truth of `factor` times as many users."""
         values = {name: getattr(self, name) * factor for name in ("total", "baseline")}
         arrays = {name: getattr(self, name) * factor for name in PER_CHANNEL}
         errors = {name: error * factor for name, error in self.standard_error.items()}

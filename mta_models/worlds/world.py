@@ -15,7 +15,7 @@ from mta_models.worlds.truth import Truth
 
 
 class World(Mechanism):
-    """The base of all worlds, and the world `randomised` itself: no mechanism misleads anybody.
+    """The base of all worlds, and the world `randomised`: exposure is random.
 
     **Mechanism.** Every day t each user u meets each channel c at most once, by chance alone, and
     a touchpoint's effect fades by half every half-life H_c:
@@ -30,8 +30,8 @@ class World(Mechanism):
     **Strength** dials nothing here; in every other world it dials that world's one mechanism, from
     0 (as here, wherever that means anything) to 1.
 
-    **Who wins.** Whoever compares the exposed with the unexposed over time. Rules lose: they give
-    the baseline's conversions away, and credit channels by volume: the Affiliate does nothing.
+    **Who wins.** Models that compare the exposed with the unexposed over time. Rules lose: they
+    credit the baseline's conversions to channels, by volume: the Affiliate does nothing.
 
     A world of your own is a subclass that overrides a hook (`tune`, `traits`, `begin`, `move`,
     `exposure`, `remember`, `pressure`, `base`, `response`, `hazard`; and what the tracker sees:
@@ -77,10 +77,10 @@ class World(Mechanism):
 
         Args:
             doses: by channel, what its daily chance is multiplied by: `{"Display": 0}` switches it
-                off and leaves every other luck as it was. Channels not named: 1.
+                off and leaves all other noise as it was. Channels not named: 1.
             lift_tests: channels to test by a randomised holdout.
-            n_test_users: users of each test, half of them held out; None: `n_users`. They are
-                others than the log's, so that the log is as it would be without tests.
+            n_test_users: users of each test, half of them held out; None: `n_users`. They are not
+                users of the log, which stays as it is without tests.
 
         Raises:
             UnknownChannelError: a channel is none of this world's.
@@ -102,7 +102,7 @@ class World(Mechanism):
     def expected(self, doses: Iterable[Iterable[float]], *, users: int | None = None) -> Floats:
         """Expected conversions of `n_users` under each of m allocations, shape `(m,)`.
 
-        All meet the same luck, that of `truth()`, so their differences have little error.
+        All have the same noise, that of `truth()`, so their differences have little error.
 
         Args:
             doses: shape `(m, C)`, in the order of `channels`: what each channel's daily chance is

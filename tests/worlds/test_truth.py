@@ -286,7 +286,7 @@ def test_shapley_values_that_do_not_add_up_are_refused() -> None:
         Truth(("A",), 2.0, 1.0, zero, zero, zero, zero, standard_error={})
 
 
-def test_other_allocations_meet_the_same_luck() -> None:
+def test_other_allocations_have_the_same_noise() -> None:
     world = mta.worlds.make("randomised", n_users=100_000)
     doses = [np.ones(6), np.zeros(6), 1 - np.eye(6)[0], 1 + np.eye(6)[0]]
     usual, nothing, without, double = world.expected(doses, users=USERS)

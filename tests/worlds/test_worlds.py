@@ -1,4 +1,4 @@
-"""What a tracker logs in a world: the same luck by the same seed, and what each world hides."""
+"""What a tracker logs in a world: the same log by the same seed, and what each world hides."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ from mta_models.cli.app import app
 from mta_models.worlds import Simulation, names
 from mta_models.worlds.simulation import START
 
-# Published names; a new world adds itself to the catalogue and is held to all that follows.
-PUBLISHED = (
+CATALOGUE = (
     *("randomised", "synergy", "substitution", "intent", "bursts", "suppression", "trend"),
     *("retargeting", "upstream", "carry_over", "saturation", "cookie_loss", "walled_garden"),
     *("season", "null_channel", "harmful_channel", "organic", "rare", "delay", "heterogeneous"),
     *("b2b", "everything", "repeat", "shop", "micro_synergy", "micro_intent", "micro_upstream"),
 )
-CATALOGUE = names()
 HEAVY = ("rare", "everything")
 
 
@@ -44,7 +42,7 @@ def touched(simulation: Simulation, channel: str) -> pl.DataFrame:
 
 
 def test_the_catalogue() -> None:
-    assert set(PUBLISHED) <= set(CATALOGUE)
+    assert names() == CATALOGUE
     for name in CATALOGUE:
         world = mta.worlds.make(name, n_users=7, strength=0.25, seed=3)
         assert (world.name, world.n_users, world.strength, world.seed) == (name, 7, 0.25, 3)
@@ -90,21 +88,21 @@ def test_the_same_seed_is_the_same_world(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in CATALOGUE if n not in HEAVY])
 def test_conversions_are_as_many_as_expected(name: str) -> None:
     runs = [simulated(name, 3_000, seed=seed) for seed in range(3)]
-    found = np.mean([run.events["conversion"].sum() for run in runs])
+    mean = np.mean([run.events["conversion"].sum() for run in runs])
     world = runs[0].world
     expected = float(world.expected(np.ones((1, len(world.channels))), users=8_192)[0])
-    # Users are alike in law, so that one conversion each at most is a binomial number of them;
-    # what is expected of so many users scatters less than what so many do.
+    # Users have the same distribution, so one conversion each at most is a binomial number of them;
+    # an expectation over users scatters less than a count of as many.
     once = 1 - expected / world.n_units * (not world.repeatable)
     variance = expected * once * (1 / len(runs) + world.n_users / 8_192)
-    assert abs(found - expected) < 4 * np.sqrt(1.3 * variance)
+    assert abs(mean - expected) < 4 * np.sqrt(1.3 * variance)
 
 
 # Interventions.
 
 
 @pytest.mark.parametrize("name", ["randomised", "bursts", "season", "repeat", "saturation"])
-def test_a_channel_switched_off_leaves_all_other_luck_as_it_was(name: str) -> None:
+def test_a_channel_switched_off_leaves_all_other_noise_as_it_was(name: str) -> None:
     usual, without = simulated(name), simulated(name, doses={"Search": 0})
     assert touched(without, "Search").is_empty()
     assert without.costs["Search"] == 0

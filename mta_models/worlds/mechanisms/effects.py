@@ -1,4 +1,4 @@
-"""Worlds in which touchpoints work otherwise than by adding up."""
+"""Worlds in which effects do not just add up."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Synergy(World):
     **Strength** dials what pairs add to the sum of their parts.
 
     **Who wins.** Models with interactions, and exact Shapley values of them. Removal effects of
-    partners both count what they do together, so they sum to more than there is; additive models
-    spread it over the parts.
+    partners both count what they do together, so they sum to more than all channels cause;
+    additive models spread it over the parts.
     """
 
     name = "synergy"
@@ -102,7 +102,7 @@ class CarryOver(World):
     name = "carry_over"
 
     def tune(self) -> None:
-        """Half-lives apart."""
+        """Half-lives that differ."""
         super().tune()
         spread = np.array([-1.0, -0.2, 1.0, -0.6, 0.2, 0.6])
         self.half_lives = self.half_lives * 4 ** (2 * self.dial * spread)
@@ -119,8 +119,8 @@ class Delay(World):
     **Strength** dials the delay.
 
     **Who wins.** Rules with long memories lose less. Touchpoints of the days before the conversion
-    are credited by last touch and time decay though they came too late; models of the moment of
-    conversion see smeared effects and false half-lives.
+    are credited by last touch and time decay though they came too late; models of the time of
+    conversion estimate smeared effects and wrong half-lives.
     """
 
     name = "delay"
@@ -143,15 +143,15 @@ class Delay(World):
 
 
 class HarmfulChannel(World):
-    """E-mail annoys: it drives away people who would have bought.
+    """E-mail has a negative effect: it drives away people who would have bought.
 
         effect_Email = 0
         h_ut = (base + Σ_c effect_c (1 − 2^(−1/H_c)) a_uct) / (1 + 4 strength · a_Email)
 
     **Strength** dials the harm.
 
-    **Who wins.** Models that may say less than nothing. Rules, Markov and everything held to be
-    non-negative cannot, and credit e-mail for every buyer it failed to deter.
+    **Who wins.** Models whose effects may be negative. Rules, Markov and models with non-negative
+    effects credit e-mail for every buyer whom it did not drive away.
     """
 
     name = "harmful_channel"
@@ -169,7 +169,7 @@ class HarmfulChannel(World):
 
 
 class Heterogeneous(World):
-    """Few can be persuaded: a fifth of people respond, the others hardly or not at all.
+    """Effects differ between people: a fifth respond, the others hardly or not at all.
 
         w_u = (1 − strength) + 5 strength · 1[u persuadable],  P(persuadable) = 0.2
         h_ut = base + w_u Σ_c effect_c (1 − 2^(−1/H_c)) a_uct
@@ -178,8 +178,8 @@ class Heterogeneous(World):
 
     **Strength** dials how unequal people are.
 
-    **Who wins.** Averages come out right for whoever compares the exposed with the unexposed at
-    random; those who were persuaded leave, so that effects seem to fade over time.
+    **Who wins.** Models that compare the exposed with the unexposed get the average right; those
+    who were persuaded leave the risk set, so that effects seem to fade over time.
     """
 
     name = "heterogeneous"
@@ -205,8 +205,8 @@ class Repeat(World):
 
     **Strength** dials how often people buy.
 
-    **Who wins.** Models of repeated events. Whoever ends a user's story at the first conversion
-    throws data away; rules still give the baseline away.
+    **Who wins.** Models of repeated events. Those that end a user's observation at the first
+    conversion lose data; rules still credit the baseline to channels.
     """
 
     name = "repeat"

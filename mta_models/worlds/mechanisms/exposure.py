@@ -1,4 +1,4 @@
-"""Worlds in which who meets a channel is no accident."""
+"""Worlds in which exposure is not random."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from mta_models.worlds.world import World
 
 
 class Intent(World):
-    """Targeting follows stable intent: those who would buy anyway are shown more.
+    """Targeting follows stable intent: those who would buy anyway see more ads.
 
         z_u log-normal with mean 1 and s.d. of its log σ = 2·strength
         P(x_uct = 1) = rate_c z_u^γ_c / E[z^γ_c]      γ = 1 for Search, Retargeting and Affiliate,
                                                       ½ for Social and Email, 0 for Display
         h_ut = z_u (base + Σ_c effect_c (1 − 2^(−1/H_c)) a_uct)
 
-    **Strength** dials the spread of intent; channels keep their volume.
+    **Strength** dials the spread of intent. Channels keep their volume as long as no chance exceeds
+    1, where it is cut: at strength 1 the Affiliate loses 10% of it and Retargeting 8%.
 
     The log has a column `engagement`, a noisy proxy: log z_u plus a standard normal error.
 
-    **Who wins.** Comparisons within a user, in which z cancels; covariates help a little. Whoever
-    compares users with each other credits the channels that follow intent, the Affiliate (which
+    **Who wins.** Comparisons within a user, in which z cancels; covariates help a little. Models
+    that compare users with each other credit the channels that follow intent, the Affiliate (which
     does nothing) among them.
     """
 
@@ -61,7 +62,7 @@ class Intent(World):
 
 
 class Bursts(World):
-    """Intent that moves within a person: bursts of wanting to buy, seen by whoever targets.
+    """Intent that moves within a person: bursts of interest, which targeting follows.
 
         b_ut = 1 in a burst, which begins with chance 1/45 a day and ends with chance 1/4
         P(x_uct = 1) = rate_c (1 + k γ_c b_ut) / mean,    k = 20 strength,  γ as in `intent`
@@ -143,10 +144,10 @@ class Retargeting(World):
     Visits are not in the log. What a channel causes by way of visits is its own, the retargeting
     too: with the channel they vanish.
 
-    **Strength** dials the targeting, and how much a visit tells.
+    **Strength** dials the targeting, and how much a visit raises the rate.
 
-    **Who wins.** Models that see exposure rise before a conversion for what it is. Comparisons
-    within a user are fooled as much as those between users: intent moves.
+    **Who wins.** Models that correct for exposure that rises before a conversion. Comparisons
+    within a user are as biased as those between users: intent moves.
     """
 
     name = "retargeting"
@@ -192,8 +193,8 @@ class Upstream(World):
     **Strength** dials how much of the searching Display causes; its volume stays.
 
     **Who wins.** Models of how one touchpoint leads to another, if they take the link for causal.
-    Whoever conditions on the search gives Display nothing, which is its direct effect; the truth
-    of switching it off is what it causes through Search.
+    Models that condition on the search give Display nothing, which is its direct effect; switching
+    it off removes what it causes through Search.
     """
 
     name = "upstream"
@@ -221,8 +222,8 @@ class NullChannel(World):
 
     **Strength** dials the volume and how often it is last.
 
-    **Who wins.** Models that know that what follows a decision cannot have caused it; without times
-    of decisions few do. Last touch gives it nearly everything.
+    **Who wins.** Models that do not count what follows a decision, as by a `lag`; times of
+    decisions are not in the log. Last touch gives it nearly everything.
     """
 
     name = "null_channel"
@@ -242,7 +243,7 @@ class NullChannel(World):
 
 
 class _InTime(World):
-    """Spend and baseline that change with the calendar, for everybody alike."""
+    """Spend and baseline that change with the calendar, for all users in the same way."""
 
     def curve(self, day: Numbers) -> tuple[Numbers, Numbers]:
         """By day, what rates, `(C, days)`, and the baseline, `(days,)`, are multiplied by."""

@@ -73,7 +73,7 @@ class Micro(World):
         return value
 
     def expected_journeys(self) -> Journeys:
-        """Every path that can be, with its expected conversions and nulls: no chance is left."""
+        """Every possible path with its expected conversions and nulls, without sampling."""
         from mta_models.data.journeys import Journeys
 
         u, a, b = _CASES
@@ -88,11 +88,11 @@ class Micro(World):
         return Journeys.from_paths([paths[i] for i in met], conversions[met], nulls[met])
 
     def truth(self, *, users: int | None = None) -> Truth:
-        """By arithmetic; `users` says nothing here."""
+        """By arithmetic; `users` has no effect."""
         return arithmetic(self).scaled(self.n_users)
 
     def expected(self, doses: Iterable[Iterable[float]], *, users: int | None = None) -> Floats:
-        """By arithmetic; `users` says nothing here."""
+        """By arithmetic; `users` has no effect."""
         rows = self.check_doses(doses)
         return self.exact(rows, np.zeros(len(rows), dtype=bool)) * self.n_users
 
@@ -130,13 +130,13 @@ _CASES = (np.arange(8)[:, None] >> np.arange(3) & 1).T.astype(np.float64)
 
 
 class MicroSynergy(Micro):
-    """Two channels that do more together than apart.
+    """Two channels that do more together than the sum of both alone.
 
         P(A) = .5    P(B) = .4, independent    P(Y) = .02 + .03 A + .01 B + .04 A B
 
     Per 1,000 users: total 47, baseline 20, removal 23 and 12, Shapley 19 and 8.
 
-    **Who wins.** Nobody who gives the baseline away: last touch (A before B) says 15 and 26, the
+    **Who wins.** No model without a baseline: last touch (A before B) says 15 and 26, the
     sum game 25 and 16, Markov of order 1 21.259259 and 19.740741 of the 41 touched conversions.
     """
 
@@ -162,7 +162,7 @@ class MicroIntent(Micro):
 
     Per 1,000 users: 40 conversions, of which A causes none; last touch gives it 27.8.
 
-    **Who wins.** Nobody without a view of U.
+    **Who wins.** No model that does not know U.
     """
 
     name = "micro_intent"

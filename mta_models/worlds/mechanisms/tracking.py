@@ -1,4 +1,4 @@
-"""Worlds whose log is not what happened, or not whose it seems."""
+"""Worlds whose log lacks a channel, or splits or groups users."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ class WalledGarden(World):
 
     Its spend is known, and the truth has it: an attribution that lacks it credits it with 0.
 
-    **Strength** dials how much of what happens is caused out of sight.
+    **Strength** dials how much is caused by the channel that is not logged.
 
-    **Who wins.** Models with a baseline put there what Social does, which is the best the log
-    allows. Rules give it to the channels that are seen. Only lift tests know.
+    **Who wins.** Models with a baseline put there what Social causes, which is the best the log
+    allows. Rules give it to the channels in the log. Only lift tests measure it.
     """
 
     name = "walled_garden"
 
     def tune(self) -> None:
-        """What is unseen may be much."""
+        """The unlogged channel may cause much."""
         super().tune()
         self.effects[self.at("Social")] *= 2 * self.dial
 

@@ -1,4 +1,4 @@
-"""Worlds of other sizes: little to find, many places to look, and everything at once."""
+"""Worlds of other sizes: small effects, many channels, and all mechanisms at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Organic(World):
 
     **Strength** dials it: at ½ the baseline is 90% of all conversions.
 
-    **Who wins.** Models with a baseline, and intervals that admit how little there is to see. Rules
+    **Who wins.** Models with a baseline, and intervals wide enough for such small effects. Rules
     credit channels with about ten times what they cause.
     """
 
@@ -49,8 +49,8 @@ class Rare(World):
     **Strength** dials how unequal reach is: at ½ the second channel has half the reach of the
     first, the thirtieth a thirtieth.
 
-    **Who wins.** Whoever shrinks. 20,000 users hold about 20 conversions; differences between
-    channels are then chance, and only intervals tell.
+    **Who wins.** Models that shrink. 20,000 users have about 20 conversions; differences between
+    channels are then chance, which only intervals show.
     """
 
     name = "rare"
@@ -79,14 +79,14 @@ class Everything(
     Saturation,
     CarryOver,
 ):
-    """Most of what misleads, at once, as real logs have it.
+    """Most of what misleads, at once, as in real logs.
 
     The mechanisms of `null_channel`, `suppression`, `retargeting`, `upstream`, `intent`, `bursts`,
     `season`, `trend`, `saturation` and `carry_over`, each with half of this world's strength.
 
     **Strength** dials all of them.
 
-    **Who wins.** Nobody should be sure to. Look at intervals, and at lift tests.
+    **Who wins.** No model can be expected to. Look at intervals, and at lift tests.
     """
 
     name = "everything"

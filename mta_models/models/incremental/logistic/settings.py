@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mta_models.core.ragged import Floats, Ints
-from mta_models.models.parameters import HalfLife
 
 
 @dataclass(frozen=True, eq=False)
 class Settings:
     """What a `Logistic` was asked for."""
 
-    half_life: HalfLife | None
+    half_life: Any
     saturation: str | None
     interactions: Any
     covariates: Any
@@ -25,7 +22,7 @@ class Settings:
     penalty: float | None
     rows: str
     n_bags: int
-    random_state: int | np.random.Generator | None
+    random_state: int | None
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Settings:

@@ -1,6 +1,6 @@
-"""More evidence for the hard worlds: the table of docs/evidence.md, run again.
+"""`DoublyRobust` and others in the difficult worlds: prints the table of docs/doubly_robust.md.
 
-    python -m benchmarks.truth.evidence [n_seeds]
+    python -m benchmarks.truth.doubly_robust_study [n_seeds]
 
 Covariates belong to a log, so models that read them are made for each log.
 """
@@ -70,7 +70,7 @@ def main(n_seeds: int) -> None:
     print("| world | " + " | ".join(MODELS) + " |")
     print("|---|" + "---:|" * len(MODELS))
     for name, strength in WORLDS:
-        found: dict[str, list[tuple[float, float]]] = {label: [] for label in MODELS}
+        runs: dict[str, list[tuple[float, float]]] = {label: [] for label in MODELS}
         for seed in range(n_seeds):
             world = worlds.make(name, n_users=N_USERS, strength=strength, seed=seed)
             simulation, truth = world.simulate(), world.truth()
@@ -82,8 +82,8 @@ def main(n_seeds: int) -> None:
                     warnings.simplefilter("ignore", MTAWarning)
                     result = model.fit_attribute(simulation.journeys)
                 baseline = result.baseline / truth.baseline - 1
-                found[label].append((metrics.total_variation(result, truth), baseline))
-        cells = " | ".join(cell(runs) for runs in found.values())
+                runs[label].append((metrics.total_variation(result, truth), baseline))
+        cells = " | ".join(cell(each) for each in runs.values())
         print(f"| {name} {strength:g} | {cells} |", flush=True)
 
 
