@@ -182,7 +182,7 @@ def row(case: Case, seed: int) -> dict[str, Any]:
         "lead_least_z": round(float(before.z.min()), 2),
         "intent_gain": round(model.moving_intent_.gain, 1),
         "intent_kept": int(model.moving_intent_.kept),
-        "levels_kept": int(model.levels_),
+        "levels_kept": int(model.baseline_frailty_),
         "suppression": int(model.suppression_),
         "half_lives": " ".join(f"{each:g}" for each in model.half_life_),
         "seconds": round(seconds, 1),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
 from numbers import Real
@@ -10,28 +9,30 @@ from numbers import Real
 from mta_models.errors import ParameterError
 
 _DAYS = {"w": 7.0, "d": 1.0, "h": 1 / 24, "min": 1 / 1440, "s": 1 / 86400}
+# As long as a timedelta can be; arithmetic on longer spans would overflow.
+_LONGEST = 1e9
 _WORDS = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]+)\s*")
 
 
 def as_days(span: str | timedelta | float, what: str) -> float:
-    """A span of time in days, above 0 and finite.
+    """A span of time in days, above 0 and at most a thousand million.
 
     Args:
         span: `"7d"`, `"12h"`, `"30min"`, `"90s"` or `"2w"`; a timedelta; or a number of days.
         what: the parameter's name, for the error.
 
     Raises:
-        ParameterError: it is none of these, or not above 0.
+        ParameterError: it is none of these, or outside the bounds.
 
     Example:
         >>> as_days("12h", "half_life")
         0.5
     """
     days = _read(span)
-    if days is None or not 0 < days < math.inf:
+    if days is None or not 0 < days <= _LONGEST:
         raise ParameterError(
-            f"`{what}` must be a span of time above 0; got {span!r}. Write it as "
-            '"7d", "12h", "30min", a timedelta or a number of days'
+            f"`{what}` must be a span of time above 0, at most {_LONGEST:.0e} days; got {span!r}. "
+            'Write it as "7d", "12h", "30min", a timedelta or a number of days'
         )
     return days
 
@@ -45,4 +46,7 @@ def _read(span: object) -> float | None:
         return None if words is None or unit is None else float(words[1]) * unit
     if isinstance(span, bool):  # a number to Python, and never a span of time
         return None
-    return float(span) if isinstance(span, Real) else None
+    try:
+        return float(span) if isinstance(span, Real) else None
+    except OverflowError:  # an int beyond all floats
+        return None

@@ -17,6 +17,7 @@ from mta_models.diagnosis.placebo import PlaceboTest, thinned
 from mta_models.errors import JourneyError, collected_warnings
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.hazard.hazard import Hazard
+from mta_models.models.incremental.self_controlled.leads import NAMED_Z, REJECTION_LEVEL
 from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
 from mta_models.models.names import label_of
 
@@ -25,7 +26,6 @@ _CONVERTING, _OTHERS = 10_000, 40_000  # users looked at, of more a sample
 _PLACEBOS, _CHANNELS = 19, 8  # times moved, of the channels with most credit
 _CREDITED = 0.02  # of conversions: less is not worth a test
 _STAYS = 0.5  # of the credit, with times moved
-_LEAD, _LEAD_Z = 0.01, 3.0  # p-value of all channels together; z of one
 
 
 class SeenByHazard:
@@ -138,15 +138,15 @@ def lead_test(seen: SeenByHazard) -> Iterator[Finding]:
     """Touchpoints ahead that tell when the same users convert, and whether that can be mended."""
     test = seen.self_controlled.lead_test_
     first = test.before or test
-    if first.p_value >= _LEAD:
+    if first.p_value >= REJECTION_LEVEL:
         return
-    most = np.abs(first.z) > _LEAD_Z
+    most = np.abs(first.z) > NAMED_Z
     words = [
         f"{channel} (z = {z:.1f})"
         for channel, z in zip(seen.journeys.channels, first.z.tolist(), strict=True)
-        if abs(z) > _LEAD_Z
+        if abs(z) > NAMED_Z
     ]
-    passed = test.p_value >= _LEAD
+    passed = test.p_value >= REJECTION_LEVEL
     yield Finding(
         "lead_test",
         "note" if passed else "caution",

@@ -233,5 +233,5 @@ def test_expects_what_comes(model: AttributionModel) -> None:
 
 
 def test_refuses_an_unknown_counterfactual(model: AttributionModel, journeys: mta.Journeys) -> None:
-    with pytest.raises(mta.ParameterError, match="counterfactual must be one of"):
+    with pytest.raises(mta.ParameterError, match="`counterfactual` must be one of"):
         model.set_params(counterfactual="sideways").fit(journeys)

@@ -19,12 +19,14 @@ from mta_models.cli.app import app
 from mta_models.worlds import Simulation, names
 from mta_models.worlds.simulation import START
 
-CATALOGUE = (
+# Published names; a new world adds itself to the catalogue and is held to all that follows.
+PUBLISHED = (
     *("randomised", "synergy", "substitution", "intent", "bursts", "suppression", "trend"),
     *("retargeting", "upstream", "carry_over", "saturation", "cookie_loss", "walled_garden"),
     *("season", "null_channel", "harmful_channel", "organic", "rare", "delay", "heterogeneous"),
     *("b2b", "everything", "repeat", "shop", "micro_synergy", "micro_intent", "micro_upstream"),
 )
+CATALOGUE = names()
 HEAVY = ("rare", "everything")
 
 
@@ -42,7 +44,7 @@ def touched(simulation: Simulation, channel: str) -> pl.DataFrame:
 
 
 def test_the_catalogue() -> None:
-    assert names() == CATALOGUE
+    assert set(PUBLISHED) <= set(CATALOGUE)
     for name in CATALOGUE:
         world = mta.worlds.make(name, n_users=7, strength=0.25, seed=3)
         assert (world.name, world.n_users, world.strength, world.seed) == (name, 7, 0.25, 3)

@@ -24,6 +24,7 @@ from mta_models.errors import (
 )
 from mta_models.models.base import AttributionModel, Refitter, clone
 from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.parameters import check_one_of
 
 
 class TimedModel(AttributionModel):
@@ -174,11 +175,7 @@ class TimedModel(AttributionModel):
     def _check_parameters(self) -> None:
         if self.lag is not None:
             as_days(self.lag, "lag")
-        if self.counterfactual not in self.counterfactuals:
-            known = ", ".join(repr(each) for each in self.counterfactuals)
-            raise ParameterError(
-                f"counterfactual must be one of {known}; got {self.counterfactual!r}"
-            )
+        check_one_of(self.counterfactual, "counterfactual", self.counterfactuals)
 
     def _fit(self, journeys: Journeys) -> None:
         self._learn_from(journeys.histories)

@@ -1,17 +1,12 @@
-"""Half-lives: as a user gives them, and as a profile likelihood chooses them."""
+"""Half-lives as a profile likelihood chooses them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable
 
 import numpy as np
 
-from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats, Ints
-from mta_models.errors import ParameterError
-
-HalfLife = str | timedelta | float | Mapping[str, str | timedelta | float]
 
 # Days; each about 1.6 times the one before, which a likelihood hardly tells from its neighbours.
 GRID: Floats = np.array([1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0])
@@ -19,40 +14,6 @@ GRID: Floats = np.array([1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0])
 # parameter costs (Akaike's 1) and the choice among seven costs besides.
 _GAIN = 2.0
 _SWEEPS = 5
-
-
-def check_half_life(half_life: HalfLife | None) -> None:
-    """Refuse a half-life that is not a span of time, nor a mapping to spans, nor None.
-
-    Raises:
-        ParameterError: with the name of the channel where it is one channel's.
-    """
-    if isinstance(half_life, Mapping):
-        for channel, span in half_life.items():
-            as_days(span, f"half_life[{channel!r}]")
-    elif half_life is not None:
-        as_days(half_life, "half_life")
-
-
-def given_half_lives(half_life: HalfLife, channels: tuple[str, ...]) -> Floats:
-    """Days by channel, shape `(n_channels,)`, from one span or a mapping of channels to spans.
-
-    Raises:
-        ParameterError: it is no span of time, or a channel has none.
-
-    Example:
-        >>> given_half_lives({"Search": "12h", "Email": 3}, ("Email", "Search"))
-        array([3. , 0.5])
-    """
-    if not isinstance(half_life, Mapping):
-        return np.full(len(channels), as_days(half_life, "half_life"))
-    lacking = [channel for channel in channels if channel not in half_life]
-    if lacking:
-        raise ParameterError(
-            f"`half_life` must name every channel of the journeys; it lacks {lacking[0]!r}. Add "
-            "it, give one half-life for all, or None to have them chosen"
-        )
-    return np.array([as_days(half_life[each], f"half_life[{each!r}]") for each in channels])
 
 
 def profile(

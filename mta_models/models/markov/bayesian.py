@@ -14,14 +14,15 @@ from scipy import sparse
 
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
-from mta_models.errors import ParameterError
 from mta_models.models.markov.chain import Chain, Counts, dense_effects, make_chain, seen
 from mta_models.models.markov.markov import Markov, check_order
+from mta_models.models.parameters import check_number, check_seed, check_whole_number
 
 # Numbers in the dense chains held at once, 32 MB.
 _AT_ONCE = 1 << 22
 # States up to which dense inverses of all draws beat an iteration for each.
 _DENSE = 256
+_MOST_DRAWS = 1_000_000
 
 
 class BayesianMarkov(Markov):
@@ -102,11 +103,9 @@ class BayesianMarkov(Markov):
 
     def _check_parameters(self) -> None:
         check_order(self.order, "order")
-        prior, n = self.prior, self.n_draws
-        if not (isinstance(prior, int | float) and 0 <= prior < np.inf):
-            raise ParameterError(f"prior must be a finite number of users >= 0; got {prior!r}")
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise ParameterError(f"n_draws must be a whole number >= 1; got {n!r}")
+        check_number(self.prior, "prior", of="a number of users")
+        check_whole_number(self.n_draws, "n_draws", 1, _MOST_DRAWS)
+        check_seed(self.random_state)
 
     def _fit(self, journeys: Journeys) -> None:
         super()._fit(journeys)

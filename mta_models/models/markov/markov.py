@@ -19,6 +19,7 @@ from mta_models.models.base import AttributionModel, Refitter, Resampling
 from mta_models.models.distinct_channels import participation_of, users_of
 from mta_models.models.markov.chain import Chain, Counts, Steps, count_transitions, make_chain
 from mta_models.models.markov.order_selection import OrderSelection, held_out_scores
+from mta_models.models.parameters import check_number, check_one_of
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -99,12 +100,8 @@ class Markov(AttributionModel):
 
     def _check_parameters(self) -> None:
         check_order(self.order, "order")
-        if self.removal not in REMOVALS:
-            raise ParameterError(f"removal must be one of {REMOVALS}; got {self.removal!r}")
-        if not (isinstance(self.smoothing, int | float) and 0 <= self.smoothing < np.inf):
-            raise ParameterError(
-                f"smoothing must be a finite number of users >= 0; got {self.smoothing!r}"
-            )
+        check_one_of(self.removal, "removal", REMOVALS)
+        check_number(self.smoothing, "smoothing", of="a number of users")
 
     def _fit(self, journeys: Journeys) -> None:
         if not journeys.nulls.any():
@@ -114,7 +111,7 @@ class Markov(AttributionModel):
                 "Read the null journeys too, if you have them",
                 IdentifiabilityWarning,
             )
-        self.counts_ = count_transitions(journeys, self.order)
+        self.counts_ = count_transitions(journeys, int(self.order))
         chain = self._chain("conversions")
         self.conversion_probability_ = float(chain.expected()[0])
         self._effects = {"conversions": self._removal_effects(journeys, "conversions", chain)}
@@ -152,7 +149,7 @@ class Markov(AttributionModel):
         if self.removal != "to_null" or self.smoothing:
             # Smoothing looks at which contexts were seen, and that changes with the weights.
             return super().prepare(journeys, of)
-        steps = Steps(journeys, self.order)
+        steps = Steps(journeys, int(self.order))
 
         def recount(weighted: Journeys) -> tuple[Floats, float]:
             chain = self._chain_from(steps.count(weighted), of)
@@ -262,7 +259,7 @@ class Markov(AttributionModel):
         return self._chain_from(self.counts_, of)
 
     def _chain_from(self, counts: Counts, of: str) -> Chain:
-        return make_chain(counts, of=of, smoothing=self.smoothing)
+        return make_chain(counts, of=of, smoothing=float(self.smoothing))
 
     def _effects_of(self, of: str) -> Floats:
         if of not in self._effects:

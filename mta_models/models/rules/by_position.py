@@ -7,9 +7,7 @@ Rules as products define them are in `products.py`, rules that need the stages o
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from datetime import timedelta
-from numbers import Real
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -19,6 +17,16 @@ from mta_models.core.ragged import Floats, Ints, first_occurrence, normalised, p
 from mta_models.data.journeys import Journeys
 from mta_models.errors import ParameterError
 from mta_models.models.distinct_channels import by_channel, participation_of
+from mta_models.models.parameters import (
+    HalfLife,
+    check_flag,
+    check_half_life,
+    check_number,
+    check_one_of,
+    given_half_lives,
+    items_of,
+    shown,
+)
 from mta_models.models.rules.base import Rule
 
 if TYPE_CHECKING:
@@ -98,11 +106,11 @@ class LastNonDirect(_SingleTouch):
         self.direct = direct
 
     def _check_parameters(self) -> None:
-        # A string is a sequence of letters, and would pass as the names of channels.
-        names = () if isinstance(self.direct, str) else tuple(self.direct)
+        names = items_of(self.direct) or ()
         if not names or not all(isinstance(name, str) for name in names):
             raise ParameterError(
-                f'`direct` must be channel names in a sequence, as ("Direct",); got {self.direct!r}'
+                '`direct` must be channel names in a sequence, as ("Direct",); got '
+                f"{shown(self.direct)}"
             )
 
     def _chosen(self, journeys: Journeys, filled: Ints) -> Ints:
@@ -146,8 +154,7 @@ class Linear(Rule):
         self.unique = unique
 
     def _check_parameters(self) -> None:
-        if not isinstance(self.unique, bool | np.bool_):
-            raise ParameterError(f"`unique` must be True or False; got {self.unique!r}")
+        check_flag(self.unique, "unique")
 
     def _weights(self, journeys: Journeys) -> Floats:
         if not self.unique:
@@ -217,13 +224,9 @@ class PositionBased(_Ends):
         self.no_middle = no_middle
 
     def _check_parameters(self) -> None:
-        if self.no_middle not in ("proportional", "equal"):
-            raise ParameterError(
-                f'`no_middle` must be "proportional" or "equal"; got {self.no_middle!r}'
-            )
-        for name, part in (("first", self.first), ("last", self.last)):
-            if not _is_part(part):
-                raise ParameterError(f"`{name}` must be a part between 0 and 1; got {part!r}")
+        check_one_of(self.no_middle, "no_middle", ("proportional", "equal"))
+        check_number(self.first, "first", maximum=1, of="a part")
+        check_number(self.last, "last", maximum=1, of="a part")
         # Rounding may bring the sum of two parts slightly above 1.
         if self.first + self.last > 1 + 1e-9:
             raise ParameterError(
@@ -239,12 +242,6 @@ class PositionBased(_Ends):
         if self.no_middle == "equal":
             return (1 + first - last) / 2, (1 - first + last) / 2
         return super()._pair(first, last)
-
-
-def _is_part(value: object) -> bool:
-    if isinstance(value, bool):  # bool is a subclass of int
-        return False
-    return isinstance(value, Real) and 0 <= float(value) <= 1
 
 
 class JShaped(_Ends):
@@ -290,7 +287,8 @@ class TimeDecay(Rule):
     round to 0. Estimand: `"rule"`; see `Rule` for its limits. Needs times.
 
     Args:
-        half_life: `"7d"`, `"12h"`, a timedelta, or a number of days; above 0.
+        half_life: `"7d"`, `"12h"`, a timedelta, or a number of days, above 0; or a mapping of
+            channels to such spans.
 
     Example:
         >>> from mta_models import Journeys, TimeDecay
@@ -301,22 +299,32 @@ class TimeDecay(Rule):
 
     needs_times: ClassVar[bool] = True
 
-    def __init__(self, half_life: str | timedelta | float = "7d") -> None:
+    def __init__(self, half_life: HalfLife = "7d") -> None:
         self.half_life = half_life
 
     def _check_parameters(self) -> None:
-        as_days(self.half_life, "half_life")
+        given: HalfLife | None = self.half_life
+        if given is None:  # elsewhere None has it chosen; a rule has nothing to choose it by
+            raise ParameterError('`half_life` must be a span of time above 0; got None. Try "7d"')
+        check_half_life(given)
 
     def _weights(self, journeys: Journeys) -> Floats:
         age, offsets = journeys.age, journeys.offsets
         if age is None:  # the base class allows this only where there is no touchpoint
             return np.zeros(journeys.n_touchpoints)
-        latest = np.zeros(journeys.n_journeys)
         filled = np.flatnonzero(journeys.lengths)
-        # Touchpoints are in time order, so the last is the latest.
-        latest[filled] = age[offsets[filled + 1] - 1]
-        log_weight = spread(latest, offsets) - age
-        log_weight /= as_days(self.half_life, "half_life")
+        # The greatest weight of each journey is made 1, so that not all of them can underflow.
+        greatest = np.zeros(journeys.n_journeys)
+        if isinstance(self.half_life, Mapping):
+            days = given_half_lives(self.half_life, journeys.channels)
+            log_weight = -age / days[journeys.codes]
+            greatest[filled] = np.maximum.reduceat(log_weight, offsets[filled])
+            log_weight -= spread(greatest, offsets)
+        else:
+            # Touchpoints are in time order, so the last is the latest.
+            greatest[filled] = age[offsets[filled + 1] - 1]
+            log_weight = spread(greatest, offsets) - age
+            log_weight /= as_days(self.half_life, "half_life")
         return normalised(np.exp2(log_weight, out=log_weight), offsets)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Numbers, normalised, position, segment_sum, spread
 from mta_models.data.journeys import Journeys
-from mta_models.errors import ParameterError
+from mta_models.errors import MTAError, ParameterError
+from mta_models.models.parameters import check_one_of, shown
 from mta_models.models.rules.base import Rule
 
 
@@ -48,14 +49,18 @@ class CustomRule(Rule):
         self.count_from = count_from
 
     def _check_parameters(self) -> None:
-        if self.count_from not in ("first", "last"):
-            raise ParameterError(f'`count_from` must be "first" or "last"; got {self.count_from!r}')
+        check_one_of(self.count_from, "count_from", ("first", "last"))
+        if isinstance(self.weights, type):
+            raise ParameterError(
+                "`weights` must be numbers by position, or a function of the journeys; got the "
+                f"class {self.weights.__name__}. Give what it makes"
+            )
         if not callable(self.weights) and not _position_weights(self.weights).sum() > 0:
-            raise ParameterError(f"one of `weights` must be above 0; got {self.weights!r}")
+            raise ParameterError(f"one of `weights` must be above 0; got {shown(self.weights)}")
 
     def _weights(self, journeys: Journeys) -> Floats:
         if callable(self.weights):
-            weights = _checked(self.weights(journeys), journeys)
+            weights = _returned(self.weights, journeys)
         else:
             place = position(journeys.offsets)
             if self.count_from == "last":
@@ -72,19 +77,27 @@ def _position_weights(weights: object) -> Floats:
     """Weights by position as an array; an error where they are not numbers >= 0."""
     try:
         array = np.array(weights, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.array(np.nan)
     if array.ndim != 1 or not (np.isfinite(array) & (array >= 0)).all():
         raise ParameterError(
             "`weights` must be numbers >= 0 by position, or a function of the journeys; "
-            f"got {weights!r}. For example [3, 2, 1]"
+            f"got {shown(weights)}. For example [3, 2, 1]"
         )
     return array
 
 
-def _checked(weights: object, journeys: Journeys) -> Floats:
-    """What a user's function returned, as a new array; an error where it cannot be used."""
+def _returned(function: Callable[[Journeys], object], journeys: Journeys) -> Floats:
+    """What a user's function returns, as a new array; an error where it cannot be used."""
     must = "the function given as `weights` must return"
+    try:
+        weights = function(journeys)
+    except MTAError:
+        raise
+    except Exception as error:
+        raise ParameterError(
+            f"{must} one number per touchpoint; it raised {type(error).__name__}: {error}"
+        ) from error
     try:
         array = np.array(weights, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from numbers import Real
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from mta_models.core.ragged import (
 )
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, ParameterError
+from mta_models.models.parameters import check_one_of, is_number, shown
 from mta_models.models.rules.base import Rule
 
 THIRDS = ("lead", "opportunity", "close")
@@ -35,11 +35,7 @@ class _MilestoneRule(Rule):
         """Part by milestone; `"rest"` is the part shared by touchpoints without a milestone."""
 
     def _check_parameters(self) -> None:
-        if self.milestones not in ("journeys", "thirds"):
-            raise ParameterError(
-                '`milestones` must be "journeys" (the stages that the journeys carry) or "thirds" '
-                f"(positions in place of stages); got {self.milestones!r}"
-            )
+        check_one_of(self.milestones, "milestones", ("journeys", "thirds"))
         unknown = [stage for stage in self._stages() if stage not in THIRDS]
         if self.milestones == "thirds" and unknown:
             raise ParameterError(
@@ -144,15 +140,17 @@ class MilestoneBased(_MilestoneRule):
         if (
             not isinstance(given, Mapping)
             or "first" not in given
-            or not all(isinstance(name, str) and _is_part(part) for name, part in given.items())
+            or not all(
+                isinstance(name, str) and is_number(part) and part > 0
+                for name, part in given.items()
+            )
             or not self._stages()
         ):
             raise ParameterError(
                 '`weights` must give a part above 0 to "first" and to one stage or more; '
-                f'got {given!r}. For example {{"first": 0.4, "lead": 0.4, "rest": 0.2}}'
+                f'got {shown(given)}. For example {{"first": 0.4, "lead": 0.4, "rest": 0.2}}'
             )
-        if self.rest not in ("all", "between"):
-            raise ParameterError(f'`rest` must be "all" or "between"; got {self.rest!r}')
+        check_one_of(self.rest, "rest", ("all", "between"))
         super()._check_parameters()
 
     def _parts(self) -> Mapping[str, float]:
@@ -213,9 +211,3 @@ class FullPath(_MilestoneRule):
 
     def _parts(self) -> Mapping[str, float]:
         return {"first": 0.225, "lead": 0.225, "opportunity": 0.225, "close": 0.225, "rest": 0.1}
-
-
-def _is_part(value: object) -> bool:
-    if isinstance(value, bool):  # bool is a subclass of int
-        return False
-    return isinstance(value, Real) and 0 < float(value) < np.inf

@@ -22,6 +22,7 @@ from mta_models.models.distinct_channels import (
     warn_untouched_convert,
     warn_without_nulls,
 )
+from mta_models.models.parameters import check_seed, check_whole_number, shown
 from mta_models.models.shapley.games import Game, Values, check_tabled, solve
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 from mta_models.models.shapley.rate_games import SampledRateGame, TabledRateGame, warn_unseen
@@ -30,6 +31,7 @@ CharacteristicFunction = str | Callable[[frozenset[str]], float]
 _NAMES = ("conversions", "rate", "model")
 # v(all) of a caller's own game must equal the total but for rounding.
 _TOLERANCE = 1e-9
+_MOST_ORDERS = 1_000_000
 
 
 class Shapley(AttributionModel):
@@ -134,30 +136,34 @@ class Shapley(AttributionModel):
 
     def _check_parameters(self) -> None:
         given, n = self.characteristic_function, self.n_permutations
-        if not (callable(given) or given in _NAMES):
+        named = isinstance(given, str) and given in _NAMES
+        if not named and (isinstance(given, type) or not callable(given)):
             raise ParameterError(
                 f"characteristic_function must be one of {', '.join(map(repr, _NAMES))} or a "
-                f"function from a frozenset of channels to a number; got {given!r}"
+                f"function from a frozenset of channels to a number; got {shown(given)}"
             )
         if self._is("model") != (self.model is not None):
             raise ParameterError(
                 'characteristic_function="model" and model= go together; got '
-                f"characteristic_function={given!r} with model={self.model!r}. Give both, or "
-                "leave model out"
+                f"characteristic_function={shown(given)} with model={shown(self.model)}. Give "
+                "both, or leave model out"
             )
-        if self._is("model") and not any(
-            hasattr(self.model, name) for name in ("coalition_value", "predict_proba")
+        if self._is("model") and (
+            isinstance(self.model, type)
+            or not any(hasattr(self.model, name) for name in ("coalition_value", "predict_proba"))
         ):
             raise ParameterError(
                 "model must have predict_proba(journeys) or coalition_value(kept); "
-                f"{self.model!r} has neither. Give an incremental model or Markov()"
+                f"{shown(self.model)} has neither. Give an incremental model or Markov()"
             )
-        whole = isinstance(n, int | np.integer) and not isinstance(n, bool)
-        if n is not None and not (whole and n >= 4 and n % 2 == 0):
-            raise ParameterError(
-                "n_permutations must be an even number >= 4, since orders are drawn in antithetic "
-                f"pairs and a standard error needs two; got {n!r}"
-            )
+        if n is not None:
+            check_whole_number(n, "n_permutations", 4, _MOST_ORDERS)
+            if n % 2:
+                raise ParameterError(
+                    "n_permutations must be even, since orders are drawn in antithetic pairs; got "
+                    f"{n!r}"
+                )
+        check_seed(self.random_state)
 
     def _fit(self, journeys: Journeys) -> None:
         self.by_position_ = None
@@ -383,7 +389,14 @@ def _fitted(model: Any, journeys: Journeys) -> Any:
     if hasattr(model, "channels_") or not hasattr(model, "fit"):
         return model
     unfitted = clone(model) if isinstance(model, AttributionModel) else copy.deepcopy(model)
-    return unfitted.fit(journeys)
+    try:
+        return unfitted.fit(journeys)
+    except JourneyError:
+        raise  # of the data, not of the model
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"model must be one that fit(journeys) can fit; {shown(model)} is not: {error}"
+        ) from error
 
 
 def _number(value: object, members: frozenset[str]) -> float:

@@ -327,12 +327,12 @@ def test_journeys_without_a_null_warn_as_they_do_for_markov() -> None:
     ("parameters", "message"),
     [
         ({"order": 0}, "order is the number"),
-        ({"prior": -1}, "prior must be a finite number of users >= 0; got -1"),
-        ({"prior": float("inf")}, "prior must be"),
-        ({"prior": "flat"}, "prior must be"),
-        ({"n_draws": 0}, "n_draws must be a whole number >= 1; got 0"),
-        ({"n_draws": True}, "n_draws must be"),
-        ({"n_draws": 2.5}, "n_draws must be"),
+        ({"prior": -1}, "`prior` must be a number of users of at least 0 and finite; got -1"),
+        ({"prior": float("inf")}, "`prior` must be"),
+        ({"prior": "flat"}, "`prior` must be"),
+        ({"n_draws": 0}, "`n_draws` must be a whole number from 1 to 1,000,000; got 0"),
+        ({"n_draws": True}, "`n_draws` must be"),
+        ({"n_draws": 2.5}, "`n_draws` must be"),
     ],
 )
 def test_refuses_parameters(

@@ -530,10 +530,10 @@ def test_a_fitted_model_must_know_the_channels():
         ({"characteristic_function": "model"}, "go together"),
         ({"model": mta.Markov()}, "go together"),
         ({"characteristic_function": "model", "model": mta.LastTouch()}, "has neither"),
-        ({"n_permutations": 5}, "even number >= 4.*got 5"),
-        ({"n_permutations": 2}, "even number >= 4"),
-        ({"n_permutations": True}, "even number >= 4"),
-        ({"n_permutations": 4.0}, "even number >= 4"),
+        ({"n_permutations": 5}, "must be even.*got 5"),
+        ({"n_permutations": 2}, "`n_permutations` must be a whole number from 4"),
+        ({"n_permutations": True}, "`n_permutations` must be a whole number from 4"),
+        ({"n_permutations": 4.0}, "`n_permutations` must be a whole number from 4"),
     ],
 )
 def test_refused_parameters(parameters, message):

@@ -13,13 +13,18 @@ from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.data.lift_tests import LiftTest
-from mta_models.errors import ParameterError
 from mta_models.models.incremental.base import TimedModel, in_value
 from mta_models.models.incremental.bayesian.lift_likelihood import check_lift_tests
 from mta_models.models.incremental.bayesian.predictive_checks import replicated
 from mta_models.models.incremental.bayesian.sampling import Diagnostics
-from mta_models.models.incremental.half_lives import HalfLife, check_half_life
 from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.parameters import (
+    HalfLife,
+    check_flag,
+    check_half_life,
+    check_seed,
+    check_whole_number,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +38,7 @@ class BayesianModel(TimedModel):
 
     lift_tests: Iterable[LiftTest] | None
     random_state: int | None
+    nonnegative: bool
     half_life: HalfLife | None
     n_draws: int
     n_chains: int
@@ -43,10 +49,10 @@ class BayesianModel(TimedModel):
         super()._check_parameters()
         check_half_life(self.half_life)
         check_lift_tests(self.lift_tests)
-        for name, least in (("n_draws", 100), ("n_chains", 2)):
-            value = getattr(self, name)
-            if not (isinstance(value, int) and value >= least):
-                raise ParameterError(f"{name} must be a whole number >= {least}; got {value!r}")
+        check_flag(self.nonnegative, "nonnegative")
+        check_whole_number(self.n_draws, "n_draws", 100, 100_000)
+        check_whole_number(self.n_chains, "n_chains", 2, 100)
+        check_seed(self.random_state)
 
     def _warn_of_no_risk(self, histories: Histories) -> None:
         """Nothing: the `Hazard` that every one of them starts from has warned already."""

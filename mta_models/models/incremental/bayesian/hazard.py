@@ -31,9 +31,9 @@ from mta_models.models.incremental.bayesian.lift_likelihood import (
 from mta_models.models.incremental.bayesian.predictive_checks import expected_by_week
 from mta_models.models.incremental.bayesian.priors import Prior
 from mta_models.models.incremental.bayesian.sampling import Sampler
-from mta_models.models.incremental.half_lives import HalfLife
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.parameters import HalfLife, check_one_of
 
 _LN2 = log(2)
 
@@ -130,6 +130,10 @@ journeys=None)], random_state=1)
         self.counterfactual = counterfactual
         self.n_draws = n_draws
         self.n_chains = n_chains
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_one_of(self.repeat, "repeat", (True, False, None))
 
     def _learn(self, histories: Histories) -> None:
         tests = check_lift_tests(self.lift_tests)

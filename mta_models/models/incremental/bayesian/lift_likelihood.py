@@ -15,6 +15,7 @@ from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.models.incremental.bayesian.hazard_data import Crowd, Evidence
 from mta_models.models.incremental.negative_controls import future_credit
+from mta_models.models.parameters import items_of, shown
 
 # Of Student's t around a measured lift: nearly normal, and yet one test in conflict with all else
 # does not carry everything away.
@@ -31,13 +32,15 @@ def check_lift_tests(lift_tests: Iterable[LiftTest] | None) -> tuple[LiftTest, .
     Raises:
         ParameterError: one of them is not a `LiftTest`.
     """
-    tests = () if lift_tests is None else tuple(lift_tests)
-    for test in tests:
-        if not isinstance(test, LiftTest):
-            raise ParameterError(
-                f"lift_tests must be LiftTest objects; got {test!r}. Make each with "
-                "LiftTest(channel, lift, standard_error)"
-            )
+    if lift_tests is None:
+        return ()
+    given = items_of(lift_tests)
+    tests = tuple(test for test in given or () if isinstance(test, LiftTest))
+    if given is None or len(tests) < len(given):
+        raise ParameterError(
+            f"`lift_tests` must be a list of LiftTest objects; got {shown(lift_tests)}. Make each "
+            "with LiftTest(channel, lift, standard_error)"
+        )
     return tests
 
 

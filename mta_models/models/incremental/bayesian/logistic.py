@@ -12,7 +12,7 @@ from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.data.lift_tests import LiftTest
-from mta_models.errors import ParameterError, UnknownChannelError
+from mta_models.errors import UnknownChannelError
 from mta_models.models.incremental.bayesian.base import PLAYED, BayesianModel
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
 from mta_models.models.incremental.bayesian.hazard_model import CALIBRATED, NAMES, untouched
@@ -38,10 +38,10 @@ from mta_models.models.incremental.bayesian.logistic_model import (
 )
 from mta_models.models.incremental.bayesian.predictive_checks import week_of, weeks_of
 from mta_models.models.incremental.bayesian.sampling import Sampler
-from mta_models.models.incremental.half_lives import HalfLife
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.negative_controls import future_credit
+from mta_models.models.parameters import HalfLife, check_one_of
 
 # Draws for which all moments of a log are looked at.
 _FEW = 100
@@ -119,8 +119,7 @@ class BayesianLogistic(BayesianModel):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.saturation not in _SATURATIONS:
-            raise ParameterError(f'saturation must be "log" or None; got {self.saturation!r}')
+        check_one_of(self.saturation, "saturation", _SATURATIONS)
 
     def _learn(self, histories: Histories) -> None:
         tests = check_lift_tests(self.lift_tests)

@@ -10,16 +10,25 @@ import numpy as np
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
+from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.doubly_robust.aipw import Window, blips, followed
 from mta_models.models.incremental.logistic.features import check_covariates
+from mta_models.models.incremental.logistic.learners import check_learner
+from mta_models.models.parameters import (
+    check_one_of,
+    check_seed,
+    check_whole_number,
+    generator,
+    is_number,
+)
 
 # Below this many base moments' worth of weight, what a channel's touchpoints are compared with is
 # a handful of people.
 _FEW = 50
 # Of the effects' joint normal distribution, for intervals.
 _DRAWS = 500
+_MOST_FOLDS = 100
 
 Duration = str | timedelta | float
 
@@ -114,7 +123,7 @@ class DoublyRobust(AttributionModel):
         lag: Duration = "12h",
         history: str = "whole",
         n_folds: int = 2,
-        random_state: int | None = 0,
+        random_state: int | np.random.Generator | None = 0,
     ) -> None:
         self.learner = learner
         self.covariates = covariates
@@ -132,14 +141,14 @@ class DoublyRobust(AttributionModel):
     def _check_parameters(self) -> None:
         as_days(self.window, "window")
         self._lag()
-        if self.history not in ("whole", "past"):
-            raise ParameterError(f'history must be "whole" or "past"; got {self.history!r}')
+        check_one_of(self.history, "history", ("whole", "past"))
         check_covariates(self.covariates)
-        if isinstance(self.n_folds, bool) or not isinstance(self.n_folds, int) or self.n_folds < 2:
-            raise ParameterError(f"`n_folds` must be a whole number >= 2; got {self.n_folds!r}")
+        check_learner(self.learner)
+        check_whole_number(self.n_folds, "n_folds", 2, _MOST_FOLDS)
+        check_seed(self.random_state)
 
     def _lag(self) -> float:
-        return 0.0 if self.lag == 0 and not isinstance(self.lag, bool) else as_days(self.lag, "lag")
+        return 0.0 if is_number(self.lag) and self.lag == 0 else as_days(self.lag, "lag")
 
     def _fit(self, journeys: Journeys) -> None:
         if journeys.timeline is None:
@@ -186,8 +195,7 @@ class DoublyRobust(AttributionModel):
         return self._account(journeys, of)[1]
 
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
-        seed = None if self.random_state is None else [self.random_state, 1]
-        rng = np.random.default_rng(seed)
+        rng = generator(self.random_state, 1)
         drawn = rng.multivariate_normal(self.effect_, self._covariance, _DRAWS, method="eigh")
         draws: Floats = drawn * self._scale(journeys, of)
         baseline: Floats = float(journeys.outcome(of).sum()) - draws.sum(axis=1)

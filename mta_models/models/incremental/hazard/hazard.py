@@ -13,18 +13,11 @@ from mta_models.errors import (
     ConvergenceWarning,
     IdentifiabilityWarning,
     JourneyError,
-    ParameterError,
     warn,
 )
 from mta_models.models.base import Refitter, clone
 from mta_models.models.incremental.base import TimedModel
-from mta_models.models.incremental.half_lives import (
-    GRID,
-    HalfLife,
-    check_half_life,
-    given_half_lives,
-    profile,
-)
+from mta_models.models.incremental.half_lives import GRID, profile
 from mta_models.models.incremental.hazard.likelihood import (
     Rates,
     RateTable,
@@ -36,6 +29,7 @@ from mta_models.models.incremental.horizon_games import (
     first_conversions,
     repeat_conversions,
 )
+from mta_models.models.parameters import HalfLife, check_half_life, check_one_of, given_half_lives
 
 # In log-likelihood: how near its maximum a half-life tried is taken.
 _GAP = 1e-3
@@ -116,8 +110,7 @@ class Hazard(TimedModel):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_half_life(self.half_life)
-        if not (self.repeat is None or isinstance(self.repeat, bool)):
-            raise ParameterError(f"repeat must be True, False or None; got {self.repeat!r}")
+        check_one_of(self.repeat, "repeat", (True, False, None))
 
     def _learn(self, histories: Histories) -> None:
         if self.repeat is False and histories.repeats:

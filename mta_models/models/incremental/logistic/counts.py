@@ -8,9 +8,11 @@ from mta_models.core.logistic_regression import chances, fit_logistic
 from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, owner
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
+from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import AttributionModel
 from mta_models.models.distinct_channels import users_of
+from mta_models.models.incremental.logistic.learners import MOST_PENALTY
+from mta_models.models.parameters import check_number, check_seed
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 
 # Orders of arrival drawn, each with its reverse, for journeys of too many channels to try all sets.
@@ -62,13 +64,15 @@ class LogisticCounts(AttributionModel):
     coef_: Floats
     intercept_: float
 
-    def __init__(self, penalty: float = 1e-4, random_state: int | None = 0) -> None:
+    def __init__(
+        self, penalty: float = 1e-4, random_state: int | np.random.Generator | None = 0
+    ) -> None:
         self.penalty = penalty
         self.random_state = random_state
 
     def _check_parameters(self) -> None:
-        if not 0 < self.penalty < np.inf:
-            raise ParameterError(f"`penalty` must be above 0; got {self.penalty!r}")
+        check_number(self.penalty, "penalty", maximum=MOST_PENALTY, above=True)
+        check_seed(self.random_state)
 
     def _fit(self, journeys: Journeys) -> None:
         if not journeys.nulls.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.data.histories import Histories
 from mta_models.errors import JourneyError, ParameterError, UnknownChannelError
+from mta_models.models.parameters import items_of, shown
 
 SATURATIONS = (None, "log", "ratio")
 TRENDS = (None, "linear", "weeks")
@@ -122,11 +124,10 @@ def pairs_of(interactions: Any, channels: tuple[str, ...]) -> Ints:
     """Codes of pairs of channels, shape `(n_pairs, 2)`.
 
     Args:
-        interactions: pairs of names, `"all"`, or None for none.
+        interactions: pairs of names, `"all"`, or None for none; checked before.
         channels: names, in the order of their codes.
 
     Raises:
-        ParameterError: something else.
         UnknownChannelError: a name is not among the channels.
     """
     index = {name: code for code, name in enumerate(channels)}
@@ -136,11 +137,6 @@ def pairs_of(interactions: Any, channels: tuple[str, ...]) -> Ints:
     elif interactions is not None:
         named = list(interactions)
     for pair in named:
-        if isinstance(pair, str) or len(set(pair)) != 2 or len(pair) != 2:
-            raise ParameterError(
-                f"`interactions` must be pairs of two channels each; got {pair!r}. "
-                'Give a list of pairs, "all", "auto" or None'
-            )
         for name in pair:
             if name not in index:
                 raise UnknownChannelError(
@@ -149,15 +145,41 @@ def pairs_of(interactions: Any, channels: tuple[str, ...]) -> Ints:
     return np.array([[index[a], index[b]] for a, b in named], dtype=np.int64).reshape(-1, 2)
 
 
+def check_interactions(interactions: Any) -> None:
+    """Refuse what names no pairs of channels.
+
+    Raises:
+        ParameterError: names the first that is no pair.
+    """
+    if interactions is None or (isinstance(interactions, str) and interactions in ("all", "auto")):
+        return
+    given = items_of(interactions)
+    for pair in [interactions] if given is None else given:
+        names = items_of(pair) or ()
+        texts = {name for name in names if isinstance(name, str)}
+        if not len(texts) == len(names) == 2:
+            raise ParameterError(
+                f"`interactions` must be pairs of two channels each; got {shown(pair)}. "
+                'Give a list of pairs, "all", "auto" or None'
+            )
+
+
 def check_covariates(frame: Any) -> None:
-    """Refuse what is not a frame with a column `user` and numbers beside it."""
+    """Refuse what is not a frame with a column `user` and other columns beside it.
+
+    Raises:
+        ParameterError: it is no frame, or lacks a column.
+    """
     if frame is None:
         return
-    if "user" not in getattr(frame, "columns", ()) or len(frame.columns) < 2:
+    known = [sys.modules[name] for name in ("pandas", "polars") if name in sys.modules]
+    is_frame = isinstance(frame, tuple(module.DataFrame for module in known))
+    columns = list(frame.columns) if is_frame else None
+    if columns is None or "user" not in columns or len(columns) < 2:
         raise ParameterError(
             "`covariates` must be a pandas or polars DataFrame with a column `user` and numeric "
-            f"columns; got {type(frame).__name__} with the columns "
-            f"{list(getattr(frame, 'columns', ()))}"
+            f"columns; got {type(frame).__name__}"
+            + ("" if columns is None else f" with the columns {columns}")
         )
 
 
@@ -166,7 +188,7 @@ def aligned_covariates(frame: Any, histories: Histories) -> Floats:
     import pandas as pd
 
     names = [name for name in frame.columns if name != "user"]
-    values = np.column_stack([np.asarray(frame[name], dtype=np.float64) for name in names])
+    values = np.column_stack([_as_numbers(frame[name], name) for name in names])
     index = pd.Index(np.asarray(frame["user"]))
     if not index.is_unique:
         raise JourneyError(
@@ -188,3 +210,13 @@ def aligned_covariates(frame: Any, histories: Histories) -> Floats:
             f"{found[tuple(where)]} as {names[where[1]]!r}. Impute it or drop the column"
         )
     return found
+
+
+def _as_numbers(column: Any, name: str) -> Floats:
+    try:
+        return np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"the columns of `covariates` must be numeric; {name!r} is not: {error}. Code its "
+            "categories as columns of 0 and 1"
+        ) from error

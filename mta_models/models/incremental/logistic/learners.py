@@ -10,9 +10,13 @@ import numpy as np
 from mta_models.core.logistic_regression import chances, cross_products, fit_logistic, log_loss
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.errors import ParameterError
+from mta_models.models.base import AttributionModel
+from mta_models.models.parameters import shown
 
 # Ridge penalties tried, on the log-loss per case of columns of unit s.d.
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+# A greater penalty leaves no effect at all, and systems that cannot be solved.
+MOST_PENALTY = 1e6
 # Probabilities are kept this far from 0 and 1: a tree may say 0, and log 0 is no hazard.
 _EDGE = 1e-9
 
@@ -82,29 +86,46 @@ def default_learner(penalty: float, cases: float) -> Any:
     )
 
 
+def check_learner(learner: Any) -> None:
+    """Refuse what is neither None nor a classifier as scikit-learn makes them.
+
+    Raises:
+        ParameterError: it is a class, a model of journeys, or lacks a method.
+    """
+    if learner is None:
+        return
+    methods = ("fit", "predict_proba", "get_params")
+    lacks = [name for name in methods if not callable(getattr(learner, name, None))]
+    if lacks or isinstance(learner, type | AttributionModel):
+        raise ParameterError(
+            "`learner` must be a classifier of scikit-learn's kind, with fit, predict_proba and "
+            f"get_params; got {shown(learner)}. Wrap one without predict_proba in "
+            "sklearn.calibration.CalibratedClassifierCV"
+        )
+
+
 def fit_learner(learner: Any, columns: Floats, converts: Mask, weight: Floats) -> Any:
     """A clone of the learner, fitted.
 
     Raises:
-        ParameterError: it has no `predict_proba`, or takes no weights where moments have them.
+        ParameterError: it cannot be fitted, or takes no weights where rows have unequal ones.
     """
     from sklearn.base import clone  # type: ignore[import-untyped]  # it ships no types
     from sklearn.utils.validation import has_fit_parameter  # type: ignore[import-untyped]  # it ships no types
 
-    if not hasattr(learner, "predict_proba"):
+    given = {} if np.ptp(weight) < 1e-9 * weight.mean() else {"sample_weight": weight}
+    if given and not has_fit_parameter(learner, "sample_weight"):
         raise ParameterError(
-            f"`learner` must be a classifier with predict_proba; got {learner!r}. "
-            "Wrap it in sklearn.calibration.CalibratedClassifierCV"
+            f"`learner` must take sample_weight where rows weigh differently; {shown(learner)} "
+            'does not. Use rows="sampled" on an event log, where all weigh the same, or another '
+            "learner"
         )
-    fresh = clone(learner)
-    if np.ptp(weight) < 1e-9 * weight.mean():
-        return fresh.fit(columns, converts)
-    if not has_fit_parameter(learner, "sample_weight"):
+    try:
+        return clone(learner).fit(columns, converts, **given)
+    except (TypeError, ValueError) as error:
         raise ParameterError(
-            f"`learner` must take sample_weight where moments weigh differently; {learner!r} does "
-            'not. Use rows="sampled" on an event log, where all weigh the same, or another learner'
-        )
-    return fresh.fit(columns, converts, sample_weight=weight)
+            f"`learner` must be one that can be fitted; {shown(learner)} cannot: {error}"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)

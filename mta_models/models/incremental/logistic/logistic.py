@@ -16,17 +16,33 @@ from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.logistic.calibration_curve import Calibration
 from mta_models.models.incremental.logistic.explain import Explanation, explain_conversions
-from mta_models.models.incremental.logistic.features import SATURATIONS, TRENDS, check_covariates
+from mta_models.models.incremental.logistic.features import (
+    SATURATIONS,
+    TRENDS,
+    check_covariates,
+    check_interactions,
+)
 from mta_models.models.incremental.logistic.fitting import Learnt, learn
 from mta_models.models.incremental.logistic.hazard_games import (
     CoalitionHazard,
     horizon_game,
     moment_game,
 )
+from mta_models.models.incremental.logistic.learners import MOST_PENALTY, check_learner
 from mta_models.models.incremental.logistic.settings import Settings
+from mta_models.models.parameters import (
+    HalfLife,
+    check_half_life,
+    check_number,
+    check_one_of,
+    check_seed,
+    check_whole_number,
+    generator,
+)
 
 SPLITS = ("shapley", "removal")
 ROWS = ("sampled", "days")
+_MOST_BAGS = 10_000
 
 
 class Logistic(TimedModel):
@@ -57,8 +73,9 @@ class Logistic(TimedModel):
     (backward).
 
     Args:
-        half_life: days, or a sequence of one per channel; None: chosen from 1 to 21 days by the
-            held-out likelihood of a ridge logistic regression, per channel where it pays.
+        half_life: of carry-over: `"7d"`, a timedelta or days, for all channels or in a mapping by
+            channel; None: chosen from 1 to 21 days by the held-out likelihood of a ridge logistic
+            regression, per channel where it pays.
         counterfactual: `"horizon"`, `"moment"` or `"backward"`.
         split: `"shapley"` or `"removal"`.
         saturation: `"log"`: adstock a enters as log(1 + a); `"ratio"`: a / (1 + a); None: as it is.
@@ -112,7 +129,7 @@ class Logistic(TimedModel):
 
     def __init__(
         self,
-        half_life: Any = None,
+        half_life: HalfLife | None = None,
         counterfactual: str = "horizon",
         split: str = "shapley",
         saturation: str | None = "log",
@@ -123,7 +140,7 @@ class Logistic(TimedModel):
         penalty: float | None = None,
         rows: str = "sampled",
         n_bags: int = 0,
-        random_state: int | None = 0,
+        random_state: int | np.random.Generator | None = 0,
     ) -> None:
         self.half_life = half_life
         self.counterfactual = counterfactual
@@ -145,25 +162,23 @@ class Logistic(TimedModel):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name, known in (
-            ("split", SPLITS),
-            ("saturation", SATURATIONS),
-            ("trend", TRENDS),
-            ("rows", ROWS),
-        ):
-            if getattr(self, name) not in known:
-                words = ", ".join(repr(each) for each in known)
-                raise ParameterError(f"{name} must be one of {words}; got {getattr(self, name)!r}")
+        check_half_life(self.half_life)
+        check_one_of(self.split, "split", SPLITS)
+        check_one_of(self.saturation, "saturation", SATURATIONS)
+        check_one_of(self.trend, "trend", TRENDS)
+        check_one_of(self.rows, "rows", ROWS)
         if self.split == "removal" and self.counterfactual == "backward":
             raise ParameterError(
                 'split="removal" takes channels away one at a time, and "backward" touchpoints one '
                 'after the other: use "horizon" or "moment" with it'
             )
-        if self.penalty is not None and not 0 < self.penalty < np.inf:
-            raise ParameterError(f"`penalty` must be above 0; got {self.penalty!r}")
-        if isinstance(self.n_bags, bool) or not isinstance(self.n_bags, int) or self.n_bags < 0:
-            raise ParameterError(f"`n_bags` must be a whole number >= 0; got {self.n_bags!r}")
+        if self.penalty is not None:
+            check_number(self.penalty, "penalty", maximum=MOST_PENALTY, above=True)
+        check_whole_number(self.n_bags, "n_bags", 0, _MOST_BAGS)
+        check_interactions(self.interactions)
         check_covariates(self.covariates)
+        check_learner(self.learner)
+        check_seed(self.random_state)
 
     def explain(self, journeys: Journeys) -> Explanation:
         """SHAP values of the fitted learner at each conversion, reconciled with the moment credit.
@@ -280,9 +295,8 @@ class Logistic(TimedModel):
         return found
 
     def _rng(self) -> np.random.Generator:
-        """The randomness of sampled users and orders, apart from that of the fit."""
-        seed = self.random_state
-        return np.random.default_rng(None if seed is None else [seed, 1])
+        """The randomness of sampled users and orders, independent of that of the fit."""
+        return generator(self.random_state, 1)
 
 
 def _ratio(caused: float, removals: float) -> float:

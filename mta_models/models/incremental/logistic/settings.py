@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from mta_models.core.ragged import Floats, Ints
+from mta_models.models.parameters import HalfLife
 
 
 @dataclass(frozen=True, eq=False)
 class Settings:
     """What a `Logistic` was asked for."""
 
-    half_life: Any
+    half_life: HalfLife | None
     saturation: str | None
     interactions: Any
     covariates: Any
@@ -22,7 +25,7 @@ class Settings:
     penalty: float | None
     rows: str
     n_bags: int
-    random_state: int | None
+    random_state: int | np.random.Generator | None
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> Settings:

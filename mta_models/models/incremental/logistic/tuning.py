@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
-from mta_models.errors import ParameterError
 from mta_models.models.incremental.logistic.features import Responses, pairs_of, plain_responses
 from mta_models.models.incremental.logistic.learners import PENALTIES, Rows, held_out_loss
 from mta_models.models.incremental.logistic.settings import Choice, Settings
-
-if TYPE_CHECKING:
-    pass
+from mta_models.models.parameters import given_half_lives
 
 # Days tried, where the search begins, and the penalty meanwhile.
 HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0)
@@ -101,16 +98,17 @@ def choose(table: Table, settings: Settings) -> Choice:
 
     Half-lives are looked for without interactions, which they hardly depend on.
     """
-    k, free = table.histories.n_channels, settings.half_life is None
-    given = np.full(k, HALF_LIVES[_MIDDLE]) if free else _given(settings.half_life, k)
-    none = pairs_of(None, table.histories.channels)
-    penalty = _PENALTY if settings.penalty is None else settings.penalty
+    channels, half_life = table.histories.channels, settings.half_life
+    free = half_life is None
+    given = given_half_lives(HALF_LIVES[_MIDDLE] if half_life is None else half_life, channels)
+    none = pairs_of(None, channels)
+    penalty = _PENALTY if settings.penalty is None else float(settings.penalty)
     search = _Search(table, Choice(given, settings.saturation, none, penalty))
     if free and table.n_folds > 1:
         search.common_half_life()
         if table.sample.n_cases >= _MANY:
             search.own_half_lives()
-    search.cross(_pairs(settings.interactions, table.histories.channels))
+    search.cross(_pairs(settings.interactions, channels))
     if settings.penalty is None and table.n_folds > 1:
         search.best_penalty()
     return search.choice
@@ -208,14 +206,3 @@ def folds_of(histories: Histories, rng: np.random.Generator) -> Ints:
     for group in (np.flatnonzero(converts), np.flatnonzero(~converts)):
         fold[rng.permutation(group)] = np.arange(len(group)) % _FOLDS
     return fold
-
-
-def _given(half_life: Any, n_channels: int) -> Floats:
-    """Half-lives as a user writes them, one per channel."""
-    days = np.asarray(half_life, dtype=np.float64)
-    if days.shape not in ((), (n_channels,)) or not (np.isfinite(days) & (days > 0)).all():
-        raise ParameterError(
-            f"`half_life` must be days above 0, one or one for each of {n_channels} channels; got "
-            f"{half_life!r}"
-        )
-    return np.broadcast_to(days, n_channels).copy()

@@ -1,4 +1,4 @@
-"""Refits for a bootstrap: what the draws' weights do not change is worked out once."""
+"""Refits for a bootstrap: what does not depend on the draw's weights is computed once."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from mta_models.models.incremental.self_controlled.conditional_likelihood import
     maximise_conditional,
 )
 from mta_models.models.incremental.self_controlled.relative_rate import (
-    FEW,
+    MIN_FOR_OWN_HALF_LIVES,
     Design,
     RelativeRate,
+    fit_joint_terms,
     grid_terms,
     joint_terms,
-    refitted,
 )
 
-# Channels up to which each has its own half-life looked at again in every draw.
-_MOST_CHANNELS = 12
+# Maximum of channels for which each channel's own half-life is chosen again in every draw.
+_MAX_CHANNELS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class BootstrapRefit:
-    """A fit, ready to be repeated under other weights.
+    """A fit, ready to be repeated with other weights.
 
-    Factors of time and which corrections are kept stay those of the fit. Half-lives that were
-    chosen are chosen again among their neighbours on the grid, for they move the baseline more
-    than anything else: with those of the fit kept, 90% intervals held the truth 50–60% of times.
+    Factors of time and the choice of corrections stay those of the fit. Half-lives that were
+    chosen are chosen again among their neighbours on the grid, because they move the baseline more
+    than anything else: with those of the fit, 90% intervals held the truth 50–60% of times.
 
     Attributes:
         design: the conversions.
         rate: the fit.
         joint: the likelihood of β and δ at the fit's half-lives.
-        grid: the likelihood of β, δ given, with columns at every half-life, and where the fit's
-            half-lives stand; None where half-lives are given.
+        grid: the likelihood of β, δ given, with columns at every half-life, and the places of the
+            fit's half-lives on the grid; None where half-lives are given.
     """
 
     design: Design
@@ -48,7 +48,7 @@ class BootstrapRefit:
 
     @classmethod
     def from_fit(cls, design: Design, rate: RelativeRate, free: bool) -> BootstrapRefit:
-        """Of a fit; `free`: whether its half-lives were chosen."""
+        """Prepare a fit; `free`: whether its half-lives were chosen."""
         joint = joint_terms(design, rate)
         if not free or not design.n_channels:
             return cls(design, rate, joint, None)
@@ -61,27 +61,27 @@ class BootstrapRefit:
         if self.grid is not None:
             terms, place = self.grid
             terms = replace(terms, weight=weight)
-            place = _searched(terms, place, rate.effect)
+            place = _best_neighbours(terms, place, rate.effect)
             n, columns = len(place), _columns(place)
             carried, exposure = joint.carried.copy(), joint.exposure.copy()
             carried[:, :n] = terms.carried[:, columns]
             exposure[:, :n] = terms.exposure[:, columns]
             joint = replace(joint, carried=carried, exposure=exposure)
             rate = replace(rate, half_life=GRID[place])
-        rate, _ = refitted(replace(joint, weight=weight), rate)
+        rate, _ = fit_joint_terms(replace(joint, weight=weight), rate)
         return design, rate
 
 
 def _columns(place: Ints) -> Ints:
-    """Where the columns of some half-lives stand in those of all, `(n_channels,)`."""
+    """Columns of `grid_terms` for one half-life per channel, `(n_channels,)`."""
     return place * len(place) + np.arange(len(place))
 
 
-def _searched(terms: Terms, place: Ints, effect: Floats) -> Ints:
-    """The best of the neighbours of each channel's half-life, and of all of them moved together.
+def _best_neighbours(terms: Terms, place: Ints, effect: Floats) -> Ints:
+    """The best neighbour of each channel's half-life, after the best shift of all of them.
 
-    A channel's move need not gain what a half-life of its own must gain in the fit: with that toll
-    draws stay where the fit is, and 90% intervals held .83 instead of .90 in `randomised`.
+    A move needs no minimum gain here, as a channel's own half-life does in the fit: with it draws
+    stay at the half-lives of the fit, and 90% intervals held .83 instead of .90 in `randomised`.
     """
 
     def value(tried: Ints) -> float:
@@ -95,7 +95,7 @@ def _searched(terms: Terms, place: Ints, effect: Floats) -> Ints:
 
     one = np.ones(len(place), dtype=np.int64)
     place, score = better(place, value(place), [one, -one])
-    if len(place) <= _MOST_CHANNELS and terms.weight.sum() >= FEW:
+    if len(place) <= _MAX_CHANNELS and terms.weight.sum() >= MIN_FOR_OWN_HALF_LIVES:
         for channel in np.flatnonzero(effect > 0):
             alone = one * (np.arange(len(place)) == channel)
             place, score = better(place, score, [alone, -alone])

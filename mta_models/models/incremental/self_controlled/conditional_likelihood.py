@@ -1,12 +1,13 @@
 """The conditional likelihood of when a user converted, and its maximum.
 
-For conversion i, with x what its moment carried, S the sum of the same over all its control days
-and o and n what neither depends on,
+For conversion i, with x the exposure at the conversion, S the sum of the same over the case and all
+control days, and o and n the parts of the rate that do not depend on b,
 
     log L = Σ_i w_i [ log(o_i + x_i·b) − log(n_i + S_i·b) ],    b ≥ 0.
 
-A user's own level multiplies both and cancels. The first term is concave in b and the second
-convex, so the sum is neither; it is climbed by Newton steps on the coordinates off the boundary.
+A user's frailty is a factor of both rates and cancels. The first term is concave in b and the
+second convex, so the sum is neither. It is maximised by Newton steps, on the coordinates that are
+not at the boundary.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy as np
 from mta_models.core.ragged import Floats, Ints
 
 _STEPS = 60
-_CLOSE = 1e-9  # of the log-likelihood, relative to the sum of the weights
+_TOLERANCE = 1e-9  # on the log-likelihood, per unit of weight
 
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """What the conditional likelihood knows of each conversion.
+    """The data of the conditional likelihood, one row per conversion.
 
     Attributes:
         carried: x, shape `(n_rows, k)`.
@@ -73,11 +74,11 @@ class Terms:
 
 
 def maximise_conditional(terms: Terms, start: Floats | None = None) -> tuple[Floats, float]:
-    """The b ≥ 0 of greatest log L and that log L.
+    """The b ≥ 0 of maximum log L, and the maximum.
 
     Args:
         terms: columns without any exposure get b = 0.
-        start: shape `(k,)`; None: a small effect of everything.
+        start: shape `(k,)`; None: the same small effect for every column.
     """
     scale = (terms.weight / terms.control) @ terms.exposure / max(terms.weight.sum(), 1e-300)
     used = scale > 0
@@ -87,7 +88,7 @@ def maximise_conditional(terms: Terms, start: Floats | None = None) -> tuple[Flo
     )
     b = np.where(used, 0.1, 0.0) if start is None else np.where(used, start * scale, 0.0)
     value = scaled.value(b)
-    close = _CLOSE * float(terms.weight.sum())
+    tolerance = _TOLERANCE * float(terms.weight.sum())
     for _ in range(_STEPS):
         gradient, hessian = scaled.slopes(b)
         free = used & ((b > 0) | (gradient > 0))
@@ -95,30 +96,29 @@ def maximise_conditional(terms: Terms, start: Floats | None = None) -> tuple[Flo
             break
         step = np.zeros_like(b)
         step[free] = _uphill(gradient[free], -hessian[np.ix_(free, free)])
-        new, found = _climb(scaled, b, step, value)
-        gained = found - value
-        b, value = new, found
-        if gained <= close:
+        before = value
+        b, value = _line_search(scaled, b, step, before)
+        if value - before <= tolerance:
             break
     return b * inverse, value
 
 
 def _uphill(gradient: Floats, curvature: Floats) -> Floats:
-    """The Newton step, with curvature made positive where the likelihood bends upwards."""
+    """The Newton step, with the absolute values of negative curvatures in their place."""
     values, vectors = np.linalg.eigh(curvature)
-    least = max(1e-8 * float(np.abs(values).max()), 1e-12)
-    bent = np.maximum(np.abs(values), least)
-    step: Floats = vectors @ ((vectors.T @ gradient) / bent)
+    smallest = max(1e-8 * float(np.abs(values).max()), 1e-12)
+    positive = np.maximum(np.abs(values), smallest)
+    step: Floats = vectors @ ((vectors.T @ gradient) / positive)
     return step
 
 
-def _climb(terms: Terms, b: Floats, step: Floats, value: float) -> tuple[Floats, float]:
+def _line_search(terms: Terms, b: Floats, step: Floats, value: float) -> tuple[Floats, float]:
     """The longest of halved steps, kept at b ≥ 0, that does not lose; b itself if none is."""
     length = 1.0
     for _ in range(30):
         new = np.maximum(b + length * step, 0)
-        found = terms.value(new)
-        if found >= value:
-            return new, found
+        reached = terms.value(new)
+        if reached >= value:
+            return new, reached
         length /= 2
     return b, value

@@ -1,14 +1,15 @@
-"""Control days: each conversion's moment and the same time of day on its user's other days.
+"""Control days: each conversion, and the same time of day on its user's other days.
 
-A conversion at T is compared with the moments T ± 1, 2, … days while its user was observed, the
-same clock time on every day, so that the case differs from its controls in the day alone. Given
-the time of day, the chance that the conversion fell on this day and not on another is
-λ(T) / Σ_s λ(s) exactly: nothing is rounded to a grid.
+A conversion at T is compared with the times T ± 1, 2, … days at which its user was observed: the
+same time of day on every day, so that the case differs from its controls in the day alone. Given
+the time of day, the probability that the conversion fell on this day and not on another is
+λ(T) / Σ_s λ(s) exactly: nothing is rounded to a grid. Below, the "days" of a conversion are these
+times, the case included.
 
-Grids have the shape `(n_days, n_rows)`, days first, so that a recursion over days runs through
-memory in order; rows of fewer days end early, and what lies beyond weighs 0. Channels never get a
-dimension of a grid: sums over days of what channels carried are taken per touchpoint, from one
-filtered grid per half-life (`exposure`).
+Grids have the shape `(n_days, n_rows)`, days first, so that a recursion over days reads memory in
+order; rows with fewer days end early, and weights beyond their end are 0. Channels are no dimension
+of a grid: sums of adstock over days are taken per touchpoint, from one filtered grid per half-life
+(`exposure`).
 """
 
 from __future__ import annotations
@@ -21,26 +22,26 @@ import numpy as np
 from mta_models.core.ragged import Floats, Ints, Numbers, chunks, position, spread
 from mta_models.data.histories import Histories
 
-# Moments (rows × days) of conversions looked at together: 32 MB a grid.
+# Cells of a grid (days × rows) computed together: 32 MB a grid.
 _AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
 class ControlDays:
-    """The moments of some conversions, one row each, and the touchpoints around them.
+    """The days of some conversions, one row per conversion, and their users' touchpoints.
 
     Attributes:
         n_channels: of the journeys.
         event: shape `(n_rows,)`, the conversion among those of the histories.
-        case: shape `(n_rows,)`, the moment at which it fell, counted from the first.
-        size: shape `(n_rows,)`, moments of its user.
-        first: shape `(n_rows,)`, time of the first moment, days.
-        weighs: shape `(n_days, n_rows)`, 1 for the case and its controls, 0 for other moments.
+        case: shape `(n_rows,)`, the day of the conversion, counted from the row's first day.
+        size: shape `(n_rows,)`, number of days of the row.
+        first: shape `(n_rows,)`, time of the row's first day.
+        compared: shape `(n_days, n_rows)`, 1 for the case and its control days, else 0.
         row: shape `(n_pairs,)`, for each pair of a conversion and a touchpoint of its user.
         code: shape `(n_pairs,)`, the touchpoint's channel.
-        slot: shape `(n_pairs,)`, the first moment that counts it; 0 if it came before them all,
-            `size` of its row if it came after the last.
-        delay: shape `(n_pairs,)`, days from the touchpoint to that moment.
+        slot: shape `(n_pairs,)`, the first day that has the touchpoint in its past; 0 if it came
+            before all days, `size` of its row if it came after the last.
+        delay: shape `(n_pairs,)`, days from the touchpoint to `slot`; from 0 to 1 where `slot > 0`.
     """
 
     n_channels: int
@@ -48,7 +49,7 @@ class ControlDays:
     case: Ints
     size: Ints
     first: Floats
-    weighs: Floats
+    compared: Floats
     row: Ints
     code: Numbers
     slot: Ints
@@ -61,8 +62,8 @@ class ControlDays:
 
     @property
     def n_days(self) -> int:
-        """Moments of the row that has most."""
-        return len(self.weighs)
+        """Days of the longest row."""
+        return len(self.compared)
 
     @property
     def at_case(self) -> tuple[Ints, Ints]:
@@ -70,26 +71,27 @@ class ControlDays:
         return self.case, np.arange(self.n_rows)
 
     @cached_property
-    def lived(self) -> Floats:
-        """1 for each moment at which the user was observed, shape `(n_days, n_rows)`."""
+    def observed(self) -> Floats:
+        """1 for each day on which the user was observed, shape `(n_days, n_rows)`."""
         return (np.arange(self.n_days)[:, None] < self.size).astype(np.float64)
 
     @cached_property
     def week(self) -> Ints:
-        """The week of each moment, from the log's start, shape `(n_days, n_rows)`."""
-        found: Ints = np.floor((self.first + np.arange(self.n_days)[:, None]) / 7).astype(np.int64)
-        return np.maximum(found, 0)
+        """The week of each day, from the log's start, shape `(n_days, n_rows)`."""
+        week: Ints = np.floor((self.first + np.arange(self.n_days)[:, None]) / 7).astype(np.int64)
+        return np.maximum(week, 0)
 
     @cached_property
-    def _inside(self) -> Ints:
+    def _past(self) -> Ints:
+        """Pairs whose touchpoint is in the past of at least one day."""
         return np.flatnonzero(self.slot < self.size[self.row])
 
     @cached_property
-    def _entered(self) -> Ints:
-        """Pairs that some moment lies before and has ahead of it."""
-        return np.flatnonzero((self.slot > 0) & (self.delay <= 1))
+    def _between(self) -> Ints:
+        """Pairs whose touchpoint is in the future of at least one day."""
+        return np.flatnonzero(self.slot > 0)
 
-    # What moments carried.
+    # Past touchpoints.
 
     def carried(self, half_life: Floats) -> Floats:
         """Adstock at the case, Σ 2^(−age / h) over earlier touchpoints, `(n_rows, n_channels)`."""
@@ -100,28 +102,28 @@ class ControlDays:
     def exposure(self, weights: Floats, half_life: Floats) -> Floats:
         """Σ_s weight(s) a_c(s), shape `(n_rows, n_channels)`.
 
-        The sum over moments comes first, then that over touchpoints: what a touchpoint adds to all
-        moments from its slot on is a filter of the weights run backwards.
+        The sum over days comes first, then that over touchpoints: what a touchpoint adds to all
+        days from its slot on is a filter of the weights, run backwards.
 
         Args:
             weights: shape `(n_days, n_rows)`.
             half_life: shape `(n_channels,)`, days.
         """
-        part = self._inside
-        found = np.zeros(len(part))
+        part = self._past
+        sums = np.zeros(len(part))
         mine = half_life[self.code[part]]
         for each in np.unique(half_life):
             at = np.flatnonzero(mine == each)
             if len(at):
                 ahead = backward(weights, each)
                 pair = part[at]
-                found[at] = ahead[self.slot[pair], self.row[pair]]
-        return self._by_channel(part, found * np.exp2(-self.delay[part] / mine))
+                sums[at] = ahead[self.slot[pair], self.row[pair]]
+        return self._by_channel(part, sums * np.exp2(-self.delay[part] / mine))
 
     def adstock(self, effect: Floats, half_life: Floats) -> Floats:
-        """Σ_c effect_c a_c(s) at every moment, shape `(n_days, n_rows)`."""
-        total = np.zeros_like(self.weighs)
-        part = self._inside
+        """Σ_c effect_c a_c(s) on every day, shape `(n_days, n_rows)`."""
+        total = np.zeros_like(self.compared)
+        part = self._past
         mine, code = half_life[self.code[part]], self.code[part]
         for each in np.unique(half_life[effect != 0]):
             at = np.flatnonzero(mine == each)
@@ -130,7 +132,7 @@ class ControlDays:
             total += forward(self._grid(self.slot[pair], self.row[pair], amount), each)
         return total
 
-    # What moments have ahead of them.
+    # Future touchpoints.
 
     def ahead(self, half_life: float) -> Floats:
         """Σ 2^(−wait / h) over touchpoints after the case, shape `(n_rows, n_channels)`."""
@@ -140,13 +142,13 @@ class ControlDays:
 
     def exposure_ahead(self, weights: Floats, half_life: float) -> Floats:
         """Σ_s weight(s) Σ 2^(−wait / h) over touchpoints after s, shape `(n_rows, n_channels)`."""
-        part = self._entered
+        part = self._between
         behind = forward(weights.copy(), half_life)[self.slot[part] - 1, self.row[part]]
         return self._by_channel(part, behind * np.exp2(-(1 - self.delay[part]) / half_life))
 
     def adstock_ahead(self, effect: Floats, half_life: float) -> Floats:
-        """Σ_c effect_c Σ 2^(−wait / h) over touchpoints after each moment, `(n_days, n_rows)`."""
-        part = self._entered
+        """Σ_c effect_c Σ 2^(−wait / h) over touchpoints after each day, `(n_days, n_rows)`."""
+        part = self._between
         amount = effect[self.code[part]] * np.exp2(-(1 - self.delay[part]) / half_life)
         return backward(self._grid(self.slot[part] - 1, self.row[part], amount), half_life)
 
@@ -159,7 +161,7 @@ class ControlDays:
     def exposure_soon(self, weights: Floats, days: int) -> Floats:
         """Σ_s weight(s) · touchpoints in the `days` days after s, `(n_rows, n_channels)`."""
         until = np.concatenate([np.zeros((1, self.n_rows)), np.cumsum(weights, axis=0)])
-        part = self._entered
+        part = self._between
         slot, row = self.slot[part], self.row[part]
         return self._by_channel(part, until[slot, row] - until[np.maximum(slot - days, 0), row])
 
@@ -170,13 +172,13 @@ class ControlDays:
         return np.bincount(cell, amount, size).astype(np.float64).reshape(shape)
 
     def _grid(self, slot: Ints, row: Ints, amount: Floats) -> Floats:
-        size = self.weighs.size
-        found = np.bincount(slot * self.n_rows + row, amount, size).astype(np.float64, copy=False)
-        return found.reshape(self.weighs.shape)
+        size = self.compared.size
+        grid = np.bincount(slot * self.n_rows + row, amount, size).astype(np.float64, copy=False)
+        return grid.reshape(self.compared.shape)
 
 
 def forward(grid: Floats, half_life: float) -> Floats:
-    """Each day's own and what is left of the days before, in place, shape `(n_days, n_rows)`."""
+    """Exponential filter over days, in place: each value and the faded sum of those before it."""
     kept = 2 ** (-1 / half_life)
     for day in range(1, len(grid)):
         grid[day] += kept * grid[day - 1]
@@ -184,24 +186,24 @@ def forward(grid: Floats, half_life: float) -> Floats:
 
 
 def backward(grid: Floats, half_life: float) -> Floats:
-    """Each day's own and what is left of the days after, a new array, `(n_days, n_rows)`."""
-    kept, found = 2 ** (-1 / half_life), grid.copy()
+    """The same from the last day to the first, as a new array of shape `(n_days, n_rows)`."""
+    kept, filtered = 2 ** (-1 / half_life), grid.copy()
     for day in range(len(grid) - 2, -1, -1):
-        found[day] += kept * found[day + 1]
-    return found
+        filtered[day] += kept * filtered[day + 1]
+    return filtered
 
 
 def control_days(
     histories: Histories, burn_in: float = 0.0, window: float | None = None
 ) -> list[ControlDays]:
-    """The moments of all conversions, in blocks that fit in memory together.
+    """The days of all conversions, in blocks whose grids fit in memory.
 
     Args:
-        histories: of converters; others are not looked at.
-        burn_in: days from each user's start that are no controls.
-        window: days; controls are of the same window of the calendar, cut from the log's start
-            (windows cut around each conversion would be biased, for then which day was the case
-            shows in which days are controls). None: all days observed.
+        histories: of converters; users without a conversion are not used.
+        burn_in: length of a span after each user's start whose days are no control days.
+        window: days; control days are in the same calendar window as the case, in windows counted
+            from the log's start. (Windows around each conversion would be biased: the set of
+            control days would then show which day was the case.) None: all days observed.
     """
     user = histories.event_user
     start, end, time = histories.start[user], histories.end[user], histories.event_time
@@ -215,10 +217,10 @@ def control_days(
         event = np.arange(len(user))[part]
         case, days = before[part], np.arange(int(size[part].max()))[:, None]
         first = time[part] - case
-        weighs = days < size[part]
-        weighs &= (first + days >= start[part] + burn_in) | (days == case)
+        compared = days < size[part]
+        compared &= (first + days >= start[part] + burn_in) | (days == case)
         if window is not None:
-            weighs &= (first + days) // window == time[part] // window
+            compared &= (first + days) // window == time[part] // window
         row, code, slot, delay = _pairs(histories, event, case, size[part])
         blocks.append(
             ControlDays(
@@ -227,7 +229,7 @@ def control_days(
                 case=case,
                 size=size[part],
                 first=first,
-                weighs=weighs.astype(np.float64),
+                compared=compared.astype(np.float64),
                 row=row,
                 code=code,
                 slot=slot,
@@ -248,7 +250,7 @@ def _pairs(
     touched = position(cuts) + spread(low, cuts)
     since = histories.time[touched] - spread(histories.event_time[event], cuts)
     whole = np.ceil(since).astype(np.int64)
-    # At the very moment of the conversion the order of the source decides, as everywhere.
+    # At the exact time of the conversion the order of the source decides, as everywhere.
     earlier = touched < spread(histories.event_stop[event], cuts)
     whole = np.where(earlier, np.minimum(whole, 0), np.maximum(whole, 1))
     delay, slot = whole - since, whole + spread(case, cuts)

@@ -1,18 +1,18 @@
-"""Who of the converters would have converted anyway: a game of channels in which levels cancel.
+"""Which converters would have converted anyway: a game of channels in which frailty cancels.
 
-A user of level z converts for the first time at T when z·Λ_N(T) reaches a threshold E ~ Exp(1),
-Λ_S(t) being the integral until t of the relative hazard with the touchpoints of channels S alone.
+A user of frailty z converts for the first time at T, when z·Λ_N(T) reaches a threshold E ~ Exp(1).
+Λ_S(t) is the integral until t of the relative hazard with the touchpoints of the channels S alone.
 With the same threshold the same user converts by the horizon H under S iff
 
     Λ_S(H) ≥ Λ_N(T),
 
-whatever z is. T is known to a day, over which Λ_N rises from Λ_N(T⁻) to Λ_N(T⁻) + λ_N(T); within
-it the conversion is as likely at any rise, so the chance that i converts under S is
+whatever z is. T is known to a day, over which Λ_N rises from Λ_N(T⁻) to Λ_N(T⁻) + λ_N(T). Within
+the day every value of Λ_N is equally likely, so the probability that i converts under S is
 
     v_i(S) = clip((Λ_S,i(H) − Λ_N,i(T⁻)) / λ_N,i(T), 0, 1).
 
-With effects that are not negative nobody converts under S who did not under all, so that v, summed
-over converters, is exact in expectation. Λ_S = Λ_∅ + Σ_{c ∈ S} part_c: a clipped sum.
+If no effect is negative, nobody converts under S who did not convert under all channels, so v,
+summed over converters, is exact in expectation. Λ_S = Λ_∅ + Σ_{c ∈ S} part_c: a clipped sum.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from mta_models.core.orders import gains_along, mean_gains, random_orders
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.models.incremental.horizon_games import HorizonGame
 
-# Coalitions (rows × 2^d, or rows × orders × d) looked at together.
+# Coalitions (rows × 2^d, or rows × orders × d) computed together.
 _AT_ONCE = 1 << 22
 _PAIRS = 64  # sampled orders of arrival, each with its reverse, for converters of more channels
 
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """What decides who converts, one row per conversion.
+    """The integrals that decide who converts, one row per conversion.
 
     Attributes:
         alone: Λ_∅(H) − Λ_N(T⁻), shape `(n_rows,)`.
@@ -54,15 +54,15 @@ class Thresholds:
 def first_conversion_game(thresholds: Thresholds, weight: Floats) -> HorizonGame:
     """The game v(S) = Σ_i w_i clip((alone_i + Σ_{c ∈ S} part_ic) / step_i, 0, 1), solved.
 
-    Exact for converters of up to `MAX_PLAYERS` channels; for others along sampled orders of
-    arrival and their reverses (the same each time). Every order adds up, so the sum does too.
+    Exact for converters of up to `MAX_PLAYERS` channels; for others averaged over sampled orders
+    of arrival and their reverses, with a fixed seed. Every order adds up, so the mean does too.
 
     Args:
         thresholds: of the converters.
-        weight: shape `(n_rows,)`, conversions that each stands for.
+        weight: shape `(n_rows,)`, conversions that each row stands for.
 
     Example:
-        One converter, either of two channels enough, none is not:
+        One converter, for whom either of two channels is enough and none is not:
 
         >>> row = Thresholds(np.array([-1.0]), np.array([[2.0, 2.0]]), np.ones(1))
         >>> first_conversion_game(row, np.ones(1)).shapley
@@ -73,23 +73,23 @@ def first_conversion_game(thresholds: Thresholds, weight: Floats) -> HorizonGame
     nobody = _clip(alone / step)
     without = _clip((alone[:, None] + part.sum(axis=1)[:, None] - part) / step[:, None])
     removal = weight @ (everyone[:, None] - without)
-    # Only converters whom channels decided about have anything to share out.
+    # Only converters who would not have converted without channels have credit to share.
     open_ = np.flatnonzero((everyone > nobody) & (weight > 0))
     shapley = np.zeros(part.shape[1])
     met = part[open_] > 0
     distinct = met.sum(axis=1)
     for size in np.unique(distinct).tolist():
         rows = open_[distinct == size]
-        found = _exact if size <= MAX_PLAYERS else _sampled
+        solve = _exact if size <= MAX_PLAYERS else _sampled
         budget = 1 << size if size <= MAX_PLAYERS else 2 * size
         each = max(1, _AT_ONCE // budget)
         for start in range(0, len(rows), each):
             some = rows[start : start + each]
-            shapley += _scattered(found, thresholds.take(some), weight[some], size)
+            shapley += _by_channel(solve, thresholds.take(some), weight[some], size)
     return HorizonGame(shapley, removal, float(weight @ nobody), float(weight @ everyone))
 
 
-def _scattered(
+def _by_channel(
     solve: Callable[[Floats, Floats], Floats], thresholds: Thresholds, weight: Floats, size: int
 ) -> Floats:
     """The values of rows with `size` channels each, by channel, shape `(n_channels,)`."""

@@ -17,8 +17,8 @@ from mta_models.models.incremental.self_controlled.relative_rate import Design, 
 def conversion_parts(design: Design, rate: RelativeRate) -> Floats:
     """How much of the rate at each conversion is due to each channel, `(n_rows, n_channels)`."""
     due = design.per_row(lambda block: block.carried(rate.half_life)) * rate.effect
-    alone = design.per_row(lambda block: rate.alone(block)[block.at_case])
-    parts: Floats = due / (alone + due.sum(axis=1))[:, None]
+    baseline = design.per_row(lambda block: rate.baseline(block)[block.at_case])
+    parts: Floats = due / (baseline + due.sum(axis=1))[:, None]
     return parts
 
 
@@ -37,12 +37,12 @@ def _first_game(design: Design, rate: RelativeRate) -> HorizonGame:
     """Whether each converter would have converted by the end of observation."""
 
     def row(block: ControlDays) -> Floats:
-        lived, at = block.lived, block.at_case
-        alone = rate.alone(block) * lived
-        days = alone + rate.caused(block)
+        observed, at = block.observed, block.at_case
+        baseline = rate.baseline(block) * observed
+        days = baseline + rate.caused(block)
         step = days[at]
-        alone = alone.sum(axis=0) - (np.cumsum(days, axis=0)[at] - step)
-        part = block.exposure(lived, rate.half_life) * rate.effect
+        alone = baseline.sum(axis=0) - (np.cumsum(days, axis=0)[at] - step)
+        part = block.exposure(observed, rate.half_life) * rate.effect
         return np.column_stack([alone, step, part])
 
     rows = design.per_row(row)
@@ -53,10 +53,10 @@ def _repeat_game(design: Design, rate: RelativeRate) -> HorizonGame:
     """Each conversion in proportion to what its user's integrated rate is made of."""
 
     def row(block: ControlDays) -> Floats:
-        alone = (rate.alone(block) * block.lived).sum(axis=0)
-        part = block.exposure(block.lived, rate.half_life) * rate.effect
-        whole: Floats = part / (alone + part.sum(axis=1))[:, None]
-        return whole
+        baseline = (rate.baseline(block) * block.observed).sum(axis=0)
+        part = block.exposure(block.observed, rate.half_life) * rate.effect
+        share: Floats = part / (baseline + part.sum(axis=1))[:, None]
+        return share
 
     each = design.weight @ design.per_row(row)
     total = float(design.weight.sum())

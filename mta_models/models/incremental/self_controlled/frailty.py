@@ -1,4 +1,4 @@
-"""Users' own levels by empirical Bayes: who converted more than the rate says will again."""
+"""Gamma frailty, empirical Bayes: how users differ in their rate of converting."""
 
 from __future__ import annotations
 
@@ -8,47 +8,45 @@ import numpy as np
 
 from mta_models.core.ragged import Floats
 
-# Users that the prior is learnt from, at most.
-_LEARNT_FROM = 100_000
+# Maximum of users that the prior is fitted to; of more, every n-th.
+_MAX_USERS = 100_000
 
 
 @dataclass(frozen=True)
-class Levels:
-    """How users' levels z differ: Gamma with `shape` and `rate`; mean shape / rate."""
+class Frailty:
+    """The distribution of users' frailties z: Gamma with `shape` and `rate`, mean shape / rate."""
 
     shape: float
     rate: float
 
-    def given(self, count: Floats, integral: Floats) -> Floats:
+    def mean_given(self, count: Floats, integral: Floats) -> Floats:
         """E[z | count], where count ~ Poisson(z · integral), shape `(n_users,)`."""
-        found: Floats = (self.shape + count) / (self.rate + integral)
-        return found
+        mean: Floats = (self.shape + count) / (self.rate + integral)
+        return mean
 
 
-def learn_levels(count: Floats, integral: Floats, weight: Floats) -> Levels:
-    """The Gamma distribution of levels under which all users' counts are likeliest.
-
-    Counts are then negative binomial.
+def fit_frailty(count: Floats, integral: Floats, weight: Floats) -> Frailty:
+    """The Gamma distribution of frailties by maximum likelihood; counts are negative binomial.
 
     Args:
         count: shape `(n_users,)`, conversions.
-        integral: shape `(n_users,)`, of the relative rate while at risk of them, >= 0.
-        weight: shape `(n_users,)`, users that each stands for; some conversion among them.
+        integral: shape `(n_users,)`, >= 0, of the relative rate while the user was at risk.
+        weight: shape `(n_users,)`, users that each row stands for; one at least has a conversion.
     """
     from scipy.optimize import minimize
     from scipy.special import gammaln
 
-    step = -(-len(count) // _LEARNT_FROM)
+    step = -(-len(count) // _MAX_USERS)
     n, x, w = count[::step], integral[::step], weight[::step]
-    mean = float(weight @ count) / max(float(weight @ integral), 1e-300)
+    overall = float(weight @ count) / max(float(weight @ integral), 1e-300)
 
     def loss(theta: Floats) -> float:
-        a, level = np.exp(theta)
-        b = a / level
+        a, mean = np.exp(theta)
+        b = a / mean
         each = gammaln(a + n) - gammaln(a) + a * np.log(b) - (a + n) * np.log(b + x)
         return -float(w @ each) / float(w.sum())
 
-    start = np.array([0.0, np.log(mean)])
+    start = np.array([0.0, np.log(overall)])
     bounds = [(-7.0, 7.0), (start[1] - 7, start[1] + 7)]
-    a, level = np.exp(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
-    return Levels(float(a), float(a / level))
+    a, mean = np.exp(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
+    return Frailty(float(a), float(a / mean))

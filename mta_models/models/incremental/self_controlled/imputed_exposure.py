@@ -1,4 +1,4 @@
-"""Touchpoints that would have come, had the conversion not stopped them."""
+"""Imputed exposure: the touchpoints after a conversion, had the ads not stopped for it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers
 from mta_models.data.histories import Histories
 
-# Days of observation that a prior weighs where rates hardly differ between users.
-_MOST = 1e4
+# Maximum weight of the prior, in days of observation, where rates hardly differ between users.
+_MAX_DAYS = 1e4
 
 
-def unsuppressed(histories: Histories) -> Histories:
-    """Converters with what came after their first conversion replaced by what would have.
+def impute_exposure(histories: Histories) -> Histories:
+    """Converters with imputed touchpoints after their first conversion.
 
-    Each channel's touchpoints go on at the rate of the user's own past: a Gamma prior of rates,
-    fitted by moments to all converters, updated by the user's touchpoints before the conversion;
-    counts and times are drawn from it (the same each time), so that the imputed exposure varies
-    as the real one does.
+    Each channel's touchpoints continue at the rate of the user's own past: a Gamma prior of rates,
+    fitted to all converters by the method of moments, is updated by the user's touchpoints before
+    the conversion. Counts and times are drawn from it, with a fixed seed, so that imputed exposure
+    varies as much as real exposure.
 
     Args:
         histories: of converters, each converting once.
@@ -46,18 +46,18 @@ def unsuppressed(histories: Histories) -> Histories:
 def _prior(seen: Numbers, days: Floats) -> tuple[Floats, Floats]:
     """Shape and rate (days) of the Gamma prior of each channel's touchpoints a day, `(k,)`.
 
-    By moments of counts over unequal times: E[n] = m t and Var[n] = m t + v t².
+    By the method of moments, from counts over unequal times: E[n] = m t, Var[n] = m t + v t².
     """
     total = max(float(days.sum()), 1e-300)
     mean = np.maximum(seen.sum(axis=0) / total, 1e-12)
     excess = (seen - mean * days[:, None]) ** 2 - mean * days[:, None]
     spread = excess.sum(axis=0) / max(float((days**2).sum()), 1e-300)
-    per_day = np.clip(mean / np.maximum(spread, mean / _MOST), 1.0, _MOST)
+    per_day = np.clip(mean / np.maximum(spread, mean / _MAX_DAYS), 1.0, _MAX_DAYS)
     return mean * per_day, per_day
 
 
 def _merged(histories: Histories, earlier: Mask, user: Ints, code: Ints, time: Floats) -> Histories:
-    """The histories with touchpoints under `earlier` and new ones, in time order by user."""
+    """The histories with the `earlier` touchpoints and new ones, in time order by user."""
     owners = np.concatenate([histories.owner[earlier], user])
     times = np.concatenate([histories.time[earlier], time])
     codes = np.concatenate([histories.codes[earlier], code])

@@ -1,8 +1,9 @@
-"""The lead test: touchpoints that came after a moment cannot have caused a conversion at it.
+"""The lead test: touchpoints that came after a day cannot have caused a conversion on it.
 
-If they nonetheless tell when users convert, something else moves both: intent that comes and goes
-(more of them ahead of a conversion), or ads that stop once it happened (fewer). A negative control
-exposure in the sense of Lipsitch, Tchetgen Tchetgen & Cohen 2010 (Epidemiology 21(3):383–388).
+If they nonetheless predict on which day users convert, something else moves both: intent that
+changes over time (more touchpoints after a conversion than after other days), or ads that stop once
+it happened (fewer). They are a negative control exposure in the sense of Lipsitch, Tchetgen
+Tchetgen & Cohen 2010 (Epidemiology 21(3):383–388).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mta_models.core.ragged import Floats
+from mta_models.core.ragged import Floats, Mask
 from mta_models.models.incremental.self_controlled.control_sampling import ControlDays
 from mta_models.models.incremental.self_controlled.relative_rate import (
     Design,
@@ -20,19 +21,26 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
     intent_terms,
 )
 
+# p-value below which the lead test rejects, wherever it is read; and the |z| of a channel that is
+# then named.
+REJECTION_LEVEL, NAMED_Z = 0.01, 3.0
+
 
 @dataclass(frozen=True, eq=False)
 class LeadTest:
-    """What touchpoints of the days after a moment say of it, given the fit.
+    """Whether touchpoints of the days after a conversion predict it, given the fit.
+
+    It cannot see what moves intent and exposure forwards only, and a large p-value excludes
+    nothing: there may be too few conversions to reject.
 
     Attributes:
-        z: shape `(n_channels,)`; above 0 where more of them follow conversions than other days.
-            0 for channels without any.
+        z: shape `(n_channels,)`; above 0 where more of a channel's touchpoints follow conversions
+            than follow other days. 0 for channels without any.
         z_together: the same of all channels' touchpoints together.
-        chi_square: of all channels together.
-        p_value: of `chi_square`, with one degree of freedom per channel that has any.
-        days: how far ahead was looked.
-        before: the same before anything was corrected for, or None.
+        chi_square: of all channels jointly.
+        p_value: of `chi_square`, with one degree of freedom per channel that has any touchpoint.
+        days: how many days ahead touchpoints were counted.
+        before: the test before any correction was made, or None.
     """
 
     z: Floats
@@ -42,19 +50,30 @@ class LeadTest:
     days: int
     before: LeadTest | None = None
 
+    @property
+    def rejects(self) -> bool:
+        """Whether the p-value is below .01."""
+        return self.p_value < REJECTION_LEVEL
 
-def lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest:
+    @property
+    def high(self) -> Mask:
+        """Channels with |z| above 3, shape `(n_channels,)`."""
+        high: Mask = np.abs(self.z) > NAMED_Z
+        return high
+
+
+def run_lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest:
     """A score test of touchpoints ahead, F_c = those in (t, t + days], added to the fitted rate.
 
         U_c = Σ_i w_i [ F_ic(T) / r_i(T) − Σ_s W F_ic(s) / Σ_s W r_i(s) ],    r = m + β·a
 
-    projected off the scores of what was fitted (effects, moving intent, weeks), so that what these
-    could explain is not blamed on the future; variance by outer products.
+    It is projected off the scores of what was fitted (effects, moving intent, weeks), so that what
+    these could explain does not count; variance by outer products.
 
     Args:
         design: the conversions.
         rate: fitted to them.
-        days: how far ahead to look.
+        days: how many days ahead to count touchpoints.
     """
     from scipy.special import chdtrc  # scipy.stats takes seconds to import
 
@@ -87,19 +106,19 @@ def lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest:
 
 
 def _solved(explained: Floats, left: Floats) -> Floats:
-    """Least-squares coefficients through the (small) normal matrix, rank-deficient or not."""
+    """Least-squares coefficients by the (small) normal matrix, whether or not of full rank."""
     normal = explained.T @ explained
-    found: Floats = np.linalg.pinv(normal, rcond=1e-10, hermitian=True) @ (explained.T @ left)
-    return found
+    solved: Floats = np.linalg.pinv(normal, rcond=1e-10, hermitian=True) @ (explained.T @ left)
+    return solved
 
 
 def _rates(design: Design, rate: RelativeRate) -> tuple[Floats, Floats]:
     """R at the case and Σ W r over its control days, each of shape `(n_rows,)`."""
-    found = []
+    pairs = []
     for block in design.blocks:
         each = rate.rate(block)
-        found.append((each[block.at_case], (each * rate.weights(design, block)).sum(axis=0)))
-    case, control = (np.concatenate(each) for each in zip(*found, strict=True))
+        pairs.append((each[block.at_case], (each * rate.weights(design, block)).sum(axis=0)))
+    case, control = (np.concatenate(each) for each in zip(*pairs, strict=True))
     return case, control
 
 

@@ -1,9 +1,10 @@
-"""Intent that comes and goes within a user, and the gate that lets it into the fit.
+"""Intent that changes over time within a user, and when it becomes part of the fit.
 
-Effects act forwards only; a burst of wanting to buy raises exposure before and after its moment. So
-the baseline is let rise with touchpoints of both sides, m = 1 + Σ_cq δ_cq (past + future ones of c,
-faded with half-life q), δ ≥ 0, and what both sides tell alike is not credited. With q infinite the
-same columns are a user's own level: a baseline that is higher for users of many touchpoints.
+Effects act forwards only, while a period of high intent raises exposure before and after it. So the
+baseline may rise with touchpoints on both sides, m = 1 + Σ_cq δ_cq (past + future ones of c, faded
+with half-life q), δ ≥ 0, and what past and future touchpoints predict equally is not credited. With
+an infinite q the same columns stand for frailty: a baseline that is higher for users with many
+touchpoints.
 """
 
 from __future__ import annotations
@@ -16,30 +17,28 @@ from mta_models.core.ragged import Floats
 from mta_models.models.incremental.self_controlled.relative_rate import (
     Design,
     RelativeRate,
-    with_effects_and_intent,
-    with_half_lives,
-    with_time,
+    fit_effects_and_intent,
+    fit_half_lives,
+    fit_time_factors,
 )
 
-# Half-lives, days, of what stands for moving intent; and of what stands for a user's level.
-MOVING, _LEVEL = (3.0, 8.0), (np.inf,)
-# p of the lead test below which moving intent is let in for less.
-ALARM = 0.01
-# Log-likelihood that intent must gain, at least and per channel (noise gains with every parameter),
-# and the part of it that will do after an alarm.
-_GAIN, _GAIN_PER_CHANNEL, _GAIN_ALARMED = 15.0, 2.5, 2 / 3
+# Half-lives, days, of the touchpoints that stand for moving intent, and of those for frailty.
+MOVING, _FRAILTY = (3.0, 8.0), (np.inf,)
+# Log-likelihood that a correction must gain: the minimum, and per channel, since noise gains with
+# every parameter; and the part of it that is enough after the lead test rejected.
+_GAIN, _GAIN_PER_CHANNEL, _GAIN_REJECTED = 15.0, 2.5, 2 / 3
 _ROUNDS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class MovingIntent:
-    """What the correction for intent that moves within a user came to.
+    """The correction for intent that changes over time within a user.
 
     Attributes:
         kept: whether it is part of the fit.
         gain: in log-likelihood, over the fit without it.
-        effect: δ, shape `(2, n_channels)`: by how much a touchpoint of a channel, past or future,
-            marks its user's baseline as raised, with half-lives of 3 and of 8 days.
+        effect: δ, shape `(2, n_channels)`: how much a touchpoint of a channel, past or future,
+            raises its user's baseline, with half-lives of 3 and of 8 days.
     """
 
     kept: bool
@@ -49,54 +48,62 @@ class MovingIntent:
 
 @dataclass(frozen=True)
 class Search:
-    """What is free, and how readily intent is let in.
+    """What is fitted, and what moving intent must gain to be kept.
 
     Attributes:
         half_lives: whether they are chosen.
         calendar: whether weeks have a factor.
         always: whether moving intent is kept whatever it gains.
-        alarmed: whether the lead test rejected.
+        rejected: whether the lead test rejected.
     """
 
     half_lives: bool
     calendar: bool
     always: bool
-    alarmed: bool
+    rejected: bool
 
 
 def no_moving_intent(n_channels: int) -> MovingIntent:
-    """Intent that does not move."""
+    """The correction that was not made."""
     return MovingIntent(False, 0.0, np.zeros((len(MOVING), n_channels)))
 
 
-def with_levels(
+def fit_frailty_columns(
     design: Design, rate: RelativeRate, value: float, calendar: bool
 ) -> tuple[RelativeRate, float, bool]:
-    """The rate with levels, if they gain enough; its log-likelihood; whether they did."""
-    tried, found = with_effects_and_intent(design, rate, np.array(_LEVEL))
-    if found - value <= _needed(design.n_channels):
+    """Add the columns that stand for frailty, if they gain enough.
+
+    Returns:
+        The rate, its log-likelihood, and whether the columns are part of it.
+    """
+    tried, reached = fit_effects_and_intent(design, rate, np.array(_FRAILTY))
+    if reached - value <= _required_gain(design.n_channels):
         return rate, value, False
-    tried = with_time(design, tried, calendar)
-    return *with_effects_and_intent(design, tried, tried.spans), True
+    tried = fit_time_factors(design, tried, calendar)
+    return *fit_effects_and_intent(design, tried, tried.spans), True
 
 
-def with_moving_intent(
+def fit_moving_intent(
     design: Design, rate: RelativeRate, value: float, search: Search
 ) -> tuple[RelativeRate, float, MovingIntent]:
-    """The rate with moving intent, if it gains enough; its log-likelihood; what it came to."""
+    """Add moving intent, if it gains enough.
+
+    Returns:
+        The rate, its log-likelihood, and the correction.
+    """
     spans = np.array((*MOVING, *rate.spans))
-    tried, found = with_effects_and_intent(design, rate, spans)
-    gain = found - value
-    needed = _needed(design.n_channels) * (_GAIN_ALARMED if search.alarmed else 1)
-    if not search.always and gain <= needed:
+    tried, reached = fit_effects_and_intent(design, rate, spans)
+    gain = reached - value
+    required = _required_gain(design.n_channels) * (_GAIN_REJECTED if search.rejected else 1)
+    if not search.always and gain <= required:
         return rate, value, MovingIntent(False, gain, tried.intent[: len(MOVING)])
     for _ in range(_ROUNDS):
-        tried = with_time(design, tried, search.calendar)
-        tried, found = with_effects_and_intent(design, tried, spans)
+        tried = fit_time_factors(design, tried, search.calendar)
+        tried, reached = fit_effects_and_intent(design, tried, spans)
     if search.half_lives:
-        tried, found = with_effects_and_intent(design, with_half_lives(design, tried), spans)
-    return tried, found, MovingIntent(True, gain, tried.intent[: len(MOVING)])
+        tried, reached = fit_effects_and_intent(design, fit_half_lives(design, tried), spans)
+    return tried, reached, MovingIntent(True, gain, tried.intent[: len(MOVING)])
 
 
-def _needed(n_channels: int) -> float:
+def _required_gain(n_channels: int) -> float:
     return max(_GAIN, _GAIN_PER_CHANNEL * n_channels)

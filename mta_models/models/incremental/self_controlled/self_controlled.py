@@ -11,41 +11,51 @@ from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
-from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
+from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import Refitter
 from mta_models.models.incremental.base import TimedModel, account_of
-from mta_models.models.incremental.half_lives import HalfLife, check_half_life, given_half_lives
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.self_controlled.bootstrap_refit import BootstrapRefit
 from mta_models.models.incremental.self_controlled.control_sampling import control_days
 from mta_models.models.incremental.self_controlled.credit import conversion_parts, horizon_game
-from mta_models.models.incremental.self_controlled.frailty import Levels, learn_levels
-from mta_models.models.incremental.self_controlled.imputed_exposure import unsuppressed
-from mta_models.models.incremental.self_controlled.leads import LeadTest, lead_test
+from mta_models.models.incremental.self_controlled.frailty import Frailty, fit_frailty
+from mta_models.models.incremental.self_controlled.imputed_exposure import impute_exposure
+from mta_models.models.incremental.self_controlled.leads import (
+    NAMED_Z,
+    LeadTest,
+    run_lead_test,
+)
 from mta_models.models.incremental.self_controlled.moving_intent import (
-    ALARM,
     MovingIntent,
     Search,
+    fit_frailty_columns,
+    fit_moving_intent,
     no_moving_intent,
-    with_levels,
-    with_moving_intent,
 )
 from mta_models.models.incremental.self_controlled.relative_rate import (
     Design,
     RelativeRate,
     channel_terms,
-    plain_rate,
-    with_effects,
-    with_half_lives,
-    with_time,
+    constant_rate,
+    fit_effects,
+    fit_half_lives,
+    fit_time_factors,
+)
+from mta_models.models.parameters import (
+    HalfLife,
+    check_flag,
+    check_half_life,
+    check_one_of,
+    given_half_lives,
 )
 
 # z of the lead test, of all touchpoints together and of one channel's, below which ads are taken
-# to stop after conversions; and p below which what is left is warned of.
-_STOPPED, _ONE_STOPPED, _LEFT = -4.0, -6.0, 0.001
-# Conversions per group whose thinning out is followed by itself, and groups at most.
-_PER_GROUP, _GROUPS = 400.0, 12
-_TOO_FEW = 200
+# to stop after conversions.
+_STOPPED, _ONE_STOPPED = -4.0, -6.0
+# Conversions for each group with its own depletion, and maximum of groups.
+_PER_GROUP, _MAX_GROUPS = 400.0, 12
+# Conversions below which a warning says that they are few.
+_FEW = 200
 _ROUNDS = 3
 
 
@@ -53,44 +63,46 @@ class SelfControlled(TimedModel):
     """Each converter compared with itself on other days, so that stable intent cancels.
 
     λ_u(t) = z_u f(t) (m_u(t) + Σ_c β_c a_c(t)) with β ≥ 0 and adstock a_c(t) = Σ 2^(−age / h_c).
-    Given that u converted, and at which time of day, the chance that it was on this day of all
-    days observed is free of z_u: who would buy anyway, and is shown more for it, is no trouble.
-    What there is besides: a calendar factor f by week; how the keenest leave first, in groups of
-    equal volume of touchpoints; m, intent that comes and goes within a user, kept where the data
-    ask for it; a test that touchpoints after a conversion do not tell of it. The derivation is in
-    `docs/self_controlled.md`.
+    Given that u converted, and at which time of day, the probability that it was on this day and
+    not on another day of observation does not depend on z_u, the user's frailty. So users who would
+    buy anyway, and see more ads because of it, do not bias it. Besides, f is a calendar factor by
+    week; depletion (users of high intent convert first) is modelled in groups of users with similar
+    volumes of touchpoints; m is intent that changes over time within a user, fitted where the data
+    require it; and a lead test checks that touchpoints after a conversion do not predict it. The
+    derivation is in `docs/self_controlled.md`.
 
     Estimand: `incremental`, see `TimedModel`. Over the horizon: of the conversions observed, those
-    that would have come by the end of observation with only some channels' touchpoints, in which
-    z cancels too (exact in expectation for users who convert once; for users who convert again
-    and again, in proportion).
+    that would have come by the end of observation with the touchpoints of some channels only; z
+    cancels there too (exact in expectation for users who convert once; for users who convert again,
+    each conversion is split in proportion).
 
     Assumptions:
-        - Exposure after a conversion is what it would have been without it (tested: where ads stop
-          for buyers, `suppression_` is True and exposure is imputed, with a warning).
-        - What moves a user's intent shows in touchpoints before and after alike.
-        - Effects add up, are alike in proportion to a user's level, fade at a constant rate and
-          are never negative.
-        - Observation ends when it ends, whether or not the user converted.
+        - Exposure after a conversion is what it would have been without it. (Tested: where ads stop
+          for buyers, `suppression_` is True and exposure is imputed, with a warning.)
+        - Changes of a user's intent show equally in the touchpoints before and after them. The lead
+          test cannot see what moves intent and exposure forwards only.
+        - Effects add up, are proportional to frailty, fade at a constant rate and are never
+          negative.
+        - The end of a user's observation does not depend on the conversion.
 
-    Blind spots: a channel that no converter met at unequal times; effects that never fade; what
-    users who never convert might do. It needs some thousands of conversions.
+    It cannot see: the effect of a channel whose exposure varies within no converter; effects that
+    never fade; effects on users who never convert. It needs some thousands of conversions.
 
     Source: Farrington 1995, Biometrics 51:228–235, the self-controlled case series; Maclure 1991,
     American Journal of Epidemiology 133(2):144–153, the case-crossover design; Lumley & Levy 2000,
-    Environmetrics 11(6):689–704, windows cut from the calendar. Their use in attribution, the
-    moving intent and the horizon without levels are ours.
+    Environmetrics 11(6):689–704, calendar windows. Their use in attribution, moving intent and the
+    horizon in which frailty cancels are ours.
 
     Args:
         half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None:
-            those of the best likelihood among 1 to 21 days.
-        burn_in: a span after each user's start that serves as no control, for logs that begin
-            amid exposure that they do not show: several half-lives. None: no such span.
-        window: `"observed"`: all days of a user are controls of its conversions; or a span:
-            those of the same window of the calendar, windows of that length.
-        counterfactual: `"horizon"` or `"moment"`.
-        intent: whether intent moves within a user: True, False, or `"auto"`: where that gains 15
-            in log-likelihood (2.5 a channel, if that is more), or 10 and the lead test asks for it.
+            those of maximum likelihood among 1 to 21 days.
+        burn_in: a span after each user's start without control days: several half-lives, for logs
+            that do not show the exposure before their start. None: no such span.
+        window: `"observed"`: all days of a user are control days of its conversions; or a span:
+            those in the same calendar window, for windows of that length.
+        counterfactual: `"horizon"`, or `"moment"`: the split of the hazard at the conversion.
+        intent: whether m is fitted: True, False, or `"auto"`: where it gains 15 in log-likelihood
+            (2.5 a channel, if that is more), or two thirds of that after the lead test rejected.
         calendar: whether there is a factor f for each week.
         lag: a span of time from a touchpoint until it counts, see `Hazard`.
 
@@ -100,13 +112,13 @@ class SelfControlled(TimedModel):
         half_life_: shape `(n_channels,)`, days.
         calendar_: f, shape `(n_weeks,)`, weeks from the log's start, mean 1.
         moving_intent_: a `MovingIntent`.
-        levels_: whether touchpoints were found to mark users of a higher baseline (only where
-            intent raises the baseline and not the effects); never credited.
+        baseline_frailty_: whether users with many touchpoints were found to have a higher baseline
+            but not larger effects; this part of the baseline is never credited.
         lead_test_: a `LeadTest` of the fit, with the one before any correction as `before`.
         suppression_: whether exposure was found to stop after conversions, and was imputed.
         log_likelihood_: conditional, at the fit.
-        user_levels_: how z differs between users, for `expected_conversions` alone.
-        rate_: all of the fit, a `RelativeRate`.
+        frailty_: the distribution of z between users, used by `expected_conversions` only.
+        rate_: all fitted parameters, a `RelativeRate`.
 
     Example:
         >>> import mta_models as mta
@@ -118,8 +130,9 @@ class SelfControlled(TimedModel):
 
     moving_intent_: MovingIntent
     lead_test_: LeadTest
-    levels_: bool
+    baseline_frailty_: bool
     suppression_: bool
+    frailty_: Frailty
     rate_: RelativeRate
 
     def __init__(
@@ -145,77 +158,61 @@ class SelfControlled(TimedModel):
         check_half_life(self.half_life)
         if self.burn_in is not None:
             as_days(self.burn_in, "burn_in")
-        if self.window != "observed":
+        if not (isinstance(self.window, str) and self.window == "observed"):
             as_days(self.window, "window")
-        if self.intent not in ("auto", True, False):
-            raise ParameterError(f'intent must be True, False or "auto"; got {self.intent!r}')
-        if not isinstance(self.calendar, bool):
-            raise ParameterError(f"calendar must be True or False; got {self.calendar!r}")
+        check_one_of(self.intent, "intent", ("auto", True, False))
+        check_flag(self.calendar, "calendar")
 
     # Fitting.
 
     def _learn(self, histories: Histories) -> None:
-        self._check_observed(histories)
+        _check_observed(histories)
         edges = _group_edges(histories)
         design = self._design(histories, edges, imputed=False)
-        rate, value = self._fitted(design, histories)
-        before = lead_test(design, rate)
+        rate, value = self._fit_effects_and_time(design, histories)
+        before = run_lead_test(design, rate)
         imputed = _stops(before) and not histories.repeats
         if imputed:
             edges = _group_edges(_converters(histories, imputed))
             design = self._design(histories, edges, imputed)
-            rate, value = self._fitted(design, histories)
+            rate, value = self._fit_effects_and_time(design, histories)
         self._edges, self.suppression_ = edges, imputed
-        rate, value = self._with_intent(design, rate, value, before)
-        self._store(rate, value)
-        self.lead_test_ = replace(lead_test(design, rate), before=before)
-        self.user_levels_ = self._learn_levels(histories)
+        rejected = before.rejects and not imputed
+        self.rate_, self.log_likelihood_ = self._fit_intent(design, rate, value, rejected)
+        self.half_life_, self.beta_ = self.rate_.half_life, self.rate_.effect
+        self.calendar_ = self.rate_.calendar / self.rate_.calendar.mean()
+        self.lead_test_ = replace(run_lead_test(design, self.rate_), before=before)
+        self.frailty_ = fit_frailty(*self._past(histories, np.inf), histories.weight)
         self._warn(histories, design)
 
-    def _fitted(self, design: Design, histories: Histories) -> tuple[RelativeRate, float]:
-        """Steps 1 and 2: effects, half-lives, time."""
-        rate = plain_rate(design, 0 if histories.repeats else _n_groups(histories))
-        chosen = self.half_life is None
+    def _fit_effects_and_time(
+        self, design: Design, histories: Histories
+    ) -> tuple[RelativeRate, float]:
+        """Effects, half-lives and factors of time, in turn; the rate and its log-likelihood."""
+        rate = constant_rate(design, 0 if histories.repeats else _n_groups(histories))
         if self.half_life is not None:
             rate = replace(rate, half_life=given_half_lives(self.half_life, histories.channels))
-        rate, value = with_effects(design, rate)
+        rate, value = fit_effects(design, rate)
         for _ in range(_ROUNDS):
-            rate, value = with_effects(design, with_time(design, rate, self.calendar))
-        if chosen:
-            rate, _ = with_effects(design, with_half_lives(design, rate))
-            rate, value = with_effects(design, with_time(design, rate, self.calendar))
+            rate, value = fit_effects(design, fit_time_factors(design, rate, self.calendar))
+        if self.half_life is None:
+            rate, _ = fit_effects(design, fit_half_lives(design, rate))
+            rate, value = fit_effects(design, fit_time_factors(design, rate, self.calendar))
         return rate, value
 
-    def _with_intent(
-        self, design: Design, rate: RelativeRate, value: float, before: LeadTest
+    def _fit_intent(
+        self, design: Design, rate: RelativeRate, value: float, rejected: bool
     ) -> tuple[RelativeRate, float]:
-        """Steps 6 and 3: levels that show in touchpoints, intent that moves."""
-        self.levels_, self.moving_intent_ = False, no_moving_intent(design.n_channels)
+        """Frailty that shows in touchpoints and intent that moves, each where it gains enough."""
+        self.baseline_frailty_, self.moving_intent_ = False, no_moving_intent(design.n_channels)
         if self.intent is False:
             return rate, value
-        alarmed = not self.suppression_ and before.p_value < ALARM
-        rate, value, self.levels_ = with_levels(design, rate, value, self.calendar)
-        search = Search(self.half_life is None, self.calendar, self.intent is True, alarmed)
-        rate, value, self.moving_intent_ = with_moving_intent(design, rate, value, search)
+        rate, value, self.baseline_frailty_ = fit_frailty_columns(
+            design, rate, value, self.calendar
+        )
+        search = Search(self.half_life is None, self.calendar, self.intent is True, rejected)
+        rate, value, self.moving_intent_ = fit_moving_intent(design, rate, value, search)
         return rate, value
-
-    def _store(self, rate: RelativeRate, value: float) -> None:
-        self.rate_ = rate
-        self.half_life_, self.beta_ = rate.half_life, rate.effect
-        self.calendar_ = rate.calendar / rate.calendar.mean()
-        self.log_likelihood_ = value
-
-    # What it is fitted to.
-
-    def _check_observed(self, histories: Histories) -> None:
-        user, time = histories.event_user, histories.event_time
-        later = histories.end[user] - time >= 1
-        if not later.any():
-            raise JourneyError(
-                "a user is compared with itself on other days, those after its conversion too, and "
-                "in these journeys observation ends with the conversion. Read an event log with "
-                "read_events, with `observed` bounds where it has them"
-            )
 
     def _design(self, histories: Histories, edges: Floats, imputed: bool) -> Design:
         """The conversions with their control days.
@@ -242,38 +239,44 @@ class SelfControlled(TimedModel):
         return self._design(histories, self._edges, self.suppression_)
 
     def _warn(self, histories: Histories, design: Design) -> None:
-        """Say what these journeys cannot tell."""
-
-        def say(what: str) -> None:
-            warn(what, IdentifiabilityWarning)
-
-        if histories.total < _TOO_FEW:
-            say(
-                f"{histories.total:g} conversions are few to compare users with themselves: some "
-                "thousands are wanted. Look at the intervals of `bootstrap`"
+        """Warn of what these journeys cannot identify."""
+        names = np.array(histories.channels, dtype=object)
+        if histories.total < _FEW:
+            warn(
+                f"comparing users with themselves needs some thousands of conversions; got "
+                f"{histories.total:g}. Look at the intervals of `bootstrap`",
+                IdentifiabilityWarning,
             )
         terms = channel_terms(design, self.rate_)
         usual = terms.exposure / terms.control[:, None] * terms.case[:, None]
-        still = np.abs(terms.carried - usual).max(axis=0, initial=0.0) < 1e-9
-        still &= ~self._without_risk(histories)  # the base warns of these
-        if still.any():
-            names = ", ".join(np.array(histories.channels, dtype=object)[still])
-            say(
-                f"no converter met {names} on some days more than on others, so within users "
-                "there is nothing to learn an effect from; it is credited nothing"
+        constant = np.abs(terms.carried - usual).max(axis=0, initial=0.0) < 1e-9
+        constant &= ~self._without_risk(histories)  # the base warns of these
+        if constant.any():
+            warn(
+                f"no converter met {', '.join(names[constant])} on some days more than on others, "
+                "so its effect within users cannot be learnt and is taken as 0",
+                IdentifiabilityWarning,
             )
-        before = self.lead_test_.before or self.lead_test_
+        test = self.lead_test_
         if self.suppression_:
-            say(
-                f"touchpoints stop after conversions (lead test z {before.z_together:.0f}), so "
-                "that the days after a conversion are no fair control. They were imputed from each "
-                "user's own past, which mends the credit in part. A lift test would tell more"
+            z = (test.before or test).z_together
+            warn(
+                f"touchpoints stop after conversions (lead test z {z:.0f}), so the days after a "
+                "conversion are no fair controls. Exposure on them was imputed from each user's "
+                "own past, which corrects the credit in part. Run a lift test to check it",
+                IdentifiabilityWarning,
             )
-        elif self.lead_test_.p_value < _LEFT:
-            say(
-                "touchpoints after a moment still tell whether users convert at it (lead test p "
-                f"{self.lead_test_.p_value:.1g}), though they cannot have caused it: something "
-                "that moves within users drives both. Expect credit to be too high where z is"
+        elif test.rejects:
+            high = ", ".join(names[test.z > NAMED_Z])
+            warn(
+                "touchpoints after a conversion should not predict it, and they do (lead test p "
+                f"{test.p_value:.1g}): something that changes within users drives both. "
+                + (
+                    f"Channels with high z are probably over-credited: {high}"
+                    if high
+                    else "Look at lead_test_.z for the channels"
+                ),
+                IdentifiabilityWarning,
             )
 
     # Credit.
@@ -308,30 +311,26 @@ class SelfControlled(TimedModel):
         return refit
 
     def _expected(self, histories: Histories, since: float, until: float) -> Floats:
-        count, risk = self._past(histories, since)
-        level = self.user_levels_.given(count, risk)
+        frailty = self.frailty_.mean_given(*self._past(histories, since))
         end = np.clip(histories.end, since, until)
         begin = np.clip(histories.start, since, end)
         ahead = self._integral(histories, end) - self._integral(histories, begin)
-        expected: Floats = level * np.maximum(ahead, 0)
+        expected: Floats = frailty * np.maximum(ahead, 0)
         return expected
 
     def _past(self, histories: Histories, since: float) -> tuple[Floats, Floats]:
-        """Conversions of each user before a day, and the relative rate at risk of them."""
+        """Conversions of each user before a day, and the integral of its rate while at risk."""
         earlier = histories.event_time < since
         weight = histories.event_weight[earlier]
         count = np.bincount(histories.event_user[earlier], weight, histories.n_users)
-        at_risk = np.minimum(histories.risk_end(), since)
+        stop = np.minimum(histories.risk_end(), since)
         each: Floats = count / np.maximum(histories.weight, 1e-300)
-        return each, self._integral(histories, at_risk)
-
-    def _learn_levels(self, histories: Histories) -> Levels:
-        return learn_levels(*self._past(histories, np.inf), histories.weight)
+        return each, self._integral(histories, stop)
 
     def _integral(self, histories: Histories, stop: Floats) -> Floats:
-        """∫ of the relative rate from each user's start, by touchpoints so far, `(n_users,)`.
+        """∫ of the relative rate from each user's start to `stop`, shape `(n_users,)`.
 
-        Intent that moves is told by the past alone, which stands for the future too.
+        It uses past touchpoints only: for moving intent they stand for the future ones too.
         """
         stop = np.maximum(stop, histories.start)
         total = stop - histories.start
@@ -348,31 +347,42 @@ class SelfControlled(TimedModel):
         return total
 
 
+def _check_observed(histories: Histories) -> None:
+    """Refuse journeys in which no day after a conversion was observed."""
+    after = histories.end[histories.event_user] - histories.event_time
+    if not (after >= 1).any():
+        raise JourneyError(
+            "users must be observed after a conversion, since they are compared with themselves on "
+            "days before and after it; in these journeys observation ends with the conversion. "
+            "Read an event log with read_events, with `observed` bounds where it has them"
+        )
+
+
 def _stops(test: LeadTest) -> bool:
-    """Whether fewer touchpoints follow conversions than chance would have it."""
+    """Whether far fewer touchpoints follow conversions than follow other days."""
     return test.z_together < _STOPPED or bool(test.z.min(initial=0.0) < _ONE_STOPPED)
 
 
 def _converters(histories: Histories, imputed: bool) -> Histories:
     """The users who converted; with `imputed`, with imputed exposure after their conversions."""
     converters = histories.take(np.unique(histories.event_user))
-    return unsuppressed(converters) if imputed else converters
+    return impute_exposure(converters) if imputed else converters
 
 
 def _volume(histories: Histories) -> Floats:
     """Touchpoints a day of each user, shape `(n_users,)`."""
     days = np.maximum(histories.end - histories.start, 1e-9)
-    found: Floats = np.diff(histories.offsets) / days
-    return found
+    volume: Floats = np.diff(histories.offsets) / days
+    return volume
 
 
 def _group_edges(histories: Histories) -> Floats:
-    """Volumes of touchpoints that part converters into groups of about as many."""
+    """Volumes that divide converters into groups of about the same size, `(n_groups - 1,)`."""
     n = _n_groups(histories)
     volume = _volume(histories)[histories.event_user]
     return np.quantile(volume, np.arange(1, n) / n)
 
 
 def _n_groups(histories: Histories) -> int:
-    """How many groups of users by volume of touchpoints there are conversions for."""
-    return int(np.clip(histories.total / _PER_GROUP, 1, _GROUPS))
+    """How many groups there are enough conversions for."""
+    return int(np.clip(histories.total / _PER_GROUP, 1, _MAX_GROUPS))

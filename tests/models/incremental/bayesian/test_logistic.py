@@ -44,7 +44,7 @@ def test_likeliest_is_the_regression_on_all_moments(journeys: mta.Journeys) -> N
     """The likeliest hazard is Logistic's, within a twentieth though moments are taken together."""
     evidence = evidence_of(journeys)
     same = mta.Logistic(
-        half_life=[3.0] * 4, saturation="log", interactions=None, penalty=1e-8, random_state=0
+        half_life=3.0, saturation="log", interactions=None, penalty=1e-8, random_state=0
     ).fit(journeys)
     found = evidence.likeliest()
     np.testing.assert_allclose(found.coef, same.coef_, rtol=0.05)

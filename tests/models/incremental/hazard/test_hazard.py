@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.data.histories import Histories
-from mta_models.models.incremental.half_lives import GRID, given_half_lives, profile
+from mta_models.models.incremental.half_lives import GRID, profile
+from mta_models.models.incremental.hazard import hazard as hazard_module
 from mta_models.models.incremental.hazard.likelihood import (
     Rates,
     maximise_additive,
     standard_errors,
 )
+from mta_models.models.parameters import given_half_lives
 
 LN2 = np.log(2)
 DAYS = 30
@@ -413,6 +415,24 @@ def test_half_lives_are_read() -> None:
     np.testing.assert_array_equal(given_half_lives({"B": 1, "A": "2w"}, channels), [14, 1])
     with pytest.raises(mta.ParameterError, match="lacks 'B'"):
         given_half_lives({"A": 1}, channels)
+
+
+def test_half_lives_that_are_given_are_not_searched(
+    journeys: mta.Journeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = []
+
+    def no_search(*_: object) -> np.ndarray:
+        searched.append(True)
+        return np.full(3, 4)
+
+    monkeypatch.setattr(hazard_module, "profile", no_search)
+    given = mta.Hazard(half_life="5d").fit(journeys)
+    assert not searched
+    np.testing.assert_array_equal(given.half_life_, 5.0)
+    chosen = mta.Hazard().fit(journeys)
+    assert searched
+    np.testing.assert_array_equal(chosen.half_life_, GRID[4])
 
 
 def test_a_channel_leaves_the_common_half_life_for_a_gain_of_two() -> None:

@@ -180,7 +180,8 @@ def test_many_channels_are_sampled_and_still_add_up() -> None:
 
 def test_backward_takes_touchpoints_away_from_the_last() -> None:
     journeys = some_journeys(n=25)
-    fitted = mta.Logistic(half_life=[2, 3, 4, 5], counterfactual="backward", penalty=0.01)
+    days = dict(zip(journeys.channels, (2, 3, 4, 5), strict=True))
+    fitted = mta.Logistic(half_life=days, counterfactual="backward", penalty=0.01)
     fitted.fit(journeys)
     histories = journeys.histories
     model = fitted._hazard
@@ -319,7 +320,7 @@ def test_counts_refuse_what_cannot_be_regressed() -> None:
     converted = mta.Journeys.from_paths([["A"], []], [1, 2])
     with pytest.raises(mta.JourneyError, match="journeys that did not convert"):
         mta.LogisticCounts().fit(converted)
-    with pytest.raises(mta.ParameterError, match="`penalty` must be above 0"):
+    with pytest.raises(mta.ParameterError, match="`penalty` must be a number above 0"):
         mta.LogisticCounts(penalty=-1).fit(converted)
 
 

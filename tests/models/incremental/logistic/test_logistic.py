@@ -16,7 +16,6 @@ from mta_models.data.case_base import CaseBaseSample
 from mta_models.models.incremental.logistic.calibration_curve import calibrate
 from mta_models.models.incremental.logistic.learners import (
     Rows,
-    fit_learner,
     held_out_loss,
     log_odds,
     loss,
@@ -287,22 +286,22 @@ def test_any_classifier_learns() -> None:
     with pytest.raises(mta.ParameterError, match="take sample_weight"):
         mta.Logistic(learner=KNeighborsClassifier(), rows="days").fit(journeys)
     with pytest.raises(mta.ParameterError, match="predict_proba"):
-        fit_learner(object(), np.zeros((2, 1)), np.array([True, False]), np.ones(2))
+        mta.Logistic(learner=object()).fit(journeys)
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"counterfactual": "never"}, "counterfactual must be one of"),
-        ({"split": "even"}, "split must be one of"),
-        ({"saturation": "hill"}, "saturation must be one of"),
-        ({"trend": "spline"}, "trend must be one of"),
-        ({"rows": "hours"}, "rows must be one of"),
+        ({"counterfactual": "never"}, "`counterfactual` must be one of"),
+        ({"split": "even"}, "`split` must be one of"),
+        ({"saturation": "hill"}, "`saturation` must be one of"),
+        ({"trend": "spline"}, "`trend` must be one of"),
+        ({"rows": "hours"}, "`rows` must be one of"),
         ({"split": "removal", "counterfactual": "backward"}, "one at a time"),
-        ({"penalty": 0.0}, "`penalty` must be above 0"),
+        ({"penalty": 0.0}, "`penalty` must be a number above 0"),
         ({"n_bags": -1}, "`n_bags` must be a whole number"),
-        ({"half_life": [1, 2]}, "`half_life` must be days above 0"),
-        ({"half_life": -1}, "`half_life` must be days above 0"),
+        ({"half_life": [1, 2]}, "`half_life` must be a span of time above 0"),
+        ({"half_life": -1}, "`half_life` must be a span of time above 0"),
         ({"interactions": ["AB"]}, "pairs of two channels"),
         ({"interactions": [("A", "A")]}, "pairs of two channels"),
         ({"covariates": {"user": [1]}}, "DataFrame with a column `user`"),

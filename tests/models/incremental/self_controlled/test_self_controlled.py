@@ -12,12 +12,12 @@ import mta_models as mta
 from mta_models import metrics
 from mta_models.data.histories import Histories
 from mta_models.models.incremental.self_controlled.control_sampling import control_days
-from mta_models.models.incremental.self_controlled.leads import lead_test
+from mta_models.models.incremental.self_controlled.leads import run_lead_test
 from mta_models.models.incremental.self_controlled.relative_rate import (
     Design,
-    plain_rate,
-    with_effects,
-    with_time,
+    constant_rate,
+    fit_effects,
+    fit_time_factors,
 )
 
 
@@ -65,7 +65,7 @@ def test_refuses_parameters(given: dict[str, Any], match: str, randomised: mta.J
 
 def test_says_so_where_conversions_are_few() -> None:
     journeys, _ = simulated("randomised", n_users=1_000, seed=1)
-    with pytest.warns(mta.IdentifiabilityWarning, match="few to compare users with themselves"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="needs some thousands of conversions; got"):
         mta.SelfControlled(half_life="4d").fit(journeys)
 
 
@@ -84,6 +84,25 @@ def test_says_so_where_a_channel_never_varies_within_a_converter() -> None:
     assert credit[journeys.channels.index("Pigeon")] == 0
 
 
+@pytest.mark.parametrize("half_life", [None, "2d"])
+def test_half_lives_are_chosen_where_none_is_given_and_else_left(half_life: str | None) -> None:
+    """Effects of the log fade by half in 4 days."""
+    journeys, _ = simulated("randomised", n_users=12_000, seed=2)
+    model = mta.SelfControlled(half_life=half_life, intent=False).fit(journeys)
+    if half_life is not None:
+        np.testing.assert_array_equal(model.half_life_, 2.0)
+        return
+    terms = [
+        mta.SelfControlled(half_life=days, intent=False).fit(journeys).log_likelihood_
+        for days in (1.0, 21.0)
+    ]
+    assert model.log_likelihood_ > max(terms) + 2
+    strong = model.beta_ > 1
+    assert strong.any()
+    assert set(model.half_life_[strong].tolist()) <= {2.0, 3.0, 5.0, 8.0}
+    assert (model.half_life_ != 3.0).any()  # where every search starts
+
+
 # What it finds.
 
 
@@ -97,7 +116,7 @@ def test_recovers_a_world_without_confounding(
     assert found.share[found.channels.index("Affiliate")] < 0.05
     assert not fitted.moving_intent_.kept
     assert not fitted.suppression_
-    assert not fitted.levels_
+    assert not fitted.baseline_frailty_
     assert fitted.lead_test_.before is not None
     assert fitted.lead_test_.before.p_value > 0.01
     assert fitted.calendar_.mean() == pytest.approx(1)
@@ -123,7 +142,7 @@ def test_credits_fewer_users_by_the_same_fit(
 
 
 def test_stable_intent_does_not_mislead() -> None:
-    """Users' levels span orders of magnitude and ads follow them; the Affiliate does nothing."""
+    """Frailty spans orders of magnitude and ads follow it; the Affiliate does nothing."""
     journeys, world = simulated("intent", 1.0, n_users=20_000, seed=5)
     found = mta.SelfControlled(half_life="4d").fit_attribute(journeys)
     truth = world.truth()
@@ -167,9 +186,9 @@ def test_lead_test_rejects_as_often_as_it_says_where_nothing_is_wrong() -> None:
     p_values = []
     for seed in range(40):
         design = unconfounded(seed)
-        rate, _ = with_effects(design, plain_rate(design, 0))
-        rate, _ = with_effects(design, with_time(design, rate, calendar=True))
-        p_values.append(lead_test(design, rate).p_value)
+        rate, _ = fit_effects(design, constant_rate(design, 0))
+        rate, _ = fit_effects(design, fit_time_factors(design, rate, calendar=True))
+        p_values.append(run_lead_test(design, rate).p_value)
     assert np.mean(np.array(p_values) < 0.05) <= 6 / 40
     assert 0.3 < np.mean(p_values) < 0.7
 
@@ -220,7 +239,7 @@ def test_bursts_are_found_corrected_and_certified() -> None:
     assert before is not None
     assert before.p_value < 1e-4 < model.lead_test_.p_value
     plain = mta.SelfControlled(half_life="4d", intent=False)
-    with pytest.warns(mta.IdentifiabilityWarning, match="touchpoints after a moment still tell"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="high z are probably over-credited: .*"):
         plain.fit(journeys)
     errors = [abs(metrics.baseline_error(m.attribute(journeys), truth)) for m in (model, plain)]
     assert errors[0] < errors[1] / 1.5
@@ -235,17 +254,17 @@ def test_ads_that_stop_are_found_and_imputed() -> None:
     free = simulated("randomised", n_users=12_000, seed=5)[0]
     expected = mta.SelfControlled(half_life="4d").fit_attribute(free)
     found = model.attribute(journeys)
-    # The same luck in the world whose ads do not stop.
+    # The same users by chance in the world whose ads do not stop.
     assert np.abs(found.share - expected.share).sum() / 2 < 0.12
     assert abs(found.baseline - expected.baseline) < 0.2 * expected.total
 
 
 @pytest.mark.slow
-def test_levels_are_kept_where_intent_raises_the_baseline_alone() -> None:
+def test_frailty_is_kept_where_intent_raises_the_baseline_alone() -> None:
     """h = z base + effects: users of many touchpoints have a higher baseline."""
     journeys, _ = _additive_intent()
     model = mta.SelfControlled(half_life="4d").fit(journeys)
-    assert model.levels_
+    assert model.baseline_frailty_
     assert np.isinf(model.rate_.spans).any()
 
 
@@ -313,7 +332,7 @@ def test_draws_of_the_bootstrap_vary_about_the_credit(
         ("retargeting", 1.0, 0.09),
     ],
 )
-def test_recovers_large_worlds_with_half_lives_of_its_own(
+def test_recovers_large_worlds_fit_half_lives_of_its_own(
     name: str, strength: float, limit: float
 ) -> None:
     errors = []
