@@ -1,4 +1,4 @@
-"""Several models on the same journeys: where they agree, and what each one's credit means."""
+"""Several models on the same journeys: the credit of each, and what it estimates."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ USUAL_MODELS = (
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What several models credit on the same journeys.
+    """The credit of several models on the same journeys.
 
-    Columns of credit with different estimands answer different questions: that they differ is
-    not by itself an error of any of them. `estimands` says which is which.
+    Credits with different estimands answer different questions, so that they differ is not by
+    itself an error of any model. `estimands` has the estimand of each.
 
     Attributes:
         attributions: by label, in the order the models were given. The label is the model's repr
             without empty brackets: `"LastTouch"`, `"Markov(order=2)"`.
         refusals: by label, why a model that was asked for has no column; see `compare`.
-        validation: how well its incremental models foretold the last third of the log, if that
+        validation: how well the incremental models predicted the last third of the log, if that
             was asked for; see `validate_forward`.
 
     Example:
@@ -73,12 +73,12 @@ class Comparison:
 
     @property
     def total(self) -> float:
-        """What there was to credit, the same for every model."""
+        """The outcomes credited, the same for every model."""
         return self._first.total
 
     @property
     def estimands(self) -> dict[str, str]:
-        """What each model's credit estimates, by label."""
+        """The estimand of each model, by label."""
         return {label: each.estimand for label, each in self.attributions.items()}
 
     @property
@@ -88,7 +88,7 @@ class Comparison:
 
     @property
     def share(self) -> Floats:
-        """Each channel's part of the model's credit, shape `(n_channels, n_models)`."""
+        """Each channel's share of the model's credit, shape `(n_channels, n_models)`."""
         return np.column_stack([each.share for each in self.attributions.values()])
 
     def to_frame(self) -> pd.DataFrame:
@@ -104,13 +104,13 @@ class Comparison:
         return pl.DataFrame(self._credits())
 
     def shares(self) -> pd.DataFrame:
-        """Share of credit, channel × model; each column sums to 1, the baseline is left out."""
+        """Share of credit, channel × model, without the baseline: each column sums to 1."""
         import pandas as pd
 
         return pd.DataFrame(self.share, index=self._index(), columns=list(self.attributions))
 
     def long(self) -> pl.DataFrame:
-        """One row per model and channel, with a row for its baseline; what `--out` writes.
+        """One row per model and channel, and one for its baseline: the table that `--out` writes.
 
         Columns: `model`, `estimand`, `of`, `channel`, `credit`, `share` (missing for the
         baseline), and `lower` and `upper`, the bounds of the 95% interval, where a model has draws.
@@ -156,15 +156,15 @@ def compare(
 
     Args:
         models: models, their classes, or their names (`"Markov"`, `"Markov(order=2)"`); the
-            models handed in stay unfitted.
+            models themselves stay unfitted.
         journeys: at least one conversion among them.
         of: `"conversions"`, or `"value"` for revenue.
-        skip_refused: what becomes of a model that these journeys cannot serve (one that needs
-            times, say). False: its error is raised. True: its reason is kept in `refusals`, and
-            the others are compared.
+        skip_refused: what to do about a model that cannot be fitted to these journeys (for example
+            one that needs times). False: raise its error. True: keep the reason in `refusals`, and
+            compare the others.
         validate: whether to fit the incremental models again on the first two thirds of the log
-            and score what they foretell of the rest, as `validation`. To predict well is not to
-            be causal: read `validate_forward` first.
+            and score their predictions of the rest, as `validation`. Good predictions do not show
+            that the effects are causal: read `validate_forward` first.
 
     Raises:
         ParameterError: no model, two that are equal, an unknown name, or `validate` without an
@@ -173,7 +173,7 @@ def compare(
             model needs.
     """
     asked = {label_of(model): model for model in distinct(models)}
-    journeys.outcome(of)  # values that are missing are missing for all: no model's refusal
+    journeys.outcome(of)  # missing values are an error of the call, not a refusal of a model
     attributions: dict[str, Attribution] = {}
     refusals: dict[str, JourneyError] = {}
     for label, model in asked.items():

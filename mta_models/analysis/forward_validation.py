@@ -33,21 +33,21 @@ Prediction = Callable[[float, float], Floats]
 
 @dataclass(frozen=True)
 class ForwardScore:
-    """How well one model foretold the held-out days.
+    """How well one model predicted the held-out days.
 
     Attributes:
-        gain: held-out log-likelihood over that of a constant rate, in nats per conversion. Above
-            0 is better than knowing nothing of anybody; minus infinity if something happened that
-            the model held impossible.
-        gain_error: its standard error, users being independent.
-        auc: the chance that, of those at risk on the day of a conversion, the user who converts
-            was given a higher rate than one who does not; 0.5 is luck.
+        gain: held-out log-likelihood minus that of a constant rate, in nats per conversion. Above 0
+            the model is better than one rate for all users; minus infinity if a conversion happened
+            to which the model gave probability 0.
+        gain_error: its standard error, taking users as independent.
+        auc: the probability that, among users at risk on the day of a conversion, the user who
+            converts has a higher predicted rate than one who does not; 0.5 is chance.
         day_rmse: root mean square error of conversions per day.
         predicted: conversions predicted for the held-out days.
-        observed: conversions seen in them.
+        observed: conversions observed in them.
         ratio: predicted over observed.
-        ratio_touched: the same among users who met a touchpoint within the last week.
-        ratio_untouched: among those who did not. Either is NaN where none of them converted.
+        ratio_touched: the same among users with a touchpoint within the last week.
+        ratio_untouched: among the other users. Either is NaN where none of them converted.
     """
 
     gain: float
@@ -63,12 +63,12 @@ class ForwardScore:
 
 @dataclass(frozen=True, eq=False)
 class ForwardValidation:
-    """What models fitted on the first days of a log foretold of the days after.
+    """Predictions of models fitted on the first days of a log, scored on the days after.
 
     Attributes:
-        since: the day that ended the fit and began the test, days since the log's start.
-        until: the day that ended the test.
-        scores: by label; the two references in round brackets first.
+        since: end of the days fitted and start of those predicted, days since the log's start.
+        until: end of the days predicted.
+        scores: by label; first the two references, whose labels are in brackets.
         by_day: by label, conversions predicted for each held-out day, shape `(n_days,)`.
         observed: conversions of each held-out day, shape `(n_days,)`.
         refusals: by label, why a model has no score.
@@ -116,32 +116,32 @@ def validate_forward(
     horizon: float | None = None,
     skip_refused: bool = False,
 ) -> ForwardValidation:
-    """Fit incremental models on the first days of a log and score what they say of the next.
+    """Fit incremental models on the first days of a log and score their predictions of the next.
 
-    Models are fitted on the journeys as they stood after `train_days`. Then, day by day, each user
-    at risk is given the conversions that the fitted model expects, the touchpoints of that day and
-    before being known: what is foretold is who converts given what they meet, not what they meet.
-    Unless somebody converts twice, a user is at risk until the first conversion, and touchpoints
-    after it are forgotten. A conversion at the very moment of the cut is neither learnt from nor
-    foretold. Each user-day counts as a Poisson number of its own.
+    Models are fitted on the journeys as they were known after `train_days`. Then, day by day, the
+    fitted model gives the expected conversions of each user at risk, taking the touchpoints of that
+    day and before as known: it predicts who converts given their touchpoints, not the touchpoints.
+    Unless a user converts twice, all users are at risk until the first conversion, and touchpoints
+    after it are dropped. A conversion at the exact time of `train_days` is neither fitted nor
+    predicted. The conversions of a user on a day are scored as a Poisson count.
 
-    Two references are scored beside the models, fitted on the same days: one rate for everybody,
-    and one rate for each number of touchpoints met in the last week (0, 1, 2, 3–4, 5–8, …), which
-    knows nothing of channels and of carry-over.
+    Two references, fitted on the same days, are scored too: one rate for all users, and one rate
+    for each number of touchpoints in the last week (0, 1, 2, 3–4, 5–8, …), which uses neither
+    channels nor carry-over.
 
-    **To predict well is not to be causal.** A model that gives the channels that follow intent
-    credit for it predicts better than one that sees through it, because intent is exactly what
-    foretells a conversion. In the world `intent` at strength 1 (20,000 users, seed 0) `Hazard`
-    gains 1.25 nats and puts 33% of its credit on the wrong channels; `SelfControlled` gains 0.50
-    and errs by 14%. Use this to find models that fit badly (a ratio far from 1, a gain below that
-    of a reference), never to choose between models that fit well.
+    **Good predictions do not show that the effects are causal.** A model that credits intent to the
+    channels that follow it predicts better than a model that does not, because intent is what
+    predicts a conversion. In the world `intent` at strength 1 (20,000 users, seed 0) `Hazard` gains
+    1.25 nats and puts 33% of its credit on the wrong channels; `SelfControlled` gains 0.50 and puts
+    14% there. Use this to find models that fit badly (a ratio far from 1, a gain below that of a
+    reference), never to choose between models that fit well.
 
     Args:
-        models: incremental models, their classes or names; those handed in stay unfitted.
+        models: incremental models, their classes or names; the models themselves stay unfitted.
         journeys: of an event log read without a lookback.
         train_days: days since the log's start to fit on; None: two thirds of the log.
         horizon: days after those to predict; None: all that are left.
-        skip_refused: keep the reason of a model that refuses in `refusals`, instead of raising it.
+        skip_refused: keep the error of a model in `refusals`, instead of raising it.
 
     Raises:
         ParameterError: a model is not incremental, or the days are not within the log.
@@ -162,8 +162,8 @@ def validate_forward(
     for label, model in asked.items():
         if not isinstance(model, TimedModel):
             raise ParameterError(
-                "a model that predicts conversions in time must be an incremental one, such as "
-                f"Hazard; {label} says only who was there. Leave it out"
+                "a model to validate must be an incremental one, such as Hazard, that predicts "
+                f"conversions in time; got {label}. Leave it out"
             )
     since, until = _days(journeys, train_days, horizon)
     train, test = cut_at(journeys, since), journeys
@@ -198,10 +198,10 @@ def validate_forward(
 def _days(
     journeys: Journeys, train_days: float | None, horizon: float | None
 ) -> tuple[float, float]:
-    """When the fit ends and when the test ends."""
+    """The end of the days fitted and the end of the days predicted."""
     if journeys.timeline is None:
         raise JourneyError(
-            "to fit on the first weeks and predict the next, journeys must have a timeline, and "
+            "to fit on the first weeks and predict the next, journeys must have a timeline; "
             "these have none. Read an event log with read_events"
         )
     last = float(journeys.timeline.end.max(initial=0.0))
@@ -222,9 +222,9 @@ def _prediction(model: AttributionModel, test: Journeys) -> Prediction:
 
 
 def _until_first(journeys: Journeys) -> Journeys:
-    """What was seen of users until their first conversion.
+    """Journeys up to each user's first conversion.
 
-    That is a user's first row: it holds every touchpoint up to its end.
+    That is a user's first row: it has every touchpoint up to its end.
     """
     users, end, timeline = journeys.users, journeys.end, journeys.timeline
     assert users is not None
@@ -268,7 +268,7 @@ def _references(
         days += np.bincount(kind, _observed_days(train, begin, stop), 64)
         users = _converting(train, begin, stop)
         events += np.bincount(kind[users], minlength=64)
-    # A class that nobody was in has everybody's rate.
+    # A class without users has the rate of all users.
     rates = (events + rate) / (days + 1)
 
     def counted(begin: float, stop: float) -> Floats:
@@ -279,7 +279,7 @@ def _references(
 
 
 def _touched(histories: Histories, day: float) -> Ints:
-    """The class of touchpoints each user met in the week before a day: 0, 1, 2, 3–4, 5–8 and on."""
+    """Class of the number of touchpoints in the week before a day: 0, 1, 2, 3–4, 5–8 and so on."""
     users = np.arange(histories.n_users)
     after, before = (
         histories.seen_by(users, np.full(len(users), when)) for when in (day, day - _WEEK)
@@ -295,9 +295,9 @@ def _observed_days(histories: Histories, begin: float, stop: float) -> Floats:
 
 
 def _converting(histories: Histories, begin: float, stop: float) -> Ints:
-    """The user of each conversion after one day's moment and up to another's.
+    """The user of each conversion after `begin` and up to `stop`.
 
-    One at the first moment of its user's observation came after no time at risk, and is left out.
+    A conversion at the start of its user's observation, after no time at risk, is left out.
     """
     time, user = histories.event_time, histories.event_user
     return user[(time > np.maximum(histories.start[user], begin)) & (time <= stop)]
@@ -307,7 +307,7 @@ def _converting(histories: Histories, begin: float, stop: float) -> Ints:
 
 
 class _Scorer:
-    """The held-out days, and what was seen in them."""
+    """The held-out days and their conversions."""
 
     def __init__(self, histories: Histories, since: float, until: float) -> None:
         self.histories = histories
@@ -332,8 +332,8 @@ class _Scorer:
             daily[i] = expected.sum()
             count = np.bincount(users, minlength=len(gain))
             with np.errstate(divide="ignore"):
-                surprise = np.log(expected[users] / known[users])
-            gain += known - expected + np.bincount(users, surprise, len(gain))
+                log_ratio = np.log(expected[users] / known[users])
+            gain += known - expected + np.bincount(users, log_ratio, len(gain))
             for kind in (0, 1):
                 chosen = self.touched[i] == kind
                 sums[kind] += expected[chosen].sum(), count[chosen].sum()
@@ -356,21 +356,22 @@ class _Scorer:
 
 
 def _error_of_sum(each: Floats) -> float:
-    """The standard error of the sum of what independent users add; NaN if that is infinite."""
+    """The standard error of a sum over independent users; NaN where a summand is infinite."""
     return float(np.sqrt(len(each)) * each.std()) if np.isfinite(each).all() else float("nan")
 
 
 def _concordance(expected: Floats, days: Floats, count: Ints) -> tuple[float, float]:
-    """Pairs of a converting and another user at risk in which the first has the higher rate.
+    """Pairs of a converting and another user at risk: those in which the first has the higher rate.
 
-    Ties count half. Rates and not numbers: who converts in the morning is at risk for less.
+    Ties count half. Returns their number and that of all pairs. Rates are compared and not expected
+    conversions, because a user who converts in the morning is at risk for a part of the day only.
     """
     at_risk = days > 0
     case = count[at_risk] > 0
     n, n_cases = len(case), int(case.sum())
-    _, place, alike = np.unique(
+    _, place, ties = np.unique(
         expected[at_risk] / days[at_risk], return_inverse=True, return_counts=True
     )
-    rank = (np.cumsum(alike) - (alike - 1) / 2)[place]
+    rank = (np.cumsum(ties) - (ties - 1) / 2)[place]
     above = float(rank[case].sum()) - n_cases * (n_cases + 1) / 2
     return above, float(n_cases * (n - n_cases))

@@ -1,4 +1,4 @@
-"""How far the reading of a log moves credit, before any model has its say."""
+"""How much the settings of reading a log change the credit of one and the same model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Duration = str | timedelta
 
-# What of `read_events` names columns and so must be among those read once for all settings.
+# Arguments of `read_events` that name columns: these are read once for all settings.
 _COLUMNS = ("user", "time", "channel", "conversion", "value", "cost", "event_id", "order")
 
 
@@ -51,10 +51,10 @@ class Sensitivity:
 
     @property
     def largest_move(self) -> float:
-        """The largest part of all credit that changes channel between two of the settings.
+        """The largest share of credit that moves to other channels between two of the settings.
 
-        The total-variation distance between shares, between 0 and 1; settings in which no channel
-        has credit are left out. NaN where that leaves none.
+        The total-variation distance between shares, between 0 and 1. Settings in which no channel
+        has credit are left out; NaN where none is left.
         """
         share = self.share[:, ~np.isnan(self.share).any(axis=0)]
         moves = [float(np.abs(share - each[:, None]).sum(axis=0).max()) / 2 for each in share.T]
@@ -107,9 +107,9 @@ def sensitivity(
 ) -> Sensitivity:
     """Credit of one model under every combination of lookback and session setting.
 
-    How long a touchpoint counts, and when two are one, are decided when a log is read, often
-    without being said; they can move credit more than the choice of a model does. The model is
-    fitted anew on each reading. A file is read once.
+    How long a touchpoint counts, and when two touchpoints are one, is decided when a log is read,
+    often without being reported; it can change credit more than the choice of a model. The model is
+    fitted anew to each reading. A file is read once.
 
     Args:
         model: a model, its class or its name; it is left as it is.
@@ -117,11 +117,11 @@ def sensitivity(
         lookbacks: as `lookback` of `read_events`; None: unlimited.
         sessions: as `session` of `read_events`; None: every touchpoint counts.
         of: `"conversions"`, or `"value"` for revenue.
-        **reading: the other arguments of `read_events`: `user`, `time`, `channel` and
-            `conversion` must be there.
+        **reading: the other arguments of `read_events`; `user`, `time`, `channel` and
+            `conversion` are required.
 
     Raises:
-        ParameterError: no setting, one that stands twice, or not a duration.
+        ParameterError: no setting, a setting given twice, or not a duration.
         JourneyError: as `read_events` and the model.
 
     Example:
@@ -135,8 +135,8 @@ def sensitivity(
         ... })
         >>> columns = {"user": "who", "time": "day", "channel": "channel", "conversion": "bought"}
         >>> settings = {"lookbacks": ["7d", None], "sessions": [None]}
-        >>> found = sensitivity("FirstTouch", log, **settings, **columns)
-        >>> found.to_frame()[["lookback", "channel", "credit"]]
+        >>> result = sensitivity("FirstTouch", log, **settings, **columns)
+        >>> result.to_frame()[["lookback", "channel", "credit"]]
             lookback     channel  credit
         0         7d      Search     2.0
         1         7d          TV     0.0
@@ -144,7 +144,7 @@ def sensitivity(
         3  unlimited      Search     1.0
         4  unlimited          TV     1.0
         5  unlimited  (baseline)     0.0
-        >>> found.largest_move
+        >>> result.largest_move
         0.5
     """
     from mta_models.sources.events.reading import read_events
@@ -176,7 +176,7 @@ def _check_settings(name: str, settings: Sequence[Duration | None]) -> None:
 
 
 def _read_once(source: Any, reading: Mapping[str, Any]) -> Any:
-    """The columns needed, in memory; a database table is asked for each setting."""
+    """The columns needed, in memory; a database table is queried for each setting instead."""
     if type(source).__module__.partition(".")[0] == "ibis":
         return source
     from mta_models.sources import tables

@@ -1,7 +1,8 @@
-"""Bootstrap: how far any model's credit would have moved with other users of the same kind.
+"""Bootstrap: the sampling error of any model's credit, by resampling users.
 
-Nothing is rebuilt. Users that cannot be told apart (same journeys, same outcomes) form a cell, a
-draw is how often each cell's users were picked, and a model answers for the outcomes that follow.
+Journeys are not rebuilt for a draw. Users with the same journeys and outcomes form a cell, a draw
+is the number of times that users of each cell were picked, and the model is refitted to the
+outcomes that follow from it.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ Finish = Callable[[Floats], tuple[Floats, float]]
 
 # Picks held at once while drawing, 16 MB.
 _AT_ONCE = 1 << 21
-# A binomial number costs about as much as this many picks of single users.
-_FAT = 8
+# Users above which a cell is large: a multinomial count costs about as much as this many picks.
+_LARGE = 8
 _TOLERANCE = 1e-8
 
 
@@ -49,23 +50,24 @@ def bootstrap(
 ) -> Attribution:
     """The attribution of `model` with draws of credit and baseline under resampled users.
 
-    As many users as there are, are drawn with replacement, and the model is fitted and asked again.
-    Where the journeys know their users (event logs) a user's journeys are drawn together; else
+    For each draw, users are drawn with replacement, as many as there are, and the model is fitted
+    again. Where the journeys have `users` (event logs) a user's journeys are drawn together; else
     every row stands for `conversions + nulls` users, who are drawn one by one. A draw in which
     nobody converts has nothing to credit: its credits and baseline are 0, and it is kept, since
     leaving it out would narrow the interval.
 
-    The interval says how far chance in who was observed moves the result. It knows nothing of
-    what a model gets wrong for everyone. Estimand and assumptions stay those of the model; users
-    are taken to be independent of each other.
+    Intervals hold sampling error only: how much the result depends on which users were observed.
+    They do not hold bias: a model whose assumptions fail has intervals that miss the truth, however
+    many users there are. Estimand and assumptions are those of the model; users are taken to be
+    independent of each other.
 
     Source: Efron 1979, Annals of Statistics 7(1):1–26; drawing whole users is the cluster
     bootstrap of Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 
     Args:
-        model: any model, fitted or not; it is left as it is.
-        journeys: what to resample. Counts must be whole where there are no `users`.
-        n_draws: draws, >= 1. A 95% interval wants 200 or more.
+        model: any model, fitted or not; it is not changed.
+        journeys: whose users to resample. Counts must be whole where there are no `users`.
+        n_draws: draws, >= 1; 200 or more for a 95% interval.
         random_state: seed or `numpy.random.Generator`.
         of: `"conversions"`, or `"value"` for revenue.
 
@@ -106,7 +108,7 @@ def bootstrap(
 def _draws(
     plan: _Plan, draw: Callable[[int], Floats], n_draws: int, seen: set[type[MTAWarning]]
 ) -> tuple[Floats, Floats]:
-    """All draws; what some of them warn of and the point estimate did not is said once."""
+    """All draws; a kind of warning that the point estimate did not have is issued once for all."""
     credits_, baselines = [], np.empty(n_draws)
     first: dict[type[MTAWarning], str] = {}
     count: Counter[type[MTAWarning]] = Counter()
@@ -135,14 +137,14 @@ def _draws(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a draw is drawn from, and what it gives.
+    """The cells that users are drawn from, and how a draw becomes credit.
 
     Attributes:
-        size: shape `(n_cells,)`, users that cannot be told apart.
+        size: shape `(n_cells,)`, users of each cell.
         cell: shape `(n_units,)`, the cell of each unit: of each user, or of each non-zero
             conversions and then nulls entry of the rows.
-        to_amounts: shape `(n_amounts, n_cells)`, what one pick of each cell adds to the amounts
-            that a draw is judged by.
+        to_amounts: shape `(n_amounts, n_cells)`, what one pick of a cell's user adds to the amounts
+            that `finish` needs.
         finish: from a draw's amounts, shape `(n_amounts,)`, to its credit and baseline.
     """
 
@@ -191,7 +193,7 @@ def _split_plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
     split = model._touchpoint_credit(journeys.reweighted(one, np.zeros(n), one), of)
     by_channel = sparse.csr_array((split, journeys.codes, journeys.offsets), shape=(n, k))
     rest = 1 - by_channel.sum(axis=1)
-    # What rounding leaves of 1 is no baseline.
+    # A rest this small is rounding and no baseline.
     rest[np.abs(rest) < _TOLERANCE] = 0
     parts = sparse.hstack([by_channel, sparse.csr_array(rest[:, None])], format="csr")
     units, size = _units(journeys, of, np.arange(n), n)
@@ -209,8 +211,9 @@ def _split_plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
 def _units(journeys: Journeys, of: str, group: Ints, n_groups: int) -> tuple[csr_array[Any], Ints]:
     """What one pick of each unit adds to the conversions, nulls and value of the groups of rows.
 
-    Returns a matrix of shape `(n_units, 3 n_groups)` and how many alike each unit stands for,
-    shape `(n_units,)`. The value columns stay empty for `of="conversions"`: nothing reads them.
+    Returns a matrix of shape `(n_units, 3 n_groups)` and the number of users that each unit stands
+    for, shape `(n_units,)`. The value columns stay empty for `of="conversions"`, where they are not
+    used.
     """
     from scipy import sparse
 
@@ -239,7 +242,7 @@ def _units(journeys: Journeys, of: str, group: Ints, n_groups: int) -> tuple[csr
 
 
 def _as_sets(journeys: Journeys) -> Journeys:
-    """The same rows with each channel once, in the channels' order, and nothing but outcomes."""
+    """The same rows with each channel once, in the channels' order, and their outcomes only."""
     k = journeys.n_channels
     once = first_occurrence(journeys.codes, journeys.offsets, k)
     cells = np.sort(owner(journeys.offsets)[once] * k + journeys.codes[once])
@@ -263,10 +266,10 @@ def _check_whole(counts: Floats, name: str) -> None:
 
 
 def _merge_equal(matrix: csr_array[Any]) -> tuple[Ints, csr_array[Any]]:
-    """Equal rows as one: the cell of each row, shape `(n_rows,)`, and the matrix of the cells.
+    """Merge equal rows: the cell of each row, shape `(n_rows,)`, and the matrix of the cells.
 
-    Rows are told apart by a random linear form and then compared: a collision is found and hashed
-    anew. Rows that rounding makes differ stay apart, which costs time and changes nothing.
+    Rows are hashed by a random linear form, and equal hashes are compared; after a collision they
+    are hashed anew. Equal rows that differ by rounding are not merged, which costs time only.
     """
     for seed in range(16):
         form = np.random.default_rng(seed).standard_normal(matrix.shape[1])
@@ -280,25 +283,25 @@ def _merge_equal(matrix: csr_array[Any]) -> tuple[Ints, csr_array[Any]]:
 def _drawer(size: Ints, rng: np.random.Generator) -> Callable[[int], Floats]:
     """A function of n that draws `size.sum()` users with replacement n times.
 
-    It returns how many came from each cell, shape `(n, n_cells)`. One multinomial number per large
-    cell and one for all small cells together, whose users are then picked one by one: the same
-    distribution at the least cost.
+    It returns the number from each cell, shape `(n, n_cells)`: one multinomial count per large cell
+    and one for all small cells together, whose users are then picked one by one. The distribution
+    is that of n draws from all users, at a lower cost.
     """
     total = int(size.sum())
-    fat, thin = np.flatnonzero(size > _FAT), np.flatnonzero(size <= _FAT)
-    n_thin = int(size[thin].sum())
-    chance = np.append(size[fat], n_thin) / max(total, 1)
-    starts = np.cumsum(size[thin]) - size[thin]
+    large, small = np.flatnonzero(size > _LARGE), np.flatnonzero(size <= _LARGE)
+    n_small = int(size[small].sum())
+    chance = np.append(size[large], n_small) / max(total, 1)
+    starts = np.cumsum(size[small]) - size[small]
 
     def draw(n: int) -> Floats:
         picked: Numbers = np.zeros((n, len(size)))
         counts = rng.multinomial(total, chance, size=n)
-        picked[:, fat] = counts[:, :-1]
-        if not n_thin:
+        picked[:, large] = counts[:, :-1]
+        if not n_small:
             return picked
         for row, rest in zip(picked, counts[:, -1], strict=True):
-            each = np.bincount(rng.integers(0, n_thin, rest), minlength=n_thin)
-            row[thin] = each if n_thin == len(thin) else np.add.reduceat(each, starts)
+            each = np.bincount(rng.integers(0, n_small, rest), minlength=n_small)
+            row[small] = each if n_small == len(small) else np.add.reduceat(each, starts)
         return picked
 
     return draw

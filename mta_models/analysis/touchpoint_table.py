@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Model = AttributionModel | type[AttributionModel] | str
 Models = Model | Iterable[Model]
 
-# Less than this part of a journey's outcome is the rounding of sums, not a baseline.
+# A smaller fraction of a journey's outcome is rounding, not a baseline.
 _ROUNDING = 1e-9
 
 
@@ -33,8 +33,8 @@ def touchpoint_frame(
     """One row per model, journey that converts, and touchpoint, with the credit of each.
 
     Rows of a model: its touchpoints in the journeys' order, then its baseline, one row per journey
-    that has any, with `channel` `"(baseline)"` and no touchpoint. A journey's baseline is what
-    the model leaves of its outcome, so that for every model and journey `credit` sums to the
+    that has any, with `channel` `"(baseline)"` and no touchpoint. A journey's baseline is its
+    outcome minus the credit of its touchpoints, so for every model and journey `credit` sums to the
     journey's outcome, and for every model to `total`.
 
     Columns:
@@ -42,10 +42,10 @@ def touchpoint_frame(
         `journey`: row of the journeys, from 0.
         `position`: place of the touchpoint in its journey, from 0; missing for a baseline.
         `channel`: name.
-        `credit`: in conversions or in value. A row that stands for many conversions holds their
+        `credit`: in conversions or in value. A row that stands for several conversions has their
             sum.
 
-        And where the journeys carry them:
+        And where the journeys have them:
 
         `user`: the source's own identifier (the journeys' `users` where they have no timeline).
         `key`: row of the source; missing for a baseline.
@@ -55,21 +55,20 @@ def touchpoint_frame(
         `touched_at`, `ended_at`: `time` and `end` as timestamps in UTC, to the microsecond.
 
     Summed by channel, `credit` is the channel's credit for every rule and for Shapley
-    `"conversions"`: they split each journey by itself. It is not for models that learn from all
-    journeys at once: Markov's removal effects are shares of a fitted model's conversions, and
-    however a journey is split over its own touchpoints, those splits need not add up to these
-    shares. The model's own docstring says how it splits. Compare channels by `attribute`; use
-    this table to see where credit within journeys falls.
+    `"conversions"`, which split each journey by itself. For models that learn from all journeys at
+    once it need not be: Markov's removal effects are shares of a fitted model's conversions, and
+    splits of single journeys do not add up to them. The model's own docstring says how it splits.
+    Compare channels by `attribute`; use this table to see how credit is split within journeys.
 
     Args:
-        models: a model or several, or their classes or names. One that is fitted is used as it
-            is; one that is not is fitted on `journeys`, and stays unfitted itself.
+        models: a model or several, or their classes or names. A fitted model is used as it is; of
+            an unfitted one a clone is fitted on `journeys`.
         journeys: at least one conversion among them.
         of: `"conversions"`, or `"value"` for revenue.
 
     Raises:
-        ParameterError: no model, or two of one label.
-        MTAError: a model that defines no touchpoint credit.
+        ParameterError: no model, or two models with the same label.
+        MTAError: a model does not define touchpoint credit.
         JourneyError, UnknownChannelError: as `attribute`.
 
     Example:
@@ -133,7 +132,7 @@ def _columns(models: Models, journeys: Journeys, of: str) -> dict[str, _Column]:
     parts = [_credited(model, journeys, of) for model in fitted.values()]
     touched, rows, credit = (np.concatenate(each) for each in zip(*parts, strict=True))
     no_touch = touched < 0
-    # Indexing with 0 where there is no touchpoint; what it brings is marked as missing.
+    # Rows without a touchpoint take the values of touchpoint 0, and are marked as missing.
     at = np.where(no_touch, 0, touched)
 
     def per_touchpoint(array: Numbers) -> _Column:
@@ -177,7 +176,7 @@ def _fitted(models: Models, journeys: Journeys) -> dict[str, AttributionModel]:
         made[label_of(model)] = model
     if not made:
         raise ParameterError(
-            'there must be a model to credit touchpoints with; got none. For example ["Linear"]'
+            'there must be a model to credit touchpoints with; got none. Give one, as ["Linear"]'
         )
     return made
 
@@ -185,7 +184,7 @@ def _fitted(models: Models, journeys: Journeys) -> dict[str, AttributionModel]:
 def _credited(model: AttributionModel, journeys: Journeys, of: str) -> tuple[Ints, Ints, Floats]:
     """Touchpoint (-1 for a baseline), journey and credit of each row of one model."""
     credit, outcome = model.touchpoint_credit(journeys, of=of), journeys.outcome(of)
-    # A model of moments may credit a touchpoint for a later journey's conversion.
+    # A model on timelines may credit a touchpoint with the conversion of a later journey.
     converts = (journeys.conversions > 0) | (segment_sum(np.abs(credit), journeys.offsets) > 0)
     touched = np.flatnonzero(spread(converts, journeys.offsets))
     left = outcome - segment_sum(credit, journeys.offsets)
@@ -199,11 +198,11 @@ def _credited(model: AttributionModel, journeys: Journeys, of: str) -> tuple[Int
 
 
 def _timestamps(columns: dict[str, _Column], journeys: Journeys) -> Iterator[tuple[str, _Column]]:
-    """`time` and `end` as instants, where the timeline knows the log's first."""
+    """`time` and `end` as timestamps, where the timeline has the log's start as one."""
     origin = journeys.timeline.origin if journeys.timeline is not None else ""
     try:
         start = datetime.fromisoformat(origin)
-    except ValueError:  # times that are numbers have no instants, nor have journeys without any
+    except ValueError:  # times are numbers, or there are none
         return
     utc = start.astimezone(UTC).replace(tzinfo=None) if start.tzinfo else start
     for name, days in (("touched_at", "time"), ("ended_at", "end")):

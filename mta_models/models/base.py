@@ -25,7 +25,7 @@ Resampling = Literal["journeys", "paths", "sets", "linear"]
 
 
 class Refitter(Protocol):
-    """Refits a model to other outcomes of the same journeys; see `AttributionModel.prepare`."""
+    """Fits a model to other outcomes of the same journeys; see `AttributionModel.prepare`."""
 
     def __call__(self, weighted: Journeys) -> tuple[Floats, float]:
         """Credit, shape `(n_channels,)`, and baseline of a fit on `weighted` alone.
@@ -132,7 +132,7 @@ class AttributionModel(ABC):
     def touchpoint_credit(self, journeys: Journeys, *, of: str = "conversions") -> Floats:
         """Credit of each single touchpoint, shape `(n_touchpoints,)`, in the journeys' order.
 
-        A row that stands for many conversions holds their sum. `touchpoint_frame` joins the array
+        A row that stands for several conversions has their sum. `touchpoint_frame` joins the array
         back to users, times and source rows.
 
         Raises:
@@ -200,7 +200,8 @@ class AttributionModel(ABC):
             >>> from mta_models import Journeys, Markov
             >>> journeys = Journeys.from_paths([["A"], ["B"]], conversions=[3, 1], nulls=[7, 9])
             >>> refit = Markov().fit(journeys).prepare(journeys, "conversions")
-            >>> credit, baseline = refit(journeys.reweighted([2.0, 2.0], [8.0, 8.0]))
+            >>> conversions, nulls = np.array([2.0, 2.0]), np.array([8.0, 8.0])
+            >>> credit, baseline = refit(journeys.reweighted(conversions, nulls))
             >>> credit
             array([2., 2.])
         """
@@ -299,5 +300,5 @@ def clone(model: AttributionModel) -> AttributionModel:
 
 def _same(value: object, default: object) -> bool:
     if default is None or isinstance(value, np.ndarray) or isinstance(default, np.ndarray):
-        return value is default  # what an array or a frame says of `==` is no bool
+        return value is default  # `==` of an array or a frame is no bool
     return bool(value == default)

@@ -1,4 +1,4 @@
-"""What models of when users convert have in common: histories in, credit over a horizon out."""
+"""The base of models of when users convert: histories in, credit over a horizon out."""
 
 from __future__ import annotations
 

@@ -8,19 +8,19 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, lengths, owner, segment_sum, spread
 
-# Cells (user-channel pairs) looked at together.
+# Cells (user-channel pairs) computed together.
 _AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
 class HorizonGame:
-    """What channels do to the conversions expected over a horizon, users added up.
+    """The game of channels whose value is the conversions expected over a horizon, solved.
 
     Attributes:
         shapley: shape `(n_channels,)`; sums to `everyone - nobody`.
-        removal: shape `(n_channels,)`, what is lost without each channel alone.
-        nobody: conversions expected with no touchpoint, v(∅).
-        everyone: conversions expected with all.
+        removal: shape `(n_channels,)`, conversions lost without each channel alone.
+        nobody: conversions expected without any touchpoint, v(∅).
+        everyone: conversions expected with all touchpoints.
     """
 
     shapley: Floats
@@ -29,7 +29,7 @@ class HorizonGame:
     everyone: float
 
     def scaled(self, total: float) -> tuple[Floats, float]:
-        """Credit and baseline in proportion, adding up to `total` conversions."""
+        """Shapley values and v(∅), scaled to add up to `total` conversions."""
         if not self.everyone > 0:
             return np.zeros_like(self.shapley), total
         baseline = self.nobody * (total / self.everyone)
@@ -37,28 +37,28 @@ class HorizonGame:
 
 
 def first_conversions(
-    cells: tuple[Ints, Ints], amounts: Floats, level: Floats, weight: Floats, n_channels: int
+    cells: tuple[Ints, Ints], amounts: Floats, baseline: Floats, weight: Floats, n_channels: int
 ) -> HorizonGame:
-    """Who converts at least once: v(S) = Σ_u w_u (1 − exp(−level_u − Σ_{c ∈ S} amount_uc)).
+    """Users who convert at least once: v(S) = Σ_u w_u (1 − exp(−μ_u − Σ_{c ∈ S} amount_uc)).
 
-    Integrated hazards that add up make a user's survival a product over channels. The multilinear
+    Integrated hazards add up, so a user's survival is a product over channels. The multilinear
     extension of the game (Owen 1972, Management Science 18(5):64–79) is then a product too, and
 
-        φ_c = e^(−level) (1 − e^(−x_c)) ∫₀¹ Π_{j≠c} (1 − q + q e^(−x_j)) dq,
+        φ_c = e^(−μ) (1 − e^(−x_c)) ∫₀¹ Π_{j≠c} (1 − q + q e^(−x_j)) dq,
 
     a polynomial of degree d − 1 in q for a user with d channels: Gauss–Legendre nodes, half as
-    many as channels, integrate it exactly. No coalition is enumerated and none is sampled.
+    many as channels, integrate it exactly, without enumerating or sampling coalitions.
 
     Args:
         cells: offsets by user, shape `(n_users + 1,)`, and channel codes of each user's channels.
         amounts: shape `(n_cells,)`, what each channel adds to its user's integrated hazard; may
             be negative.
-        level: shape `(n_users,)`, the integrated hazard without any channel.
+        baseline: μ, shape `(n_users,)`, the integrated hazard without any channel.
         weight: shape `(n_users,)`.
         n_channels: of the result.
 
     Example:
-        Two channels that each convert half of those left, in one user:
+        Two channels, each of which converts a user who has not converted with probability 1/2:
 
         >>> x = np.log([2.0, 2.0])
         >>> cells = np.array([0, 2]), np.array([0, 1])
@@ -66,7 +66,7 @@ def first_conversions(
         array([0.375, 0.375])
     """
     offsets, codes = cells
-    alive = weight * np.exp(-level)
+    alive = weight * np.exp(-baseline)
     shapley, removal = np.zeros(n_channels), np.zeros(n_channels)
     everyone = float(weight.sum() - alive.sum())
     nobody = everyone
@@ -89,12 +89,15 @@ def first_conversions(
 
 
 def repeat_conversions(
-    cells: tuple[Ints, Ints], amounts: Floats, level: Floats, weight: Floats, n_channels: int
+    cells: tuple[Ints, Ints], amounts: Floats, baseline: Floats, weight: Floats, n_channels: int
 ) -> HorizonGame:
-    """The game v(S) = Σ_u w_u (level_u + Σ_{c ∈ S} amount_uc): additive, removal = Shapley."""
+    """Conversions of users who convert again: v(S) = Σ_u w_u (μ_u + Σ_{c ∈ S} amount_uc).
+
+    The game is additive, so removal equals Shapley. Arguments are those of `first_conversions`.
+    """
     offsets, codes = cells
     each = np.bincount(codes, amounts * spread(weight, offsets), n_channels).astype(np.float64)
-    nobody = float(weight @ level)
+    nobody = float(weight @ baseline)
     return HorizonGame(each, each.copy(), nobody, nobody + float(each.sum()))
 
 
@@ -102,12 +105,12 @@ def _mean_of_products(part: Floats, offsets: Ints) -> Floats:
     """∫₀¹ Π_{j≠c} (1 − q part_j) dq for each item c of each segment, shape `(n_items,)`."""
     most = int(lengths(offsets).max(initial=1))
     nodes, weights = np.polynomial.legendre.leggauss((most + 1) // 2)
-    found, segment = np.zeros(len(part)), owner(offsets)
+    means, segment = np.zeros(len(part)), owner(offsets)
     for node, share in zip((nodes + 1) / 2, weights / 2, strict=True):
-        # 1 − q part > 0 for every q < 1, so that the product over others is a quotient.
+        # 1 − q part > 0 for every q < 1, so the product over the others is a quotient.
         factor = 1 - node * part
         product = np.ones(len(offsets) - 1)
         filled = np.flatnonzero(np.diff(offsets))
         product[filled] = np.multiply.reduceat(factor, offsets[:-1][filled])
-        found += share * product[segment] / factor
-    return found
+        means += share * product[segment] / factor
+    return means

@@ -1,4 +1,4 @@
-"""Where bias is to be looked for: touchpoints yet to come that tell who converts."""
+"""Negative controls: future touchpoints cannot cause a conversion, so their effect is bias."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from mta_models.data.histories import Histories
 from mta_models.models.incremental.hazard.likelihood import Rates, maximise_additive
 
 _LN2 = log(2)
-# Of conversions, how many must be followed by a half-life of observation at least.
-_FOLLOWED = 0.5
+# Minimum fraction of conversions whose user is observed for a half-life after them.
+_MIN_OBSERVED = 0.5
 
 
 def future_credit(histories: Histories, risk: Floats, half_life: Floats) -> Floats | None:
-    """Conversions that go with touchpoints still to come, by channel, shape `(n_channels,)`.
+    """Conversions that a hazard credits to future touchpoints, by channel, shape `(n_channels,)`.
 
-    A touchpoint cannot cause what came before it. So where conversions go with later touchpoints,
-    users differ in both: a negative control (Lipsitch, Tchetgen Tchetgen & Cohen 2010, Epidemiology
-    21:383–388). Here an additive hazard is fitted to past touchpoints and, mirrored in time with
-    the same half-lives, to later ones, all together, none of them with a negative effect; and what
-    it credits to the later ones of a channel is told.
+    A touchpoint cannot cause an earlier conversion. So where conversions are associated with future
+    touchpoints, users differ in both: a negative control (Lipsitch, Tchetgen Tchetgen & Cohen 2010,
+    Epidemiology 21:383–388). One additive hazard is fitted to past touchpoints and, mirrored in
+    time with the same half-lives, to future ones, with effects that are not negative; the credit of
+    the future ones is returned.
 
     Args:
         histories: with conversions.
@@ -31,17 +31,17 @@ def future_credit(histories: Histories, risk: Floats, half_life: Floats) -> Floa
         half_life: days, shape `(n_channels,)`.
 
     Returns:
-        None where observation mostly ends with the conversion, so that there is nothing to see.
+        None where the observation of most users ends within a half-life after the conversion.
     """
     after = histories.end[histories.event_user] - histories.event_time
     typical = float(np.median(half_life)) if len(half_life) else 0.0
     followed = histories.event_weight @ (after > typical)
-    if not followed > _FOLLOWED * histories.total:
+    if not followed > _MIN_OBSERVED * histories.total:
         return None
     back = _mirrored(histories, risk)
     density = _LN2 / half_life
     past = histories.adstock(half_life) * density
-    # At the very moment is not later.
+    # A touchpoint at the exact time of the conversion is not later.
     later = np.nextafter(-histories.event_time, -np.inf)
     last = histories.n_users - 1
     future = back.adstock_at(last - histories.event_user, later, half_life) * density
@@ -61,7 +61,7 @@ def future_credit(histories: Histories, risk: Floats, half_life: Floats) -> Floa
 
 
 def _mirrored(histories: Histories, risk: Floats) -> Histories:
-    """Users at risk with time running backwards; conversions are left as they are."""
+    """The histories with time reversed, from each user's end of risk; conversions unchanged."""
     sizes = np.diff(histories.offsets)[::-1]
     return replace(
         histories,

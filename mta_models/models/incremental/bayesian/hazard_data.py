@@ -12,7 +12,7 @@ from mta_models.core.ragged import Floats, Ints, owner
 from mta_models.data.histories import Histories
 from mta_models.models.incremental.bayesian.binning import bins, means
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
-from mta_models.models.incremental.hazard.likelihood import RateTable
+from mta_models.models.incremental.hazard.likelihood import RatesByHalfLife
 from mta_models.models.incremental.horizon_games import (
     HorizonGame,
     first_conversions,
@@ -69,7 +69,7 @@ class Evidence:
         cls, histories: Histories, risk: Floats, basis: HalfLifeBasis, point: PointFit
     ) -> Evidence:
         """From histories of users at risk until `risk`, shape `(n_users,)`."""
-        table = RateTable(histories, risk, basis.nodes)
+        table = RatesByHalfLife(histories, risk, basis.nodes)
         whole = cls(basis, table.at_event, table.weight, table.exposure, table.days, point)
         return whole.binned(_ROWS) if len(table.weight) > MOST_CONVERSIONS else whole
 

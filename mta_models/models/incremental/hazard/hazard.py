@@ -20,7 +20,7 @@ from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.half_lives import GRID, profile
 from mta_models.models.incremental.hazard.likelihood import (
     Rates,
-    RateTable,
+    RatesByHalfLife,
     maximise_additive,
     standard_errors,
 )
@@ -31,7 +31,7 @@ from mta_models.models.incremental.horizon_games import (
 )
 from mta_models.models.parameters import HalfLife, check_half_life, check_one_of, given_half_lives
 
-# In log-likelihood: how near its maximum a half-life tried is taken.
+# How near its maximum the log-likelihood of half-lives that are tried must be.
 _GAP = 1e-3
 
 
@@ -39,20 +39,20 @@ class Hazard(TimedModel):
     """Additive hazard with a baseline and carry-over, by maximum likelihood.
 
     A user's rate of converting is λ(t) = μ + Σ_k β_{c_k} ω_{c_k} 2^(−(t − t_k) / h_{c_k}), over
-    the touchpoints k met so far. ω = ln 2 / h makes the kernel a density, so that β is the
-    conversions that a touchpoint brings and μ the conversions per user and day without any. The
-    likelihood needs no more than what each converting user carried at the moment and one total of
-    exposure per channel: its cost grows with touchpoints and conversions, not with days.
+    the touchpoints k met so far. ω = ln 2 / h makes the kernel a density, so that β is the number
+    of conversions that a touchpoint brings and μ the conversions per user and day without any. The
+    likelihood depends on the adstock at each conversion and on the total exposure per channel: its
+    cost grows with touchpoints and conversions, not with days.
 
-    Estimand: `incremental`, see `TimedModel`: over the horizon observed (the default) or of the
-    hazard at each conversion's moment. Rows without a timeline have a horizon that ends with their
+    Estimand: `incremental`, see `TimedModel`: over the horizon observed (the default), or the split
+    of the hazard at each conversion. Rows without a timeline have a horizon that ends with their
     conversion.
 
     Assumptions:
-        - Exposure does not follow from what else makes a user convert. Where ads are aimed at
-          those who would have bought anyway this model credits them with it: see `SelfControlled`.
-        - Effects add up, are alike for all users and never negative, and fade at a constant rate.
-        - The baseline does not change over time. A user who met no touchpoint is evidence of it.
+        - Exposure does not depend on other causes of conversion. Where ads are aimed at users who
+          would buy anyway, this model credits the ads with their purchases: see `SelfControlled`.
+        - Effects add up, are equal for all users and never negative, and fade at a constant rate.
+        - The baseline is equal for all users and constant over time.
 
     Source: Zhang, Wei & Ren (2014), Multi-touch attribution in online advertising with survival
     theory, IEEE ICDM, 687–696: the additive hazard, its kernel and the EM. The baseline μ, the
@@ -60,16 +60,17 @@ class Hazard(TimedModel):
 
     Args:
         half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None: those
-            of the best likelihood among 1 to 21 days, one for all channels but for those whose own
+            of maximum likelihood among 1 to 21 days; channels share one, except for those whose own
             gains 2 in log-likelihood. `bootstrap` chooses anew for each draw.
         repeat: whether a user can convert again. True: always at risk. False: until the first
-            conversion, and journeys in which a user converts twice are refused. None: as the
-            journeys fitted show it.
-        counterfactual: `"horizon"` or `"moment"`.
-        lag: a span of time from a touchpoint until it counts. Who has decided to buy may well meet
-            a channel on the way (a coupon site, a brand search) that did not make them; with
-            `lag="1d"` it is not credited for that. What touchpoints truly do so soon is left to
-            the baseline. None: they count at once.
+            conversion, and journeys in which a user converts twice are refused. None: whether any
+            user of the journeys fitted does.
+        counterfactual: `"horizon"`, or `"moment"`: the split of the hazard at the conversion.
+        lag: a span of time from a touchpoint until it counts. A user who has decided to buy may
+            meet a channel on the way (a coupon site, a brand search) that did not cause the
+            decision; with `lag="1d"` it is not credited for that. It assumes that touchpoints have
+            no effect within the lag: what they do cause so soon goes to the baseline. None: they
+            count at once.
 
     Attributes:
         half_life_: shape `(n_channels,)`, days.
@@ -79,9 +80,9 @@ class Hazard(TimedModel):
         log_likelihood_: at the fit.
         log_likelihood_path_: at each iteration; it never falls.
         n_iterations_: of EM and Newton, in the last fit.
-        standard_error_: shape `(n_channels,)`, of `beta_`, by the observed information with the
-            half-lives as given. NaN where β is 0, at its bound, where information does not make
-            an error, and where channels cannot be told apart. `bootstrap` is for these.
+        standard_error_: shape `(n_channels,)`, of `beta_`, by the observed information, taking the
+            half-lives as known. NaN where β is 0, at its bound, and for channels whose effects
+            cannot be separated; use `bootstrap` for these.
         baseline_standard_error_: of `baseline_hazard_`.
 
     Example:
@@ -115,54 +116,55 @@ class Hazard(TimedModel):
     def _learn(self, histories: Histories) -> None:
         if self.repeat is False and histories.repeats:
             raise JourneyError(
-                "repeat=False needs users who convert once at most, and some of these convert "
+                "with repeat=False every user must convert once at most; some of these convert "
                 "twice. Use repeat=True, or None, or read the first conversion only"
             )
         self.repeat_ = histories.repeats if self.repeat is None else self.repeat
         table = self._table(histories)
         if not table.days > 0:
             raise JourneyError(
-                "users must have been observed for some time, and these were at risk for 0 days. "
+                "users must have been observed for some time; these were at risk for 0 days. "
                 "Check the bounds of observation, or `at_risk`"
             )
         rates, converged = self._fit_to(table)
         self._set_errors(rates, histories)
         if not converged:
             warn(
-                "the fit stopped before the likelihood had settled. Check `log_likelihood_path_`",
+                "the fit stopped before the likelihood had converged. Check `log_likelihood_path_`",
                 ConvergenceWarning,
             )
 
-    def _table(self, histories: Histories, keep: bool = False) -> RateTable:
-        """The data at the half-lives given, or at all those to choose from."""
+    def _table(self, histories: Histories, keep: bool = False) -> RatesByHalfLife:
+        """The data at the given half-lives, or at all half-lives of the grid."""
         grid = GRID
         if self.half_life is not None:
             grid = given_half_lives(self.half_life, histories.channels)[None]
-        return RateTable(histories, self._risk_end(histories), grid, keep)
+        return RatesByHalfLife(histories, self._risk_end(histories), grid, keep)
 
     def _risk_end(self, histories: Histories) -> Floats:
         return histories.risk_end(self.repeat_)
 
-    def _fit_to(self, table: RateTable) -> tuple[Rates, bool]:
+    def _fit_to(self, table: RatesByHalfLife) -> tuple[Rates, bool]:
         """Set the parameters; return the rates at the half-lives chosen, and if it converged."""
         choice = _chosen(table)
         rates = table.rates(choice)
-        found = maximise_additive(rates)
+        best = maximise_additive(rates)
         self.half_life_ = table.half_life[choice, np.arange(len(choice))]
-        self.beta_, self.baseline_hazard_ = found.theta[:-1], float(found.theta[-1])
-        self.log_likelihood_path_ = found.path
-        self.log_likelihood_ = float(found.path[-1])
-        self.n_iterations_ = len(found.path) - 1
-        return rates, found.converged
+        self.beta_, self.baseline_hazard_ = best.theta[:-1], float(best.theta[-1])
+        self.log_likelihood_path_ = best.path
+        self.log_likelihood_ = float(best.path[-1])
+        self.n_iterations_ = len(best.path) - 1
+        return rates, best.converged
 
     def _set_errors(self, rates: Rates, histories: Histories) -> None:
-        """Standard errors, and a warning of channels whose effects cannot be told apart."""
-        errors, tangled = standard_errors(rates, np.append(self.beta_, self.baseline_hazard_))
-        if tangled.any():
-            whose = np.array([*histories.channels, "the baseline"], dtype=object)[tangled]
+        """Standard errors, and a warning of channels whose effects cannot be separated."""
+        errors, collinear = standard_errors(rates, np.append(self.beta_, self.baseline_hazard_))
+        if collinear.any():
+            whose = np.array([*histories.channels, "the baseline"], dtype=object)[collinear]
             warn(
-                f"these journeys cannot tell apart {', '.join(whose)}: another split of their "
-                "credit is as likely. Merge the channels, or vary when they are shown",
+                f"these journeys cannot separate the effects of {', '.join(whose)}: another split "
+                "of their credit is equally likely. Merge the channels, or vary when they are "
+                "shown",
                 IdentifiabilityWarning,
             )
         self.standard_error_, self.baseline_standard_error_ = errors[:-1], float(errors[-1])
@@ -209,17 +211,17 @@ class Hazard(TimedModel):
         begin, stop = np.maximum(histories.start, since), np.minimum(histories.end, until)
         each = histories.exposure(self._kernel(), stop, begin)
         each *= self._per_day()[histories.codes]
-        alone = self.baseline_hazard_ * np.maximum(stop - begin, 0)
-        expected: Floats = alone + np.bincount(histories.owner, each, histories.n_users)
+        baseline = self.baseline_hazard_ * np.maximum(stop - begin, 0)
+        expected: Floats = baseline + np.bincount(histories.owner, each, histories.n_users)
         return expected
 
     def _per_day(self) -> Floats:
-        """β ω: what a fresh touchpoint adds to the hazard, shape `(n_channels,)`."""
+        """β ω: what a new touchpoint adds to the hazard, shape `(n_channels,)`."""
         return self._kernel().per_day(self.beta_)
 
 
-def _chosen(table: RateTable) -> Ints:
-    """The half-lives of the best profile likelihood, as places on the grid, `(n_channels,)`."""
+def _chosen(table: RatesByHalfLife) -> Ints:
+    """The half-lives of maximum profile likelihood, as places on the grid, `(n_channels,)`."""
     n_grid, k = table.exposure.shape
     if n_grid == 1:
         return np.zeros(k, dtype=np.int64)
@@ -227,9 +229,9 @@ def _chosen(table: RateTable) -> Ints:
 
     def log_likelihood(choice: Ints) -> float:
         nonlocal last
-        found = maximise_additive(table.rates(choice), last, _GAP)
-        last = found.theta
-        return float(found.path[-1])
+        best = maximise_additive(table.rates(choice), last, _GAP)
+        last = best.theta
+        return float(best.path[-1])
 
     exposure = table.exposure[0]
     order = np.argsort(-exposure, kind="stable")

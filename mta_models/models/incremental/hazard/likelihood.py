@@ -1,4 +1,4 @@
-"""Additive rates: the likelihood of conversions whose hazard is a sum of parts, and its maximum.
+"""The likelihood of conversions whose hazard is a sum of parts, and its maximum.
 
 The parts are the channels' touchpoints and, last, the baseline.
 """
@@ -20,17 +20,18 @@ _LN2 = log(2)
 _EM_STEPS = 20
 _NEWTON_STEPS = 200
 _HALVINGS = 40
-# Of all conversions: Newton's next step would move the parts by about the square of this.
+# Fraction of all conversions: a Newton step this small ends the iteration.
 _SMALL_STEP = 1e-9
-# Of all conversions: what a fit that stopped early may still be off, before a warning.
+# Fraction of all conversions by which a fit that stopped early may miss the conditions of a maximum
+# without a warning.
 _KKT = 1e-7
-# Of the largest eigenvalue: information below it is rounding.
+# Fraction of the largest eigenvalue below which information is rounding.
 _SINGULAR = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
 class Rates:
-    """What the likelihood Σ w_i log(Σ_j θ_j rate_ji) − Σ_j θ_j cost_j needs of the data.
+    """The data of the likelihood Σ w_i log(Σ_j θ_j rate_ji) − Σ_j θ_j cost_j.
 
     Attributes:
         rate: shape `(n_parts, n_rows)`, the hazard at each conversion for one unit of each θ.
@@ -49,9 +50,9 @@ class Rates:
 
     @cached_property
     def usable(self) -> Ints:
-        """The parts that a maximum can hold above 0: seen at a conversion and at a cost.
+        """The parts whose θ can be above 0 at the maximum: those with a cost, at some conversion.
 
-        Of a part without cost the likelihood knows no bound: it stays at 0, and its caller warns.
+        The likelihood has no bound in a part without cost: its θ stays 0, and the model warns.
         """
         return np.flatnonzero((self.cost > 0) & (self.rate > 0).any(axis=1))
 
@@ -63,27 +64,27 @@ class Rates:
     def information(self, theta: Floats) -> Floats:
         """The observed information Σ w_i rate_ji rate_ki / λ_i², shape `(n_parts, n_parts)`."""
         scaled = self.rate * (np.sqrt(self.weight) / (theta @ self.rate))
-        found: Floats = scaled @ scaled.T
-        return found
+        information: Floats = scaled @ scaled.T
+        return information
 
 
-class RateTable:
+class RatesByHalfLife:
     """Rates at every half-life of a grid, from one pass over the touchpoints for each.
 
-    Conversions before which the same touchpoints were met at the same ages are one row; all those
-    without any are one. What is left grows with distinct conversions.
+    Conversions with the same touchpoints at the same ages are one row, and so are all conversions
+    without any, so that the table grows with distinct conversions only.
 
     Args:
         histories: with conversions.
         risk: shape `(n_users,)`, until when each user is at risk.
         grid: days, shape `(n_grid,)`, or `(n_grid, n_channels)` where channels differ.
-        keep: keep each user's exposures, so that `reweighted` need not work them out again.
+        keep: keep each user's exposures, which `reweighted` needs.
 
     Attributes:
         half_life: shape `(n_grid, n_channels)`, days.
         at_event: shape `(n_grid, n_channels, n_rows)`, kernels at the conversions per day.
-        exposure: shape `(n_grid, n_channels)`, kernels summed over users and time at risk: the
-            conversions if every touchpoint brought one.
+        exposure: shape `(n_grid, n_channels)`, kernels integrated over the time at risk of all
+            users: the conversions if every touchpoint brought one.
         weight: shape `(n_rows,)`, conversions of each row.
         days: time at risk of all users together.
     """
@@ -94,7 +95,7 @@ class RateTable:
         k = histories.n_channels
         self.half_life = np.broadcast_to(grid.reshape(len(grid), -1), (len(grid), k))
         self._risk = risk
-        self._group, leader = _alike(histories)
+        self._group, leader = _same_past(histories)
         self._rows = np.empty((len(grid), k, len(leader)))
         self.exposure = np.empty((len(grid), k))
         self._by_user: list[Floats] = []
@@ -120,7 +121,7 @@ class RateTable:
             users, k = spread(histories.weight, offsets), histories.n_channels
             self.exposure = np.array([np.bincount(codes, x * users, k) for x in self._by_user])
 
-    def reweighted(self, histories: Histories) -> RateTable:
+    def reweighted(self, histories: Histories) -> RatesByHalfLife:
         """The table of the same histories with other weights, if this one was made to `keep`."""
         other = copy(self)
         other._weigh(histories)
@@ -137,11 +138,11 @@ class RateTable:
         )
 
 
-def _alike(histories: Histories) -> tuple[Ints, Ints]:
+def _same_past(histories: Histories) -> tuple[Ints, Ints]:
     """Conversions with the same past: the group of each, and the first of each group.
 
-    Pasts are told apart by a random function of their ages, and then compared at two half-lives.
-    Those that rounding makes differ stay apart, which costs time and changes nothing.
+    Pasts are hashed by a random linear form of their adstocks at two half-lives, and equal hashes
+    are compared. Equal pasts that differ by rounding are not merged, which costs time only.
     """
     seen = np.hstack([histories.adstock(half_life) for half_life in (1.0, np.pi)])
     form = np.random.default_rng(0).random(seen.shape[1])
@@ -156,11 +157,11 @@ def _alike(histories: Histories) -> tuple[Ints, Ints]:
 
 @dataclass(frozen=True, eq=False)
 class Maximum:
-    """Where a likelihood of additive rates is largest.
+    """The maximum of a likelihood of additive rates.
 
     Attributes:
         theta: shape `(n_parts,)`, >= 0.
-        path: shape `(n_iterations + 1,)`, the log-likelihood from the start on: it never falls.
+        path: shape `(n_iterations + 1,)`, the log-likelihood at each iteration; it never falls.
         converged: whether the conditions of a maximum hold at `theta`.
     """
 
@@ -170,28 +171,28 @@ class Maximum:
 
 
 def maximise_additive(rates: Rates, start: Floats | None = None, gap: float = 0.0) -> Maximum:
-    """The θ >= 0 of the largest likelihood: EM first, then Newton's method on what is left.
+    """The θ >= 0 of maximum likelihood: EM steps first, then Newton's method.
 
-    An EM step gives each part its share of every conversion, θ_j rate_ji / λ_i, and divides what
-    it has got by its cost. In units of conversions, φ_j = θ_j cost_j, this is the EM of the
-    proportions of a mixture, and like it slow near the end. So Newton steps follow, each with
-    φ >= 0 kept by a non-negative least-squares problem and halved until the likelihood rises
-    (as in Kim, Carbonetto, Stephens & Anitescu 2020, doi 10.1080/10618600.2019.1689985).
+    An EM step gives each part its share of every conversion, θ_j rate_ji / λ_i, and divides the sum
+    by the part's cost. In units of conversions, φ_j = θ_j cost_j, this is the EM of the proportions
+    of a mixture, which is slow near the maximum. So Newton steps follow: each solves a non-negative
+    least-squares problem, which keeps φ >= 0, and is halved until the likelihood rises (as in Kim,
+    Carbonetto, Stephens & Anitescu 2020, doi 10.1080/10618600.2019.1689985).
 
-    The likelihood is concave. Where it has no single maximum, parts that cannot be told apart
-    get equal proportions to start from.
+    The likelihood is concave. Where it has no single maximum, the start decides: an equal
+    proportion for each part.
 
     Args:
-        rates: at least one conversion, and a usable part at each.
+        rates: at least one conversion, and at each a usable part with a rate above 0.
         start: shape `(n_parts,)`, θ to start from; None: an equal share for each part.
-        gap: stop once the log-likelihood is this near its maximum; 0: as near as can be.
+        gap: stop once the log-likelihood is this near its maximum; 0: iterate to convergence.
 
     Example:
         Ten conversions in 100 days, six of which only the baseline (the last part) can explain:
 
         >>> rate = np.array([[0.0, 9.0], [1.0, 1.0]])
-        >>> found = maximise_additive(Rates(rate, np.array([6.0, 4.0]), np.array([50.0, 100.0])))
-        >>> found.theta.round(4), found.converged
+        >>> best = maximise_additive(Rates(rate, np.array([6.0, 4.0]), np.array([50.0, 100.0])))
+        >>> best.theta.round(4), best.converged
         (array([0.0729, 0.0635]), True)
     """
     used = rates.usable
@@ -204,12 +205,15 @@ def maximise_additive(rates: Rates, start: Floats | None = None, gap: float = 0.
         phi = 0.95 * known / max(float(known.sum()), 1e-300) + 0.05 * phi
     first = mixture.value(phi)
     if not np.isfinite(first):
-        raise InvariantError("a conversion has no part to be due to. This is a bug: report it")
+        raise InvariantError(
+            "every conversion must have a part with a rate above 0; one has none. This is a bug: "
+            "please report it"
+        )
     rises, n_em, converged = [first], 1 if start is not None else _EM_STEPS, False
     while not converged and len(rises) <= n_em + _NEWTON_STEPS:
         rate = phi @ mixture.part
         pull = mixture.part @ (mixture.share / rate)
-        # By Jensen's inequality no mixture is further above this one.
+        # By Jensen's inequality the maximum is at most this far above.
         if gap and rates.total * (np.log(pull.max()) + phi.sum() - 1) < gap:
             converged = True
             break
@@ -229,29 +233,29 @@ def maximise_additive(rates: Rates, start: Floats | None = None, gap: float = 0.
 
 
 def standard_errors(rates: Rates, theta: Floats) -> tuple[Floats, Mask]:
-    """Of θ by the observed information on the parts above 0, and which parts have none.
+    """Standard errors of θ by the observed information on the parts above 0.
 
     Returns:
-        Standard errors, shape `(n_parts,)`, NaN where θ is 0 or information is singular; and True
-        for the parts that share in a singular direction, shape `(n_parts,)`.
+        Standard errors, shape `(n_parts,)`, NaN where θ is 0 or the information is singular; and
+        which parts are collinear, that is, share in a singular direction, shape `(n_parts,)`.
     """
     free = np.flatnonzero(theta > 0)
     errors = np.full(len(theta), np.nan)
-    tangled = np.zeros(len(theta), dtype=bool)
+    collinear = np.zeros(len(theta), dtype=bool)
     information = rates.information(theta)[np.ix_(free, free)]
-    # In units of θ: relative precision, alike for rates of any size.
+    # In units of θ: relative precision, which does not depend on the scale of the rates.
     values, vectors = np.linalg.eigh(information * np.outer(theta[free], theta[free]))
     lost = values < _SINGULAR * values.max(initial=0)
-    tangled[free] = (np.abs(vectors[:, lost]) > 1e-3).any(axis=1)
+    collinear[free] = (np.abs(vectors[:, lost]) > 1e-3).any(axis=1)
     variance = (vectors[:, ~lost] ** 2 / values[~lost]).sum(axis=1)
     errors[free] = theta[free] * np.sqrt(variance)
-    errors[tangled] = np.nan
-    return errors, tangled
+    errors[collinear] = np.nan
+    return errors, collinear
 
 
 @dataclass(frozen=True, eq=False)
 class _Mixture:
-    """The same likelihood per conversion, in φ = θ cost / total: Σ p_i log(φ·part_i) − Σ φ."""
+    """The likelihood per conversion in terms of φ = θ cost / total: Σ p_i log(φ·part_i) − Σ φ."""
 
     part: Floats
     share: Floats
@@ -261,12 +265,12 @@ class _Mixture:
             return float(self.share @ np.log(phi @ self.part) - phi.sum())
 
     def rise(self, move: Floats, rate: Floats) -> float:
-        """What a move adds, to the precision of the move and not of the value."""
+        """The gain of a move, with the relative precision of the gain and not of the value."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(self.share @ np.log1p((move @ self.part) / rate) - move.sum())
 
     def uphill(self, move: Floats, rate: Floats) -> tuple[Floats, float]:
-        """The move, halved until it adds something, and what it adds; 0 and 0 if it never does."""
+        """The move, halved until it gains, and the gain; 0 and 0 if it never does."""
         for _ in range(_HALVINGS):
             rise = self.rise(move, rate)
             if rise > 0:
@@ -280,8 +284,8 @@ class _Mixture:
 
         scaled = self.part * (np.sqrt(self.share) / rate)
         curve = scaled @ scaled.T
-        # Along what the data cannot tell apart there is nothing to gain: a step there would be
-        # rounding, and depend on the order of the parts.
+        # In directions without information nothing can be gained: a step there would be rounding,
+        # and depend on the order of the parts.
         values, vectors = np.linalg.eigh(curve)
         lost = vectors[:, values < _SINGULAR * values[-1]]
         curve += values[-1] * lost @ lost.T
@@ -290,7 +294,7 @@ class _Mixture:
         return np.asarray(optimize.nnls(root.T, aim)[0], dtype=np.float64)
 
     def off(self, phi: Floats) -> float:
-        """By how much the conditions of a maximum are missed, in parts of all conversions."""
+        """By how much the conditions of a maximum are missed, as a fraction of all conversions."""
         pull = self.part @ (self.share / (phi @ self.part))
         kept = np.abs(phi * (pull - 1)).max(initial=0)
         return float(max(kept, (pull - 1).max(initial=0)))
