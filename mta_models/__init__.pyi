@@ -33,6 +33,7 @@ from .errors import UnknownChannelError as UnknownChannelError
 from .models.base import AttributionModel as AttributionModel
 from .models.incremental.bayesian.hazard import BayesianHazard as BayesianHazard
 from .models.incremental.bayesian.logistic import BayesianLogistic as BayesianLogistic
+from .models.incremental.bayesian.priors import Prior as Prior
 from .models.incremental.doubly_robust.doubly_robust import DoublyRobust as DoublyRobust
 from .models.incremental.hazard.hazard import Hazard as Hazard
 from .models.incremental.logistic.counts import LogisticCounts as LogisticCounts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +21,7 @@ def model_from_name(text: str) -> AttributionModel:
 
     The words of a result's `model` are therefore words that make the same model again. In the
     name, case, hyphens, spaces and underscores do not matter: `last-touch` is `LastTouch`.
-    Parameters are Python literals or models; nothing is evaluated.
+    Parameters are Python literals, models, a `Prior` or `LiftTest`s; nothing is evaluated.
 
     Args:
         text: a name of `ALL_MODELS`, with parameters in brackets where they are not the defaults.
@@ -46,12 +47,7 @@ def model_from_name(text: str) -> AttributionModel:
 
 
 def _make(model: type[AttributionModel], call: ast.Call, text: str) -> AttributionModel:
-    positional = [_value(each, text) for each in call.args]
-    named: dict[str, Any] = {}
-    for keyword in call.keywords:
-        if keyword.arg is None or keyword.arg in named:
-            raise _unreadable(text)
-        named[keyword.arg] = _value(keyword.value, text)
+    positional, named = _arguments(call, text)
     try:
         return model(*positional, **named)
     except TypeError as error:
@@ -61,13 +57,42 @@ def _make(model: type[AttributionModel], call: ast.Call, text: str) -> Attributi
         ) from error
 
 
+def _arguments(call: ast.Call, text: str) -> tuple[list[Any], dict[str, Any]]:
+    positional = [_value(each, text) for each in call.args]
+    named: dict[str, Any] = {}
+    for keyword in call.keywords:
+        if keyword.arg is None or keyword.arg in named:
+            raise _unreadable(text)
+        named[keyword.arg] = _value(keyword.value, text)
+    return positional, named
+
+
 def _value(node: ast.expr, text: str) -> Any:
+    if isinstance(node, ast.List):
+        return [_value(each, text) for each in node.elts]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return _make(_known(node.func.id), node, text)
+        made = _made(node.func.id, node, text)
+        return _make(_known(node.func.id), node, text) if made is None else made
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise _unreadable(text) from error
+
+
+def _made(name: str, call: ast.Call, text: str) -> object:
+    """The `Prior` or `LiftTest` that is a model's parameter; None if the name is another."""
+    from mta_models.data.lift_tests import LiftTest
+    from mta_models.models.incremental.bayesian.priors import Prior
+
+    kind = {"LiftTest": LiftTest, "Prior": Prior}.get(name)
+    if kind is None:
+        return None
+    positional, named = _arguments(call, text)
+    try:
+        return kind(*positional, **named)
+    except TypeError as error:
+        fields = ", ".join(inspect.signature(kind).parameters)
+        raise ParameterError(f"{name} has the fields {fields}; got {text!r}. Use those") from error
 
 
 def _known(name: str) -> type[AttributionModel]:

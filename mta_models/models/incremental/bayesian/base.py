@@ -1,10 +1,10 @@
-"""What Bayesian models of when users convert have in common: draws in, credit with draws out."""
+"""What Bayesian models of when users convert have in common: one fit, and credit with draws."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import ref
 
 import numpy as np
@@ -14,10 +14,32 @@ from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.data.lift_tests import LiftTest
 from mta_models.models.incremental.base import TimedModel, in_value
-from mta_models.models.incremental.bayesian.lift_likelihood import check_lift_tests
-from mta_models.models.incremental.bayesian.predictive_checks import replicated
-from mta_models.models.incremental.bayesian.sampling import Diagnostics
+from mta_models.models.incremental.bayesian.draws import ChannelDraws
+from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
+from mta_models.models.incremental.bayesian.lift_likelihood import (
+    LiftCalibration,
+    LiftOf,
+    check_lift_tests,
+    check_tested_channels,
+    population_of,
+)
+from mta_models.models.incremental.bayesian.predictive_checks import replicate_weeks
+from mta_models.models.incremental.bayesian.priors import (
+    BIAS_VARIABLES,
+    VARIABLES,
+    Prior,
+    prior_from,
+    sample_prior,
+)
+from mta_models.models.incremental.bayesian.sampling import (
+    Diagnostics,
+    Sampler,
+    require_pymc,
+    sample_rate,
+)
+from mta_models.models.incremental.bayesian.tabulated import TabulatedLikelihood
 from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.incremental.negative_controls import future_credit
 from mta_models.models.parameters import (
     HalfLife,
     check_flag,
@@ -29,12 +51,16 @@ from mta_models.models.parameters import (
 if TYPE_CHECKING:
     import pandas as pd
 
-# Draws for which the horizon is played out.
-PLAYED = 300
+# Draws, evenly spaced, whose horizon is computed.
+CREDIT_DRAWS = 300
 
 
 class BayesianModel(TimedModel):
-    """Base of the Bayesian incremental models; a subclass writes `_games` and `_moment`."""
+    """Base of the Bayesian incremental models.
+
+    A subclass tabulates its likelihood, builds its PyMC model and turns draws into conversions;
+    priors, biases, lift tests and sampling are the same for all.
+    """
 
     lift_tests: Iterable[LiftTest] | None
     random_state: int | None
@@ -42,40 +68,110 @@ class BayesianModel(TimedModel):
     half_life: HalfLife | None
     n_draws: int
     n_chains: int
+    prior: Prior | Mapping[str, float] | None
     repeat_: bool
     diagnostics_: Diagnostics
+    binning_error_: float
+    lift_error_: float
+    draws_: ChannelDraws
+
+    # The model's own prior mean of effects and prior median of the baseline; see `Prior`.
+    effect_mean: ClassVar[float]
+    baseline_median: ClassVar[float]
+
+    _likelihood: TabulatedLikelihood
+    _calibration: LiftCalibration | None
+    # Credit and baseline by draw of the histories and the counterfactual last asked about.
+    _last: tuple[ref[Histories], str, tuple[Floats, Floats]] | None = None
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_half_life(self.half_life)
         check_lift_tests(self.lift_tests)
+        self._full_prior()
         check_flag(self.nonnegative, "nonnegative")
         check_whole_number(self.n_draws, "n_draws", 100, 100_000)
         check_whole_number(self.n_chains, "n_chains", 2, 100)
         check_seed(self.random_state)
 
-    def _warn_of_no_risk(self, histories: Histories) -> None:
-        """Nothing: the `Hazard` that every one of them starts from has warned already."""
+    def _full_prior(self) -> Prior:
+        return prior_from(self.prior, self.effect_mean, self.baseline_median)
 
-    def _risk(self, histories: Histories) -> Floats:
+    def _warn_of_no_risk(self, histories: Histories) -> None:
+        """Nothing: the `Hazard` that every Bayesian model starts from has warned already."""
+
+    def _risk_end(self, histories: Histories) -> Floats:
         """Until when each user is at risk, shape `(n_users,)`."""
         return histories.risk_end(self.repeat_)
+
+    def _basis(self, half_life: Floats) -> HalfLifeBasis:
+        """Nodes for half-lives that are learnt, or those given, shape `(n_channels,)`."""
+        if self.half_life is None:
+            return HalfLifeBasis.from_range(len(half_life))
+        return HalfLifeBasis.from_given(half_life)
 
     # What a subclass writes.
 
     @abstractmethod
+    def _tabulate(self, histories: Histories, rng: np.random.Generator) -> TabulatedLikelihood:
+        """The likelihood, around a point fit; sets `repeat_`."""
+
+    @abstractmethod
+    def _build(self) -> Any:
+        """The PyMC model of the likelihood and the lift tests."""
+
+    @abstractmethod
+    def _draws_from(self, sampled: dict[str, Floats]) -> ChannelDraws:
+        """Draws of all channels, from PyMC's by name."""
+
+    @abstractmethod
+    def _lift_in(self, histories: Histories) -> LiftOf:
+        """The lift of a channel in a population, hazards being those of the point fit."""
+
+    @abstractmethod
     def _games(self, histories: Histories) -> list[HorizonGame]:
-        """Of each draw played out."""
+        """The horizon of each draw of `CREDIT_DRAWS`."""
 
     @abstractmethod
     def _moment(self, histories: Histories) -> Floats:
         """Conversions credited by the moment's split, shape `(n_draws, n_channels)`."""
 
     @abstractmethod
-    def _expected_by_week(self, histories: Histories, before: bool) -> Floats:
-        """Conversions expected by draws of the posterior, or of the prior, `(n_draws, n_weeks)`."""
+    def _expected_by_week(self, histories: Histories, draws: ChannelDraws) -> Floats:
+        """Conversions that draws expect in each week, shape `(n_draws, n_weeks)`."""
 
-    # What the model says there would be.
+    # The fit.
+
+    def _learn(self, histories: Histories) -> None:
+        require_pymc()
+        self._last = None
+        tests = check_lift_tests(self.lift_tests)
+        rng = np.random.default_rng(self.random_state)
+        self._likelihood = likelihood = self._tabulate(histories, rng)
+        check_tested_channels(tests, histories.channels, likelihood.active)
+        lifts = [self._lift_in(population_of(test, histories)) for test in tests]
+        self._calibration = None
+        if tests:
+            future = future_credit(histories, self._risk_end(histories), likelihood.half_life)
+            self._calibration = LiftCalibration.from_tests(
+                tests, histories.channels, lifts, likelihood, future
+            )
+        sampler = Sampler(self.n_draws, self.n_chains, int(rng.integers(2**31)))
+        if len(likelihood.active):
+            names = (*VARIABLES, *BIAS_VARIABLES) if tests else VARIABLES
+            sampled, self.diagnostics_ = sampler.sample(self._build, names)
+        else:
+            sampled, self.diagnostics_ = sample_rate(likelihood.total, self.n_draws, rng)
+        self.draws_ = self._draws_from(sampled)
+        mean = self.draws_.mean
+        self.half_life_ = mean.half_life[0]
+        self.binning_error_ = likelihood.binning_error
+        self.lift_error_ = 0.0
+        if self._calibration is not None:
+            credit = likelihood.credit(mean.effect[0], mean.half_life[0])
+            self.lift_error_ = self._calibration.error(lifts, likelihood, credit)
+
+    # Predictive checks.
 
     def posterior_predictive(self, journeys: Journeys, prob: float = 0.9) -> pd.DataFrame:
         """Conversions by week, observed and as the fitted model replicates them.
@@ -90,23 +186,28 @@ class BayesianModel(TimedModel):
         Raises:
             NotFittedError, UnknownChannelError, JourneyError: as `attribute`.
         """
-        return self._predicted(journeys, False, prob)
+        histories = self._ready(journeys).histories
+        return self._replicates(histories, self.draws_, prob)
 
     def prior_predictive(self, journeys: Journeys, prob: float = 0.9) -> pd.DataFrame:
-        """As `posterior_predictive`, from what is believed before any conversion is looked at.
+        """As `posterior_predictive`, with draws from the prior.
 
-        But for the mean rate of conversions and the exposure of those fitted, in whose units
-        priors are told.
+        Only the mean conversion rate and the exposure come from the fitted data.
         """
-        return self._predicted(journeys, True, prob)
-
-    def _predicted(self, journeys: Journeys, before: bool, prob: float) -> pd.DataFrame:
         histories = self._ready(journeys).histories
+        bias = None if self._calibration is None else self._calibration.bias
         rng = np.random.default_rng(self.random_state)
-        return replicated(histories, self._expected_by_week(histories, before), rng, prob)
+        sampled = sample_prior(
+            self._likelihood, self._full_prior(), bias, self.nonnegative, self.n_draws, rng
+        )
+        return self._replicates(histories, self._draws_from(sampled), prob)
+
+    def _replicates(self, histories: Histories, draws: ChannelDraws, prob: float) -> pd.DataFrame:
+        rng = np.random.default_rng(self.random_state)
+        return replicate_weeks(histories, self._expected_by_week(histories, draws), rng, prob)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but what was worked out last, which belongs to other histories."""
+        """Everything but `_last`: it belongs to a histories object that is not pickled."""
         return {name: value for name, value in vars(self).items() if name != "_last"}
 
     # Credit.
@@ -133,12 +234,14 @@ class BayesianModel(TimedModel):
         return credit, baseline
 
     def _split(self, histories: Histories) -> tuple[Floats, Floats]:
-        """Credit and baseline of conversions by draw, kept for the histories last asked about."""
-        last = vars(self).get("_last")
-        if last is None or last[0]() is not histories:
-            self._last = last = (ref(histories), self._conversions(histories))
-        found: tuple[Floats, Floats] = last[1]
-        return found
+        """Credit and baseline of conversions by draw, kept for the histories last asked about.
+
+        `attribute` asks twice: for the mean and for the draws.
+        """
+        last, asked = self._last, self.counterfactual
+        if last is None or last[0]() is not histories or last[1] != asked:
+            self._last = last = ref(histories), asked, self._conversions(histories)
+        return last[2]
 
     def _conversions(self, histories: Histories) -> tuple[Floats, Floats]:
         if self.counterfactual != "horizon":

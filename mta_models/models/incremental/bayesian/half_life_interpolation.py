@@ -10,24 +10,26 @@ import numpy as np
 
 from mta_models.core.ragged import Floats
 
-# Days. Shorter ones are the day of the touchpoint, longer ones a change of the baseline.
+# Days. A shorter half-life acts on the day of the touchpoint only; a longer one looks like a
+# change of the baseline.
 SHORTEST, LONGEST = 0.5, 32.0
-# Of a touchpoint's carry-over at most 0.4% is lost between seven nodes from half a day to 32.
-_NODES = 7
+# With seven nodes from half a day to 32 days, interpolation is off by at most 0.4% of a
+# touchpoint's carry-over.
+_N_NODES = 7
 
 
 @dataclass(frozen=True, eq=False)
 class HalfLifeBasis:
     """Polynomials through Chebyshev nodes on a logarithmic scale of half-lives.
 
-    A quantity worked out at the nodes, f_g, is Σ_g w_g(h) f_g at any half-life in between. A basis
-    of one node is a half-life that is given, and its weight is 1.
+    A quantity computed at the nodes, f_g, is Σ_g w_g(h) f_g at any half-life h in between. Where
+    half-lives are given, each channel's is its only node, with weight 1.
 
     Attributes:
         nodes: days, shape `(n_nodes, n_channels)`, rising.
 
     Example:
-        >>> basis = HalfLifeBasis.over(1)
+        >>> basis = HalfLifeBasis.from_range(1)
         >>> kept = np.exp2(-3 / basis.nodes[:, 0])
         >>> round(float(basis.weights(np.array([4.0]))[0] @ kept), 3), round(2 ** (-3 / 4), 3)
         (0.595, 0.595)
@@ -36,58 +38,60 @@ class HalfLifeBasis:
     nodes: Floats
 
     @classmethod
-    def over(cls, n_channels: int) -> HalfLifeBasis:
-        """The one for half-lives to be learnt."""
+    def from_range(cls, n_channels: int) -> HalfLifeBasis:
+        """Nodes from `SHORTEST` to `LONGEST`, for half-lives that are learnt."""
         if n_channels == 0:
-            return cls.at(np.ones(0))
-        place = -np.cos((2 * np.arange(_NODES) + 1) * np.pi / (2 * _NODES))
-        nodes = SHORTEST * (LONGEST / SHORTEST) ** ((place + 1) / 2)
+            return cls.from_given(np.ones(0))
+        position = -np.cos((2 * np.arange(_N_NODES) + 1) * np.pi / (2 * _N_NODES))
+        nodes = SHORTEST * (LONGEST / SHORTEST) ** ((position + 1) / 2)
         return cls(np.repeat(nodes[:, None], n_channels, axis=1))
 
     @classmethod
-    def at(cls, half_life: Floats) -> HalfLifeBasis:
-        """The one for half-lives given, shape `(n_channels,)`."""
+    def from_given(cls, half_life: Floats) -> HalfLifeBasis:
+        """One node per channel, for half-lives that are given: days, shape `(n_channels,)`."""
         return cls(half_life[None].copy())
 
     @property
     def is_given(self) -> bool:
-        """Whether there is nothing to learn."""
+        """Whether half-lives are given, not learnt."""
         return len(self.nodes) == 1
 
     @cached_property
     def coefficients(self) -> Floats:
-        """Of each node's polynomial in powers of the place (-1 to 1), `(n_nodes, n_nodes)`."""
+        """Each node's polynomial in powers of 2 · position − 1, shape `(n_nodes, n_nodes)`."""
         size = len(self.nodes)
-        place = 2 * _level(self.nodes[:, 0]) - 1
-        inverse: Floats = np.linalg.inv(np.vander(place, size, increasing=True)).astype(np.float64)
+        centred = 2 * position_of(self.nodes[:, 0]) - 1
+        powers = np.vander(centred, size, increasing=True)
+        inverse: Floats = np.linalg.inv(powers).astype(np.float64)
         return inverse
 
     def weights(self, half_life: Floats) -> Floats:
-        """Of each node at half-lives, shape `(..., n_nodes)`, each row adding up to 1.
+        """Weight of each node at half-lives, shape `(..., n_nodes)`; each row adds up to 1.
 
         Args:
             half_life: days, from `SHORTEST` to `LONGEST`; any shape.
         """
         if self.is_given:
             return np.ones((*np.shape(half_life), 1))
-        weights: Floats = self.powers_to_weights(_level(np.asarray(half_life)))
+        weights: Floats = self.weights_at(position_of(np.asarray(half_life)))
         return weights
 
-    def powers_to_weights(self, level: Any) -> Any:
-        """Weights from levels, 0 at the shortest half-life and 1 at the longest.
+    def weights_at(self, position: Any) -> Any:
+        """Weight of each node at positions from 0 (shortest) to 1 (longest), `(..., n_nodes)`.
 
-        Of arrays and of symbols of PyMC alike: only sums and products are used.
+        `position` may be an array or a PyMC variable: only sums and products are used.
         """
-        place = (2 * level - 1)[..., None]
+        centred = (2 * position - 1)[..., None]
         exponents = np.arange(len(self.nodes))
-        return (place**exponents) @ self.coefficients
+        return (centred**exponents) @ self.coefficients
 
 
-def half_life_of(level: Any) -> Any:
-    """Days at a level from 0, the shortest, to 1, the longest; of arrays and symbols alike."""
-    return SHORTEST * (LONGEST / SHORTEST) ** level
+def half_life_at(position: Any) -> Any:
+    """Days at a position from 0 (`SHORTEST`) to 1 (`LONGEST`), an array or a PyMC variable."""
+    return SHORTEST * (LONGEST / SHORTEST) ** position
 
 
-def _level(half_life: Floats) -> Floats:
-    level: Floats = np.log(half_life / SHORTEST) / np.log(LONGEST / SHORTEST)
-    return level
+def position_of(half_life: Floats) -> Floats:
+    """The inverse of `half_life_at`: the logarithm of a half-life, scaled from 0 to 1."""
+    position: Floats = np.log(half_life / SHORTEST) / np.log(LONGEST / SHORTEST)
+    return position

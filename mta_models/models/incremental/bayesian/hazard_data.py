@@ -1,8 +1,8 @@
-"""What a posterior of additive hazards needs of the data, for half-lives not yet known."""
+"""The additive hazard's likelihood and its users over the horizon, tabulated over half-lives."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, owner
 from mta_models.data.histories import Histories
-from mta_models.models.incremental.bayesian.binning import bins, means
+from mta_models.models.incremental.bayesian.binning import bin_means, bin_rows
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
 from mta_models.models.incremental.hazard.likelihood import RatesByHalfLife
 from mta_models.models.incremental.horizon_games import (
@@ -20,16 +20,16 @@ from mta_models.models.incremental.horizon_games import (
 )
 
 _LN2 = log(2)
-# Conversions up to which each has a row of its own, and rows where there are more.
-MOST_CONVERSIONS = 50_000
-_ROWS = 1 << 14
-# Groups of users for which a horizon is played out.
-_GROUPS = 1 << 12
+# With more conversions than this, similar ones are binned to at most so many rows.
+MAX_CONVERSIONS = 50_000
+_MAX_ROWS = 1 << 14
+# Maximum groups of users over the horizon.
+_MAX_GROUPS = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
 class PointFit:
-    """The additive hazard of the largest likelihood, around which things are worked out.
+    """The additive hazard of maximum likelihood, around which things are linearised.
 
     Attributes:
         beta: conversions per touchpoint, shape `(n_channels,)`, >= 0.
@@ -43,8 +43,11 @@ class PointFit:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class HazardLikelihood:
     """The likelihood Σ_i w_i log λ_i − Σ λ of an additive hazard at any half-lives.
+
+    A `TabulatedLikelihood`. An effect of 1 is one conversion per touchpoint; priors are in units of
+    what a touchpoint would bring if touchpoints explained every conversion.
 
     Attributes:
         basis: nodes at which everything is tabulated.
@@ -52,8 +55,8 @@ class Evidence:
         weight: shape `(n_rows,)`, conversions of each row.
         exposure: shape `(n_nodes, n_channels)`, the conversions if every touchpoint brought one.
         days: time at risk of all users together.
-        point: the largest likelihood.
-        binning_error: log-likelihood per conversion at `point` lost by taking rows together.
+        point: the fit of maximum likelihood.
+        binning_error: log-likelihood per conversion at `point` lost by binning rows.
     """
 
     basis: HalfLifeBasis
@@ -65,13 +68,13 @@ class Evidence:
     binning_error: float = 0.0
 
     @classmethod
-    def of(
+    def from_histories(
         cls, histories: Histories, risk: Floats, basis: HalfLifeBasis, point: PointFit
-    ) -> Evidence:
+    ) -> HazardLikelihood:
         """From histories of users at risk until `risk`, shape `(n_users,)`."""
         table = RatesByHalfLife(histories, risk, basis.nodes)
         whole = cls(basis, table.at_event, table.weight, table.exposure, table.days, point)
-        return whole.binned(_ROWS) if len(table.weight) > MOST_CONVERSIONS else whole
+        return whole.binned(_MAX_ROWS) if len(table.weight) > MAX_CONVERSIONS else whole
 
     @property
     def total(self) -> float:
@@ -80,45 +83,61 @@ class Evidence:
 
     @cached_property
     def active(self) -> Ints:
-        """Places of the channels that anybody was at risk after, shape `(n_active,)`."""
+        """Codes of the channels after which any user was at risk, shape `(n_active,)`."""
         return np.flatnonzero((self.exposure > 0).all(axis=0))
 
     @property
-    def per_touchpoint(self) -> float:
-        """What a touchpoint would bring if touchpoints brought all conversions."""
-        return self.total / max(float(self.exposed(self.point.half_life).sum()), 1e-300)
+    def half_life(self) -> Floats:
+        """Half-lives of the point fit, shape `(n_channels,)`, days."""
+        return self.point.half_life
 
-    def exposed(self, half_life: Floats) -> Floats:
+    @property
+    def point_effect(self) -> Floats:
+        """Conversions per touchpoint of the point fit, shape `(n_channels,)`."""
+        return self.point.beta
+
+    @property
+    def effect_unit(self) -> float:
+        """Conversions per touchpoint if touchpoints explained every conversion."""
+        return self.total / max(float(self.conversions_per_effect.sum()), 1e-300)
+
+    @property
+    def conversions_per_effect(self) -> Floats:
+        """Conversions if every touchpoint brought one, at the point fit's half-lives."""
+        return self.exposure_at(self.point.half_life)
+
+    def credit(self, effect: Floats, half_life: Floats) -> Floats:
+        """Conversions that effects cause, shape `(n_channels,)`."""
+        return effect * self.exposure_at(half_life)
+
+    def exposure_at(self, half_life: Floats) -> Floats:
         """Exposure at half-lives, shape `(..., n_channels)`, of the same shape."""
-        found: Floats = np.einsum("...cg,gc->...c", self.basis.weights(half_life), self.exposure)
-        return found
+        weights = self.basis.weights(half_life)
+        exposure: Floats = np.einsum("...cg,gc->...c", weights, self.exposure)
+        return exposure
 
     def rates(self, half_life: Floats) -> Floats:
         """Kernels at the conversions, shape `(n_channels, n_rows)`, at half-lives per channel."""
-        found: Floats = np.einsum("cg,gcn->cn", self.basis.weights(half_life), self.rate)
-        return found
+        rates: Floats = np.einsum("cg,gcn->cn", self.basis.weights(half_life), self.rate)
+        return rates
 
-    def binned(self, most: int) -> Evidence:
-        """With rows that are nearly alike taken together, at most `most` of them."""
+    def binned(self, max_rows: int) -> HazardLikelihood:
+        """With similar rows binned, at most `max_rows` of them."""
         point = self.point
         part = self.rates(point.half_life) * point.beta[:, None]
         hazard = part.sum(axis=0) + point.baseline
-        group = bins((part / hazard).T, most)
-        rate = means(group, self.weight, np.moveaxis(self.rate, 2, 0))
+        group = bin_rows((part / hazard).T, max_rows)
+        rate = bin_means(group, self.weight, np.moveaxis(self.rate, 2, 0))
         weight = np.bincount(group, self.weight).astype(np.float64)
-        found = Evidence(
-            self.basis, np.moveaxis(rate, 0, 2), weight, self.exposure, self.days, point
-        )
-        binned = point.beta @ found.rates(point.half_life) + point.baseline
-        lost = (weight @ np.log(binned) - self.weight @ np.log(hazard)) / self.total
-        return Evidence(
-            self.basis, found.rate, weight, self.exposure, self.days, point, float(lost)
-        )
+        binned = replace(self, rate=np.moveaxis(rate, 0, 2), weight=weight)
+        mean_hazard = point.beta @ binned.rates(point.half_life) + point.baseline
+        lost = (weight @ np.log(mean_hazard) - self.weight @ np.log(hazard)) / self.total
+        return replace(binned, binning_error=float(lost))
 
 
 @dataclass(frozen=True, eq=False)
-class Crowd:
-    """Users over the whole time they were observed, those alike taken together.
+class HazardHorizonUsers:
+    """Users over all their observation, similar ones grouped.
 
     Attributes:
         basis: nodes of half-lives.
@@ -138,35 +157,38 @@ class Crowd:
     total: float
 
     @classmethod
-    def of(
+    def from_histories(
         cls,
         histories: Histories,
         basis: HalfLifeBasis,
         point: PointFit,
         repeat: bool,
-        most: int = _GROUPS,
-    ) -> Crowd:
-        """The users of histories in at most `most` groups of like integrated hazards."""
+        max_groups: int = _MAX_GROUPS,
+    ) -> HazardHorizonUsers:
+        """The users of histories in at most `max_groups` groups of similar integrated hazards."""
         n, k = histories.n_users, histories.n_channels
         cuts, codes = histories.cells
         user = owner(cuts)
         days = histories.end - histories.start
 
-        def exposed(half_life: Floats) -> Floats:
+        def exposure_at(half_life: Floats) -> Floats:
             density = _LN2 / half_life[histories.codes]
             return histories.by_cell(histories.exposure(half_life) * density)
 
-        # Channels without an effect at the point matter too, in draws in which they have one.
-        least = 0.2 * histories.total / max(len(histories.time), 1)
+        # A channel without effect in the point fit has one in some draws: it counts for grouping.
+        min_effect = 0.2 * histories.total / max(len(histories.time), 1)
         dense = np.zeros((n, k + 1), dtype=np.float32)
-        dense[user, codes] = exposed(point.half_life) * np.maximum(point.beta, least)[codes]
+        dense[user, codes] = (
+            exposure_at(point.half_life) * np.maximum(point.beta, min_effect)[codes]
+        )
         dense[:, k] = point.baseline * days
-        group = bins(dense, most)
+        group = bin_rows(dense, max_groups)
         weight = np.bincount(group, histories.weight).astype(np.float64)
         cell, mass = group[user] * k + codes, histories.weight[user]
+        size = len(weight), k
         sums = np.stack(
             [
-                np.bincount(cell, exposed(nodes) * mass, len(weight) * k).reshape(len(weight), k)
+                np.bincount(cell, exposure_at(nodes) * mass, size[0] * k).reshape(size)
                 for nodes in basis.nodes
             ],
             axis=1,
@@ -181,26 +203,41 @@ class Crowd:
             histories.total,
         )
 
-    def exposed(self, half_life: Floats) -> Floats:
+    def exposure_at(self, half_life: Floats) -> Floats:
         """Exposure at half-lives per channel, shape `(n_groups, n_channels)`."""
-        found: Floats = np.einsum("ugc,cg->uc", self.exposure, self.basis.weights(half_life))
-        return found
+        weights = self.basis.weights(half_life)
+        exposure: Floats = np.einsum("ugc,cg->uc", self.exposure, weights)
+        return exposure
 
-    def level(self, baseline: float, by_exposure: Floats, half_life: Floats) -> Floats:
-        """Integrated hazards of baseline and what goes with exposure, `(n_groups,)`, >= 0."""
-        found: Floats = baseline * self.days + self.exposed(half_life) @ by_exposure
-        return np.maximum(found, 0)
-
-    def game(self, effect: Floats, level: Floats, half_life: Floats) -> HorizonGame:
-        """Conversions over the horizon as a game of channels.
+    def game(self, effect: Floats, bias: Floats, baseline: float, half_life: Floats) -> HorizonGame:
+        """Conversions over the horizon as a game of channels; baseline and bias are always there.
 
         Args:
             effect: conversions that a touchpoint causes, shape `(n_channels,)`.
-            level: what users' integrated hazards are without any channel, shape `(n_groups,)`.
+            bias: conversions associated with a touchpoint but not caused by it, likewise.
+            baseline: conversions per user and day.
             half_life: days, shape `(n_channels,)`.
         """
         n, k = len(self.weight), len(effect)
         play = repeat_conversions if self.repeat else first_conversions
-        amounts = self.exposed(half_life) * effect
+        exposure = self.exposure_at(half_life)
+        without = np.maximum(baseline * self.days + exposure @ bias, 0)
         cells = np.arange(n + 1) * k, np.tile(np.arange(k), n)
-        return play(cells, amounts.ravel(), level, self.weight, k)
+        return play(cells, (exposure * effect).ravel(), without, self.weight, k)
+
+    def lift(self, point: PointFit, code: int, effect: float) -> float:
+        """Conversions lost by switching off a channel that causes `effect` per touchpoint.
+
+        Whatever the channel causes, users' observed hazards are those of the point fit:
+        E[Y] − E[Y | do(off)] = Σ_u w_u e^(−Λ_u) (e^(x_u) − 1), with x the part of Λ that the
+        channel causes. Scaled so that all expected conversions add up to those observed.
+        """
+        exposure = self.exposure_at(point.half_life)
+        caused = exposure[:, code] * effect
+        hazard = exposure @ point.beta + point.baseline * self.days
+        if self.repeat:
+            everyone, lost = self.weight @ hazard, self.weight @ caused
+        else:
+            everyone = self.weight @ -np.expm1(-hazard)
+            lost = (self.weight * np.exp(-hazard)) @ np.expm1(caused)
+        return float(lost * self.total / everyone)

@@ -1,9 +1,10 @@
-"""Log-linear hazard with a posterior, learnt from person-moments by logistic regression."""
+"""Log-linear hazard with a posterior, learnt from a case-base sample by logistic regression."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Mapping
+from math import exp
+from typing import Any
 
 import numpy as np
 
@@ -12,83 +13,78 @@ from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.data.lift_tests import LiftTest
-from mta_models.errors import UnknownChannelError
-from mta_models.models.incremental.bayesian.base import PLAYED, BayesianModel
-from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
-from mta_models.models.incremental.bayesian.hazard_model import CALIBRATED, NAMES, untouched
-from mta_models.models.incremental.bayesian.lift_likelihood import (
-    Calibration,
-    check_lift_tests,
-    cubic_of,
-    doubts,
-)
+from mta_models.models.incremental.bayesian.base import CREDIT_DRAWS, BayesianModel
+from mta_models.models.incremental.bayesian.draws import ChannelDraws
+from mta_models.models.incremental.bayesian.lift_likelihood import LiftOf
 from mta_models.models.incremental.bayesian.logistic_data import (
     LogFit,
-    LogisticEvidence,
-    Paths,
+    LogisticHorizonUsers,
+    LogisticLikelihood,
     arrivals,
     orders,
     responses,
 )
 from mta_models.models.incremental.bayesian.logistic_model import (
-    LogDraws,
+    LogisticDraws,
     build,
-    draws_of,
-    prior_draws,
+    logistic_draws,
 )
-from mta_models.models.incremental.bayesian.predictive_checks import week_of, weeks_of
-from mta_models.models.incremental.bayesian.sampling import Sampler
+from mta_models.models.incremental.bayesian.predictive_checks import week_index, week_starts
+from mta_models.models.incremental.bayesian.priors import Prior
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.horizon_games import HorizonGame
-from mta_models.models.incremental.negative_controls import future_credit
 from mta_models.models.parameters import HalfLife, check_one_of
 
-# Draws for which all moments of a log are looked at.
-_FEW = 100
+# Draws, evenly spaced, whose hazard is computed at every conversion or sampled time.
+_HAZARD_DRAWS = 100
 _SATURATIONS = (None, "log")
 
 
 class BayesianLogistic(BayesianModel):
-    """Logistic regression on person-moments with a posterior, and lift tests in it.
+    """Logistic regression on a case-base sample with a posterior, and lift tests in it.
 
     log λ(t) = α + Σ_c (β_c + δ_c) g(a_c(t)), a_c(t) = Σ_{t_k ≤ t} 2^(−(t − t_k) / h_c), as
-    `Logistic`: conversions among moments at risk, sampled evenly, with odds in proportion to the
-    hazard. Effects multiply. They are partially pooled and half-lives have priors, as in
-    `BayesianHazard`, and as there, with lift tests, each channel has a bias δ_c beside what it
-    causes, scaled by what conversions carried of it: where effects are small, in conversions.
+    `Logistic`: conversions against points sampled evenly from the time at risk, with odds in
+    proportion to the hazard. Effects multiply. They are partially pooled and half-lives have
+    priors, as in `BayesianHazard`, and as there, with lift tests, each channel has a bias δ_c
+    beside its effect, scaled by the channel's response at all conversions: where effects are
+    small, in conversions.
 
-    The moments at risk, twenty for each conversion and 20,000 at least, are put into some 4,000
-    groups of like ones, so that the cost of a draw grows with conversions only. The horizon is
-    played out for 1,500 users, sampled by how likely they are to convert.
+    The points sampled, twenty for each conversion and at least 20,000, are binned into some 4,000
+    rows, so that the cost of a draw grows with conversions only. The horizon is computed for 1,500
+    users, sampled by their approximate probability of converting.
 
     Estimand: `incremental`, see `TimedModel`. The point estimate is the mean over draws. The
     moment's split is by Shapley values of the hazard, like the horizon's along random orders of
     channels.
 
-    Assumptions: those of `Logistic`; with lift tests those of `BayesianHazard` about biases.
+    Assumptions: those of `Logistic`; with lift tests those of `BayesianHazard` about biases. What
+    was measured of lift tests there was not measured of this model.
 
     Source: Li & Kannan (2014), Attributing conversions in a multichannel online marketing
     environment, Journal of Marketing Research 51(1):40–56, is the ancestor; Hanley & Miettinen
     (2009), Fitting smooth-in-time prognostic risk functions via logistic regression, The
-    International Journal of Biostatistics 5(1), article 3, for the sampled moments.
+    International Journal of Biostatistics 5(1), article 3, for the case-base sample.
 
     Args:
         lift_tests: `LiftTest` objects; None: the credit of observation.
-        random_state: seed of the sampled moments and of the chains.
-        nonnegative: whether touchpoints may only help.
+        random_state: seed of the case-base sample and of the chains.
+        nonnegative: whether effects must be >= 0.
         half_life: as `Hazard`; None: learnt.
-        saturation: `"log"`: g(a) = log(1 + a); None: a as it is.
+        saturation: `"log"`: g(a) = log(1 + a); None: g(a) = a.
         counterfactual: `"horizon"` or `"moment"`.
-        n_draws: kept over all chains; as many are spent on tuning. Credit is of 300 of them.
-        n_chains: run side by side.
+        n_draws: kept over all chains, >= 100; as many are spent on tuning. Credit uses 300 of them.
+        n_chains: run in parallel, >= 2.
+        prior: a `Prior`, or a mapping of its fields to numbers; None: its defaults.
 
     Attributes:
         draws_: `effect`, `bias` and `half_life`, each of shape `(n_draws, n_channels)`, and
-            `intercept`, shape `(n_draws,)`, on the logarithm of conversions per user and day.
-        half_life_: shape `(n_channels,)`, days: means of the draws, geometric.
+            `intercept`, shape `(n_draws,)`, the logarithm of conversions per user and day.
+        half_life_: shape `(n_channels,)`, days: geometric means over draws.
         diagnostics_: `r_hat`, `ess` and `divergences` of the chains.
         repeat_: whether users convert more than once, and are at risk after a conversion.
-        binning_error_: of log-odds, root mean square, lost by taking moments together.
+        binning_error_: root mean square of the log-odds lost by binning.
+        lift_error_: as `BayesianHazard`.
         removal_: as `TimedModel`, mean over draws.
 
     Example:
@@ -96,6 +92,12 @@ class BayesianLogistic(BayesianModel):
         >>> BayesianLogistic(half_life="5d", random_state=1)
         BayesianLogistic(random_state=1, half_life='5d')
     """
+
+    effect_mean = 0.0
+    baseline_median = exp(-1.0)
+
+    draws_: LogisticDraws
+    _likelihood: LogisticLikelihood
 
     def __init__(
         self,
@@ -107,6 +109,7 @@ class BayesianLogistic(BayesianModel):
         counterfactual: str = "horizon",
         n_draws: int = 1000,
         n_chains: int = 2,
+        prior: Prior | Mapping[str, float] | None = None,
     ) -> None:
         self.lift_tests = lift_tests
         self.random_state = random_state
@@ -116,98 +119,69 @@ class BayesianLogistic(BayesianModel):
         self.counterfactual = counterfactual
         self.n_draws = n_draws
         self.n_chains = n_chains
+        self.prior = prior
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_one_of(self.saturation, "saturation", _SATURATIONS)
 
-    def _learn(self, histories: Histories) -> None:
-        tests = check_lift_tests(self.lift_tests)
-        rng = np.random.default_rng(self.random_state)
-        # Half-lives to begin with, and who is likely to convert.
-        self._rough = Hazard(self.half_life).fit_histories(histories)
+    def _tabulate(self, histories: Histories, rng: np.random.Generator) -> LogisticLikelihood:
+        # It gives the half-lives of the point fit, and users' probabilities of converting.
+        self._start = Hazard(self.half_life).fit_histories(histories)
         self.repeat_ = histories.repeats
-        middle, k = self._rough.half_life_, histories.n_channels
-        basis = HalfLifeBasis.over(k) if self.half_life is None else HalfLifeBasis.at(middle)
-        self._evidence = LogisticEvidence.of(histories, basis, middle, self.saturation, rng)
-        self._calibration = self._calibrate(tests, histories) if tests else None
-        sampler = Sampler(self.n_draws, self.n_chains, int(rng.integers(2**31)))
-        if len(self._evidence.active):
-            found, self.diagnostics_ = sampler.sample(
-                lambda: build(self._evidence, self._calibration, self.nonnegative),
-                CALIBRATED if tests else NAMES,
-            )
-        else:
-            found, self.diagnostics_ = untouched(self._evidence.total, self.n_draws, rng)
-        self.draws_ = draws_of(found, self._evidence)
-        self.half_life_ = self.draws_.mean.half_life
-        self.binning_error_ = self._evidence.binning_error
-
-    def _calibrate(self, tests: tuple[LiftTest, ...], histories: Histories) -> Calibration:
-        """Tests against the likeliest hazard."""
-        evidence, channels = self._evidence, histories.channels
-        fit, carried = evidence.likeliest(), evidence.carried
-        codes, curves = [], []
-        credited = np.maximum(fit.coef, 0) * carried
-        risk = self._risk(histories)
-        suspect, doubt, slope = doubts(
-            credited,
-            evidence.total * carried / max(float(carried.sum()), 1e-300),
-            future_credit(histories, risk, evidence.half_life),
+        half_life = self._start.half_life_
+        return LogisticLikelihood.from_histories(
+            histories, self._basis(half_life), half_life, self.saturation, rng
         )
-        for test in tests:
-            if test.channel not in channels or channels.index(test.channel) not in evidence.active:
-                raise UnknownChannelError(
-                    f"a lift test must be of a channel with touchpoints; {test.channel!r} has "
-                    f"none here. The channels are {', '.join(channels)}"
-                )
-            own = test.journeys
-            users = histories if own is None else own.recode(channels).histories
-            code, paths = channels.index(test.channel), self._paths(users)
-            codes.append(code)
-            per_unit = float(carried[code])
-            implied = partial(_lift_of, paths, fit, code, per_unit)
-            curves.append(cubic_of(implied, max(float(credited[code]), float(doubt[code]))))
-        lift = np.array([test.lift for test in tests])
-        error = np.array([test.standard_error for test in tests])
-        return Calibration(np.array(codes), lift, error, np.array(curves), suspect, doubt, slope)
 
-    def _paths(self, histories: Histories) -> Paths:
-        whole = float(histories.end.max()) if histories.n_users else 0.0
-        hazard = self._rough._expected(histories, float(histories.start.min()), whole)
-        return Paths.of(histories, self._evidence.basis, self.saturation, hazard, self.repeat_)
+    def _build(self) -> Any:
+        return build(self._likelihood, self._full_prior(), self._calibration, self.nonnegative)
+
+    def _draws_from(self, sampled: dict[str, Floats]) -> LogisticDraws:
+        return logistic_draws(sampled, self._likelihood)
+
+    def _lift_in(self, histories: Histories) -> LiftOf:
+        users, point = self._users(histories), self._likelihood.point
+        return lambda code, effect: users.lift(point, code, effect)
+
+    def _users(self, histories: Histories) -> LogisticHorizonUsers:
+        until = float(histories.end.max()) if histories.n_users else 0.0
+        hazard = self._start._expected(histories, float(histories.start.min()), until)
+        return LogisticHorizonUsers.from_histories(
+            histories, self._likelihood.basis, self.saturation, hazard, self.repeat_
+        )
 
     def _games(self, histories: Histories) -> list[HorizonGame]:
-        paths = self._paths(histories)
-        return [paths.game(fit) for fit in self.draws_.thinned(PLAYED).fits]
+        users = self._users(histories)
+        return [users.game(fit) for fit in self.draws_.thinned(CREDIT_DRAWS).fits]
 
     def _moment(self, histories: Histories) -> Floats:
         return np.array(
             [
                 histories.event_weight @ self._parts_of(histories, fit)
-                for fit in self.draws_.thinned(_FEW).fits
+                for fit in self.draws_.thinned(_HAZARD_DRAWS).fits
             ]
         )
 
     def _parts(self, histories: Histories) -> Floats:
-        return self._parts_of(histories, self.draws_.mean)
+        return self._parts_of(histories, self.draws_.mean.fits[0])
 
     def _parts_of(self, histories: Histories, fit: LogFit) -> Floats:
         """Shapley values of each conversion's hazard, as parts of it, `(n_events, n_channels)`."""
         effect = responses(histories.adstock(fit.half_life), self.saturation)[:, None]
         base = np.exp(effect @ fit.bias)
         effect = effect * fit.coef
-        found = arrivals(
+        values = arrivals(
             base,
             effect,
             orders(histories.n_events, histories.n_channels),
             lambda hazard: hazard[:, 0],
         )
-        parts: Floats = found / (base * np.exp(effect.sum(axis=2)))
+        parts: Floats = values / (base * np.exp(effect.sum(axis=2)))
         return parts
 
     def _hazard(self, histories: Histories, user: Ints, time: Floats, fit: LogFit) -> Floats:
-        """Conversions per day at moments, shape `(n_moments,)`."""
+        """Conversions per day of users at times, shape `(n_times,)`."""
         response = responses(histories.adstock_at(user, time, fit.half_life), self.saturation)
         hazard: Floats = np.exp(fit.intercept + response @ (fit.coef + fit.bias))
         return hazard
@@ -218,35 +192,25 @@ class BayesianLogistic(BayesianModel):
         pieces = max(int(np.ceil((stop - begin).max(initial=0))), 1)
         time, days = points_within(begin, stop, pieces)
         user = np.repeat(np.arange(histories.n_users), pieces)
-        hazard = self._hazard(histories, user, time.ravel(), self.draws_.mean)
-        found: Floats = hazard.reshape(-1, pieces).sum(axis=1) * days
-        return found
+        hazard = self._hazard(histories, user, time.ravel(), self.draws_.mean.fits[0])
+        expected: Floats = hazard.reshape(-1, pieces).sum(axis=1) * days
+        return expected
 
-    def _expected_by_week(self, histories: Histories, before: bool) -> Floats:
+    def _expected_by_week(self, histories: Histories, draws: ChannelDraws) -> Floats:
+        assert isinstance(draws, LogisticDraws)  # they are those of `_draws_from`
         rng = np.random.default_rng(self.random_state)
-        draws: LogDraws = self.draws_
-        if before:
-            draws = prior_draws(
-                self._evidence, self._calibration, self.nonnegative, self.n_draws, rng
-            )
         sample = CaseBaseSample.from_histories(histories, rng)
         base = slice(sample.n_cases, None)
         user, time, weight = sample.user[base], sample.time[base], sample.weight[base]
-        response = responses(
-            histories.adstock_at(user, time, draws.mean.half_life), self.saturation
-        )
-        n = len(weeks_of(histories))
-        week = np.minimum(week_of(histories, time), n - 1)
+        adstock = histories.adstock_at(user, time, draws.mean.half_life[0])
+        response = responses(adstock, self.saturation)
+        n = len(week_starts(histories))
+        week = np.minimum(week_index(histories, time), n - 1)
         return np.array(
             [
                 np.bincount(
                     week, weight * np.exp(fit.intercept + response @ (fit.coef + fit.bias)), n
                 )
-                for fit in draws.thinned(_FEW).fits
+                for fit in draws.thinned(_HAZARD_DRAWS).fits
             ]
         )
-
-
-def _lift_of(paths: Paths, fit: LogFit, code: int, carried: float, credit: float) -> float:
-    """What a test should find of a channel that causes `credit`; an effect of 1 is `carried`."""
-    return paths.lift(fit, code, credit / carried)

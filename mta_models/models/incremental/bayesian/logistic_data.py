@@ -1,9 +1,10 @@
-"""What a posterior of log-linear hazards needs of the data, for half-lives not yet known."""
+"""The log-linear hazard's likelihood and its users over the horizon, tabulated over half-lives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -13,28 +14,28 @@ from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
-from mta_models.models.incremental.bayesian.binning import bins, means
+from mta_models.models.incremental.bayesian.binning import bin_means, bin_rows
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
 from mta_models.models.incremental.horizon_games import HorizonGame
 
-# Rows of conversions and of moments at risk, where there are more those alike taken together.
-_CASES, _BASE = 1 << 14, 1 << 12
-# Users sampled for a horizon, moments of each, and orders of arrival, each with its reverse.
-_USERS, _PIECES, _PAIRS = 1500, 12, 3
-# Of users sampled, how many evenly and not by how likely they are to convert.
-_EVENLY = 0.2
-# Penalty that keeps effects finite of channels that separate conversions from the base.
+# Maximum rows of cases and of person-time; similar rows are binned above this.
+_MAX_CASES, _MAX_BASE = 1 << 14, 1 << 12
+# Users sampled for a horizon, times of each, and orders of arrival, each with its reverse.
+_N_USERS, _N_TIMES, _PAIRS = 1500, 12, 3
+# Fraction of users sampled uniformly and not by their probability of converting.
+_UNIFORM = 0.2
+# Penalty that keeps effects finite of channels that separate conversions from person-time.
 _RIDGE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
 class LogFit:
-    """A hazard exp(intercept + Σ coef · response), as a fit or as a draw.
+    """A hazard exp(intercept + Σ (coef + bias) · response), as a fit or as a draw.
 
     Attributes:
-        coef: of what channels cause, shape `(n_channels,)`.
-        bias: of what goes with them besides, of the same shape.
-        intercept: of the logarithm of conversions per user and day.
+        coef: what channels cause, shape `(n_channels,)`.
+        bias: what is associated with their touchpoints but not caused by them, likewise.
+        intercept: logarithm of conversions per user and day.
         half_life: days, shape `(n_channels,)`.
     """
 
@@ -45,22 +46,24 @@ class LogFit:
 
 
 def responses(adstock: Floats, saturation: str | None) -> Floats:
-    """What adstock does to the log hazard per unit of effect: a, or log(1 + a)."""
+    """The change of the log hazard per unit of effect: adstock a, or log(1 + a)."""
     return np.log1p(adstock) if saturation == "log" else adstock
 
 
 @dataclass(frozen=True, eq=False)
-class LogisticEvidence:
-    """The likelihood of conversions among sampled moments at risk, at any half-lives.
+class LogisticLikelihood:
+    """The likelihood of conversions against sampled person-time, at any half-lives.
+
+    A `TabulatedLikelihood`. An effect of 1 changes the log hazard by 1 per unit of response.
 
     Attributes:
         basis: nodes at which responses are tabulated.
-        response: shape `(n_nodes, n_channels, n_rows)`, at conversions first.
-        weight: shape `(n_rows,)`, conversions, or moments, that each row stands for.
+        response: shape `(n_nodes, n_channels, n_rows)`, cases first.
+        weight: shape `(n_rows,)`, conversions, or points of person-time, of each row.
         n_cases: rows that are conversions.
-        scale: conversions per user and day at which odds are even.
-        half_life: days, shape `(n_channels,)`, around which things are worked out.
-        binning_error: of log-odds, root mean square, lost by taking moments together.
+        scale: conversions per user and day at which the odds of a case are 1.
+        half_life: days, shape `(n_channels,)`, of the point fit.
+        binning_error: root mean square of the log-odds lost by binning rows.
     """
 
     basis: HalfLifeBasis
@@ -69,18 +72,18 @@ class LogisticEvidence:
     n_cases: int
     scale: float
     half_life: Floats
-    binning_error: float
+    binning_error: float = 0.0
 
     @classmethod
-    def of(
+    def from_histories(
         cls,
         histories: Histories,
         basis: HalfLifeBasis,
         half_life: Floats,
         saturation: str | None,
         rng: np.random.Generator,
-    ) -> LogisticEvidence:
-        """From a case-base sample, similar rows of its base binned."""
+    ) -> LogisticLikelihood:
+        """From a case-base sample, its similar rows binned."""
         sample = CaseBaseSample.from_histories(histories, rng)
         n, weight = sample.n_cases, sample.weight.copy()
         weight[n:] *= sample.scale
@@ -88,69 +91,82 @@ class LogisticEvidence:
         def at(half_life: Floats) -> Floats:
             return responses(sample.adstock(half_life), saturation)
 
-        middle = at(half_life)
-        group = np.append(bins(middle[:n], _CASES), 0)[:n]
+        exact = at(half_life)
+        group = np.append(bin_rows(exact[:n], _MAX_CASES), 0)[:n]
         n_cases = int(group.max(initial=-1)) + 1
-        group = np.append(group, bins(middle[n:], _BASE) + n_cases)
-        tabulated = np.stack([means(group, weight, at(nodes)).T for nodes in basis.nodes])
-        binned = means(group, weight, middle)[group]
-        found = cls(
+        group = np.append(group, bin_rows(exact[n:], _MAX_BASE) + n_cases)
+        likelihood = cls(
             basis,
-            tabulated,
+            np.stack([bin_means(group, weight, at(nodes)).T for nodes in basis.nodes]),
             np.bincount(group, weight).astype(np.float64),
             n_cases,
             sample.scale,
             half_life,
-            0.0,
         )
-        off = (middle - binned) @ found.likeliest().coef
-        error = float(np.sqrt(weight @ off**2 / weight.sum()))
-        return cls(basis, tabulated, found.weight, n_cases, sample.scale, half_life, error)
+        lost = (exact - bin_means(group, weight, exact)[group]) @ likelihood.point.coef
+        error = float(np.sqrt(weight @ lost**2 / weight.sum()))
+        return replace(likelihood, binning_error=error)
 
     @property
     def total(self) -> float:
         """Conversions."""
         return float(self.weight[: self.n_cases].sum())
 
-    @property
+    @cached_property
     def active(self) -> Ints:
-        """Channels that anybody carried at a conversion and at a moment of risk."""
-        seen = self.response > 0
-        both = seen[..., : self.n_cases].any(axis=2) & seen[..., self.n_cases :].any(axis=2)
+        """Codes of the channels met before a conversion and before sampled person-time."""
+        met = self.response > 0
+        both = met[..., : self.n_cases].any(axis=2) & met[..., self.n_cases :].any(axis=2)
         return np.flatnonzero(both.all(axis=0))
 
-    @property
-    def carried(self) -> Floats:
-        """Responses of all conversions together, shape `(n_channels,)`, at `half_life`.
-
-        What an effect of 1 is credited with, where effects are small.
-        """
-        n = self.n_cases
-        return self.at(self.half_life)[:, :n] @ self.weight[:n]
-
-    def at(self, half_life: Floats) -> Floats:
-        """Responses at half-lives per channel, shape `(n_channels, n_rows)`."""
-        found: Floats = np.einsum("cg,gcn->cn", self.basis.weights(half_life), self.response)
-        return found
-
-    def likeliest(self) -> LogFit:
-        """The largest likelihood at `half_life`, by Newton's method, with a weak ridge."""
+    @cached_property
+    def point(self) -> LogFit:
+        """The fit of maximum likelihood at `half_life`, with a weak ridge."""
         k = self.response.shape[1]
         columns = np.vstack([np.ones(len(self.weight)), self.at(self.half_life)]).T
         case = np.arange(len(self.weight)) < self.n_cases
         theta = fit_logistic(columns, case, self.weight, _RIDGE).coef
         return LogFit(theta[1:], np.zeros(k), float(theta[0] + np.log(self.scale)), self.half_life)
 
+    @property
+    def point_effect(self) -> Floats:
+        """Effects of the point fit on the log hazard, shape `(n_channels,)`."""
+        return self.point.coef
+
+    @property
+    def effect_unit(self) -> float:
+        """1: priors are on the log hazard itself."""
+        return 1.0
+
+    @property
+    def conversions_per_effect(self) -> Floats:
+        """Responses of all conversions together, shape `(n_channels,)`, at `half_life`.
+
+        They are what an effect of 1 is credited with where effects are small.
+        """
+        n = self.n_cases
+        return self.at(self.half_life)[:, :n] @ self.weight[:n]
+
+    def credit(self, effect: Floats, half_life: Floats) -> Floats:
+        """Conversions that effects cause where they are small, at the point fit's half-lives."""
+        return effect * self.conversions_per_effect
+
+    def at(self, half_life: Floats) -> Floats:
+        """Responses at half-lives per channel, shape `(n_channels, n_rows)`."""
+        weights = self.basis.weights(half_life)
+        response: Floats = np.einsum("cg,gcn->cn", weights, self.response)
+        return response
+
 
 @dataclass(frozen=True, eq=False)
-class Paths:
-    """Sampled users at moments spread over all their observation.
+class LogisticHorizonUsers:
+    """Sampled users at times spread over all their observation.
 
     Attributes:
         basis: nodes of half-lives.
-        response: shape `(n_nodes, n_users, n_pieces, n_channels)`.
-        days: shape `(n_users,)`, that a moment stands for.
-        weight: shape `(n_users,)`, users that each stands for.
+        response: shape `(n_nodes, n_users, n_times, n_channels)`.
+        days: shape `(n_users,)`, that each time stands for.
+        weight: shape `(n_users,)`, users that each sampled one stands for.
         repeat: whether users can convert again.
         total: conversions of all users.
         order: shape `(n_pairs, n_users, n_channels)`, in which channels arrive; reversed too.
@@ -165,54 +181,55 @@ class Paths:
     order: Ints
 
     @classmethod
-    def of(
+    def from_histories(
         cls,
         histories: Histories,
         basis: HalfLifeBasis,
         saturation: str | None,
         hazard: Floats,
         repeat: bool,
-    ) -> Paths:
-        """Users sampled by how likely they are to convert, about, and in part evenly.
+    ) -> LogisticHorizonUsers:
+        """Users sampled by their approximate probability of converting, a part of them uniformly.
 
         Args:
-            histories: whose users they are.
+            histories: of all users.
             basis: nodes of half-lives.
             saturation: as `responses`.
-            hazard: shape `(n_users,)`, a rough integrated hazard.
+            hazard: shape `(n_users,)`, an approximate integrated hazard.
             repeat: whether users can convert again.
         """
         rng = np.random.default_rng(0)
-        likely = histories.weight * (hazard if repeat else -np.expm1(-hazard))
-        chance = (1 - _EVENLY) * likely / likely.sum()
-        chance += _EVENLY * histories.weight / histories.weight.sum()
+        expected = histories.weight * (hazard if repeat else -np.expm1(-hazard))
+        chance = (1 - _UNIFORM) * expected / expected.sum()
+        chance += _UNIFORM * histories.weight / histories.weight.sum()
         ends = np.cumsum(chance)
-        at = (np.arange(_USERS) + rng.random()) / _USERS * ends[-1]
+        at = (np.arange(_N_USERS) + rng.random()) / _N_USERS * ends[-1]
         user = np.minimum(np.searchsorted(ends, at, side="right"), len(ends) - 1)
-        time, days = points_within(histories.start[user], histories.end[user], _PIECES, rng)
-        who, k = np.repeat(user, _PIECES), histories.n_channels
+        time, days = points_within(histories.start[user], histories.end[user], _N_TIMES, rng)
+        who, k = np.repeat(user, _N_TIMES), histories.n_channels
         response = np.stack(
             [
                 responses(histories.adstock_at(who, time.ravel(), nodes), saturation)
                 for nodes in basis.nodes
             ]
-        ).reshape(len(basis.nodes), _USERS, _PIECES, k)
-        weight = histories.weight[user] / (chance[user] * _USERS)
-        return cls(basis, response, days, weight, repeat, histories.total, orders(_USERS, k))
+        ).reshape(len(basis.nodes), _N_USERS, _N_TIMES, k)
+        weight = histories.weight[user] / (chance[user] * _N_USERS)
+        return cls(basis, response, days, weight, repeat, histories.total, orders(_N_USERS, k))
 
     def at(self, half_life: Floats) -> Floats:
-        """Responses at half-lives per channel, shape `(n_users, n_pieces, n_channels)`."""
+        """Responses at half-lives per channel, shape `(n_users, n_times, n_channels)`."""
         weights = self.basis.weights(half_life)
-        found: Floats = np.einsum("gupc,cg->upc", self.response, weights)
-        return found
+        response: Floats = np.einsum("gupc,cg->upc", self.response, weights)
+        return response
 
     def _conversions(self, hazard: Floats) -> Floats:
-        """Of each user, `(n_users, ...)`, from hazards, shape `(n_users, n_pieces, ...)`."""
-        level: Floats = hazard.sum(axis=1) * self.days.reshape(-1, *[1] * (hazard.ndim - 2))
-        return level if self.repeat else -np.expm1(-level)
+        """Of each user, `(n_users, ...)`, from hazards, shape `(n_users, n_times, ...)`."""
+        per_day = self.days.reshape(-1, *[1] * (hazard.ndim - 2))
+        integrated: Floats = hazard.sum(axis=1) * per_day
+        return integrated if self.repeat else -np.expm1(-integrated)
 
     def game(self, fit: LogFit) -> HorizonGame:
-        """Conversions as a game of channels; the bias is there with none of them."""
+        """Conversions over the horizon as a game of channels; the bias is always there."""
         response = self.at(fit.half_life)
         base, effect = np.exp(fit.intercept + response @ fit.bias), response * fit.coef
         values = arrivals(base, effect, self.order, self._conversions)
@@ -227,7 +244,10 @@ class Paths:
         )
 
     def lift(self, fit: LogFit, code: int, effect: float) -> float:
-        """What switching a channel off costs if it has an effect, hazards being those of a fit."""
+        """Conversions lost by switching off a channel that has an effect on the log hazard.
+
+        Whatever its effect, users' observed hazards are those of the fit.
+        """
         response = self.at(fit.half_life)
         hazard = np.exp(fit.intercept + response @ (fit.coef + fit.bias))
         everyone = float(self.weight @ self._conversions(hazard))

@@ -1,4 +1,4 @@
-"""Conversions week by week: what draws of a hazard say there would be, beside what there was."""
+"""Conversions week by week: observed, and as draws of a hazard replicate them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import Histories
-from mta_models.models.incremental.bayesian.hazard_model import Draws
+from mta_models.models.incremental.bayesian.hazard_model import HazardDraws
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,44 +18,44 @@ _LN2 = log(2)
 _WEEK = 7.0
 
 
-def weeks_of(histories: Histories) -> Floats:
+def week_starts(histories: Histories) -> Floats:
     """When each week of observation begins, shape `(n_weeks,)`, days since the log's start."""
     return np.arange(histories.start.min(), histories.end.max(), _WEEK)
 
 
-def week_of(histories: Histories, time: Floats) -> Ints:
-    """Of which week each moment is."""
+def week_index(histories: Histories, time: Floats) -> Ints:
+    """The week in which each time, in days, falls."""
     week: Ints = ((time - histories.start.min()) // _WEEK).astype(np.int64)
     return week
 
 
-def expected_by_week(histories: Histories, risk: Floats, draws: Draws) -> Floats:
+def hazard_by_week(histories: Histories, risk: Floats, draws: HazardDraws) -> Floats:
     """Conversions that draws of an additive hazard expect, shape `(n_draws, n_weeks)`.
 
-    Carry-over is that of half-lives in the middle of the draws.
+    Carry-over is computed at the mean half-lives of all draws.
 
     Args:
-        histories: when users were at risk and what they met is taken as known.
+        histories: times at risk and touchpoints are taken as given.
         risk: shape `(n_users,)`, until when each user is at risk.
         draws: from the posterior or the prior.
     """
-    weeks, half_life = weeks_of(histories), draws.mean.half_life[0]
+    weeks, half_life = week_starts(histories), draws.mean.half_life[0]
     per_day = _LN2 / half_life
     expected = np.empty((len(draws), len(weeks)))
-    for place, since in enumerate(weeks.tolist()):
+    for week, since in enumerate(weeks.tolist()):
         begin = np.maximum(histories.start, since)
         stop = np.minimum(risk, since + _WEEK)
         each = histories.exposure(half_life, stop, begin) * histories.weight[histories.owner]
-        exposed = np.bincount(histories.codes, each, histories.n_channels) * per_day
+        exposure = np.bincount(histories.codes, each, histories.n_channels) * per_day
         days = float(histories.weight @ np.maximum(stop - begin, 0))
-        expected[:, place] = draws.baseline * days + (draws.effect + draws.bias) @ exposed
+        expected[:, week] = draws.baseline * days + (draws.effect + draws.bias) @ exposure
     return expected
 
 
-def replicated(
+def replicate_weeks(
     histories: Histories, expected: Floats, rng: np.random.Generator, prob: float
 ) -> pd.DataFrame:
-    """Conversions observed and replicated, Poisson numbers around what each draw expects.
+    """Conversions observed and replicated: Poisson numbers around what each draw expects.
 
     Args:
         histories: with conversions.
@@ -69,19 +69,17 @@ def replicated(
     """
     import pandas as pd
 
-    weeks = weeks_of(histories)
-    week = week_of(histories, histories.event_time)
-    # More than numpy can draw is more than any prior should say.
+    weeks = week_starts(histories)
+    week = np.minimum(week_index(histories, histories.event_time), len(weeks) - 1)
+    # numpy refuses larger means; only a prior far too wide has them.
     drawn = rng.poisson(np.clip(expected, 0, 1e15))
-    tails = np.quantile(drawn, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+    lower, upper = np.quantile(drawn, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
     return pd.DataFrame(
         {
             "week": weeks,
-            "observed": np.bincount(
-                np.minimum(week, len(weeks) - 1), histories.event_weight, len(weeks)
-            ),
+            "observed": np.bincount(week, histories.event_weight, len(weeks)),
             "mean": drawn.mean(axis=0),
-            "lower": tails[0],
-            "upper": tails[1],
+            "lower": lower,
+            "upper": upper,
         }
     )

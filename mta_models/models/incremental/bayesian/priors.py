@@ -1,73 +1,345 @@
-"""Prior distributions of the Bayesian models."""
+"""Prior distributions of the Bayesian models: as users set them, in PyMC, and as draws."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import log
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from math import exp, log
 from typing import Any
 
 import numpy as np
 
-from mta_models.core.ragged import Floats, Ints
+from mta_models.core.ragged import Floats
+from mta_models.errors import ParameterError
 from mta_models.models.incremental.bayesian.half_life_interpolation import (
-    HalfLifeBasis,
-    half_life_of,
+    LONGEST,
+    SHORTEST,
+    half_life_at,
+    position_of,
 )
+from mta_models.models.incremental.bayesian.tabulated import TabulatedLikelihood
+from mta_models.models.parameters import check_number, is_number, shown
 
-# Of Student's t, by which biases are apart: where a test is far from what all else says, its
-# channel is an exception, and the others are left where they are.
-BIAS_DF = 3.0
+# S.d. of the logarithm of the spread of effects, and of the proportion between biases and their
+# means.
+_SPREAD_LOG_SD = 0.3
+_SLOPE_SD = 0.5
+# Minimum bias scale, as a fraction of its maximum.
+_MIN_BIAS_SCALE = 0.35
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prior:
-    """What is believed before the data, in units of the data's mean rates.
+    """Priors of `BayesianHazard` and `BayesianLogistic`, relative to the data's mean rate.
 
-    An effect is told in conversions per touchpoint, as a part of what a touchpoint would bring if
-    touchpoints brought all conversions.
+    Unit of an effect: in `BayesianHazard` conversions per touchpoint, relative to the value if
+    touchpoints explained every conversion (1 means that they do); in `BayesianLogistic` the change
+    of the log hazard per unit of saturated adstock.
 
     Attributes:
-        baseline: mean and s.d. of the logarithm of the baseline's part of all conversions.
-        pooled: mean and s.d. of what channels' effects have in common.
-        spread: mean and s.d. of the logarithm of how far effects are apart.
-        df: of Student's t, by which effects are apart.
-        level: mean, s.d. in common and s.d. of each channel of the half-life, on a logistic scale
-            from the shortest to the longest.
-        bias: scale of the half-normal prior of how far biases are from what is expected.
+        effect_mean: prior mean of the effect that channels have in common. None: 0.3 in
+            `BayesianHazard`, 0 in `BayesianLogistic`. Not used with `nonnegative`.
+        effect_scale: s.d. of the common effect around `effect_mean`, and the scale of
+            `effect_spread`; > 0. A small one pulls effects to `effect_mean`.
+        effect_spread: prior median of the scale by which channels' effects differ from the common
+            effect, in units of `effect_scale`; > 0. A small one pools channels.
+        effect_df: degrees of freedom of Student's t for these differences; > 0. With a small one
+            channels with much data are exceptions however small the scales; 100 is nearly normal.
+        baseline_median: prior median of the hazard without touchpoints, relative to the mean
+            hazard; > 0. None: 0.5 in `BayesianHazard`, 0.37 in `BayesianLogistic`.
+        baseline_scale: s.d. of its logarithm; > 0.
+        half_life_median: prior median of half-lives, days, between 0.5 and 32. The prior is
+            logit-normal in the logarithm of the half-life between these limits.
+        half_life_scale: s.d. of what half-lives have in common, on the logit scale; > 0.
+        half_life_spread: s.d. of channels' half-lives around it, on the logit scale; > 0.
+        bias_scale: scale of the half-normal prior of how far biases differ from their means,
+            relative to the largest plausible bias; > 0. Used with lift tests only.
+        bias_df: degrees of freedom of Student's t for these differences; > 0. With a small one a
+            test that contradicts the rest makes its channel an exception.
+
+    Raises:
+        ParameterError: a field is not what it must be.
+
+    Example:
+        >>> from mta_models import BayesianHazard, Prior
+        >>> BayesianHazard(prior=Prior(effect_mean=0, effect_scale=0.1))
+        BayesianHazard(prior=Prior(effect_mean=0, effect_scale=0.1))
     """
 
-    baseline: tuple[float, float] = (log(0.5), 1.5)
-    pooled: tuple[float, float] = (0.3, 1.0)
-    spread: tuple[float, float] = (log(0.6), 0.3)
-    df: float = 4.0
-    level: tuple[float, float, float] = (0.2, 0.8, 0.5)
-    bias: float = 0.4
+    effect_mean: float | None = None
+    effect_scale: float = 1.0
+    effect_spread: float = 0.6
+    effect_df: float = 4.0
+    baseline_median: float | None = None
+    baseline_scale: float = 1.5
+    half_life_median: float = half_life_at(1 / (1 + exp(-0.2)))  # 4.9 days
+    half_life_scale: float = 0.8
+    half_life_spread: float = 0.5
+    bias_scale: float = 0.4
+    bias_df: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name == "effect_mean":
+                if value is not None and not is_number(value):
+                    raise ParameterError(
+                        f"`prior.{name}` must be a finite number or None; got {shown(value)}"
+                    )
+            elif name != "baseline_median" or value is not None:
+                check_number(value, f"prior.{name}", above=True)
+        if not SHORTEST < self.half_life_median < LONGEST:
+            raise ParameterError(
+                f"`prior.half_life_median` must be between {SHORTEST} and {LONGEST:.0f} days; got "
+                f"{self.half_life_median!r}. Give longer or shorter half-lives with `half_life`"
+            )
+
+    def __repr__(self) -> str:
+        """With the fields that are not the defaults."""
+        given = ((each, getattr(self, each.name)) for each in fields(self))
+        shown = [f"{each.name}={value!r}" for each, value in given if value != each.default]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    @property
+    def half_life_logit(self) -> float:
+        """Prior mean of half-lives on the logit scale."""
+        position = float(position_of(np.array(self.half_life_median)))
+        return round(log(position / (1 - position)), 12)  # the default is 0.2 to the last digit
 
 
-def half_life_weights(
-    basis: HalfLifeBasis, given: Floats, prior: Prior, active: Ints
-) -> tuple[Any, Any]:
-    """Weights of the nodes, shape `(n_active, n_nodes)`, and half-lives in days."""
+def prior_from(
+    prior: Prior | Mapping[str, float] | None, effect_mean: float, baseline_median: float
+) -> Prior:
+    """The prior that a parameter stands for, without None.
+
+    Args:
+        prior: a `Prior`, a mapping of its fields to numbers, or None for the defaults.
+        effect_mean: the model's own default.
+        baseline_median: likewise.
+
+    Raises:
+        ParameterError: it is none of these, or a field is not what it must be.
+
+    Example:
+        >>> prior_from({"effect_scale": 2}, 0.3, 0.5)
+        Prior(effect_mean=0.3, effect_scale=2, baseline_median=0.5)
+    """
+    if isinstance(prior, Mapping):
+        names = [each.name for each in fields(Prior)]
+        unknown = [name for name in prior if name not in names]
+        if unknown:
+            raise ParameterError(
+                f"`prior` has the fields {', '.join(names)}; got {shown(unknown[0])}. Use those"
+            )
+        prior = Prior(**prior)
+    prior = Prior() if prior is None else prior
+    if not isinstance(prior, Prior):
+        raise ParameterError(
+            "`prior` must be a Prior, a mapping of its fields to numbers, or None; got "
+            f"{shown(prior)}. For example Prior(effect_scale=2)"
+        )
+    return replace(
+        prior,
+        effect_mean=effect_mean if prior.effect_mean is None else prior.effect_mean,
+        baseline_median=(
+            baseline_median if prior.baseline_median is None else prior.baseline_median
+        ),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class BiasPrior:
+    """What is expected, before any lift test, of the bias in channels' observed effects.
+
+    A channel's bias is slope · mean + spread · scale · t, in conversions, with `slope` and
+    `spread` common to all channels and t of Student's t.
+
+    Attributes:
+        mean: shape `(n_channels,)`, conversions.
+        scale: shape `(n_channels,)`, conversions; the largest plausible bias.
+        slope: mean and s.d. of the common slope.
+    """
+
+    mean: Floats
+    scale: Floats
+    slope: tuple[float, float]
+
+    @classmethod
+    def from_credit(cls, credited: Floats, equal: Floats, future: Floats | None) -> BiasPrior:
+        """From what observation credits, and to touchpoints that came too late to be causes.
+
+        `scale` averages the channel's observed credit and its credit if all touchpoints were
+        equally effective, shrunk when future touchpoints carry little signal.
+
+        Args:
+            credited: conversions that observation credits, shape `(n_channels,)`.
+            equal: conversions credited if all touchpoints were equally effective.
+            future: conversions credited to future touchpoints; None: they are not observed.
+        """
+        scale = (np.maximum(credited, 0) + equal) / 2
+        if future is None:
+            return cls(equal, scale, (0.0, _SLOPE_SD))
+        signal = float(future.sum() / max(credited.sum(), 1e-300))
+        return cls(future, scale * min(_MIN_BIAS_SCALE + signal, 1.0), (1.0, _SLOPE_SD))
+
+    def in_effect_units(self, likelihood: TabulatedLikelihood) -> tuple[Floats, Floats]:
+        """Mean and scale of active channels in units of an effect, each `(n_active,)`."""
+        active = likelihood.active
+        unit = likelihood.conversions_per_effect[active] * likelihood.effect_unit
+        return self.mean[active] / unit, self.scale[active] / unit
+
+
+# What is kept of each draw, and what lift tests add.
+VARIABLES = (
+    "baseline",
+    "half_life_position",
+    "effect",
+    "bias",
+    "common_effect",
+    "effect_spread",
+)
+BIAS_VARIABLES = ("bias_slope", "bias_spread")
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """Variables of a PyMC model that have priors, for its likelihood to combine.
+
+    Attributes:
+        baseline: logarithm of the hazard without touchpoints relative to the mean hazard, a scalar.
+        weights: weights of the half-life nodes, shape `(n_active, n_nodes)`.
+        half_life: days, shape `(n_active,)`.
+        effect: what touchpoints cause, in units of an effect, shape `(n_active,)`.
+        observed: effect plus bias, of the same shape and unit.
+    """
+
+    baseline: Any
+    weights: Any
+    half_life: Any
+    effect: Any
+    observed: Any
+
+
+def add_priors(
+    likelihood: TabulatedLikelihood,
+    prior: Prior,
+    bias: BiasPrior | None,
+    nonnegative: bool,
+    start: Floats,
+) -> Terms:
+    """Add all variables to the PyMC model in whose context this is called.
+
+    Args:
+        likelihood: of the model.
+        prior: as `prior_from` returns it.
+        bias: None without lift tests; then biases are 0.
+        nonnegative: whether effects are.
+        start: of observed effects, in units of an effect, shape `(n_active,)`.
+    """
     import pymc as pm  # type: ignore[import-untyped]  # no stubs
     import pytensor.tensor as pt
 
+    k = len(likelihood.active)
+    centre, scale = _baseline(prior)
+    near = min(max(-1.0, centre - 2 * scale), centre + 2 * scale)
+    baseline = pm.Normal("baseline", centre, scale, initval=near)
+    weights, half_life = _add_half_lives(likelihood, prior)
+    common = pm.Normal("common_effect", *_common(prior))
+    spread = pm.LogNormal("effect_spread", *_spread(prior))
+    biases: Any = np.zeros(k)
+    if bias is None:
+        pm.Deterministic("bias", pt.zeros(k))
+    else:
+        biases = _add_bias(*bias.in_effect_units(likelihood), bias.slope, prior)
+    if nonnegative:
+        effect = pm.HalfStudentT("effect", prior.effect_df, sigma=spread, shape=k, initval=start)
+        return Terms(baseline, weights, half_life, effect, effect + biases)
+    if bias is None:
+        effect = pm.StudentT(
+            "effect", prior.effect_df, mu=common, sigma=spread, shape=k, initval=start
+        )
+        return Terms(baseline, weights, half_life, effect, effect)
+    # The data determine the observed effect well and the causal part of it badly: with the
+    # observed effect as the variable that is sampled, the two are nearly independent.
+    observed = pm.Flat("observed_effect", shape=k, initval=start)
+    effect = pm.Deterministic("effect", observed - biases)
+    t = pm.StudentT.dist(prior.effect_df, mu=common, sigma=spread, shape=k)
+    pm.Potential("effect_prior", pm.logp(t, effect).sum())
+    return Terms(baseline, weights, half_life, effect, observed)
+
+
+def _add_half_lives(likelihood: TabulatedLikelihood, prior: Prior) -> tuple[Any, Any]:
+    """Weights of the nodes, shape `(n_active, n_nodes)`, and half-lives in days."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    basis, active = likelihood.basis, likelihood.active
     k = len(active)
     if basis.is_given:
-        pm.Deterministic("level", pt.zeros(k))
-        return np.ones((k, 1)), given[active]
-    mean, common, own = prior.level
-    shared = pm.Normal("shared_level", mean, common)
-    level = pm.Deterministic(
-        "level", pm.math.sigmoid(shared + own * pm.Normal("own_level", shape=k))
+        pm.Deterministic("half_life_position", pt.zeros(k))
+        return np.ones((k, 1)), likelihood.half_life[active]
+    common = pm.Normal("common_half_life", prior.half_life_logit, prior.half_life_scale)
+    own = pm.Normal("own_half_life", shape=k)
+    position = pm.Deterministic(
+        "half_life_position", pm.math.sigmoid(common + prior.half_life_spread * own)
     )
-    return basis.powers_to_weights(level), half_life_of(level)
+    return basis.weights_at(position), half_life_at(position)
 
 
-def bias_of(suspect: Floats, doubt: Floats, prior: tuple[float, float], scale: float) -> Any:
-    """Of each active channel's effect, in the unit of `suspect` and `doubt`."""
+def _add_bias(mean: Floats, scale: Floats, slope: tuple[float, float], prior: Prior) -> Any:
+    """Biases of active channels, in the unit of `mean` and `scale`."""
     import pymc as pm
 
-    slope = pm.Normal("slope", *prior)
-    apart = pm.HalfNormal("doubt", scale)
-    own = pm.StudentT("own_bias", BIAS_DF, shape=len(suspect))
-    return pm.Deterministic("bias", slope * suspect + apart * doubt * own)
+    common = pm.Normal("bias_slope", *slope)
+    spread = pm.HalfNormal("bias_spread", prior.bias_scale)
+    own = pm.StudentT("own_bias", prior.bias_df, shape=len(mean))
+    return pm.Deterministic("bias", common * mean + spread * scale * own)
+
+
+def sample_prior(
+    likelihood: TabulatedLikelihood,
+    prior: Prior,
+    bias: BiasPrior | None,
+    nonnegative: bool,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> dict[str, Floats]:
+    """Draws from the prior of the first four of `VARIABLES`, each of shape `(n_draws, ...)`.
+
+    The arguments are those of `add_priors`.
+    """
+    k = len(likelihood.active)
+    spread = np.exp(rng.normal(*_spread(prior), n_draws))
+    effect = rng.standard_t(prior.effect_df, (n_draws, k)) * spread[:, None]
+    common = 0.0 if nonnegative else rng.normal(*_common(prior), (n_draws, 1))
+    effect = np.abs(effect) if nonnegative else common + effect
+    biases = np.zeros((n_draws, k))
+    if bias is not None:
+        mean, scale = bias.in_effect_units(likelihood)
+        apart = np.abs(rng.normal(0, prior.bias_scale, (n_draws, 1)))
+        biases = rng.normal(*bias.slope, (n_draws, 1)) * mean
+        biases = biases + apart * scale * rng.standard_t(prior.bias_df, (n_draws, k))
+    logit = rng.normal(prior.half_life_logit, prior.half_life_scale, (n_draws, 1))
+    logit = logit + prior.half_life_spread * rng.standard_normal((n_draws, k))
+    return {
+        "baseline": rng.normal(*_baseline(prior), n_draws),
+        "effect": effect,
+        "bias": biases,
+        "half_life_position": 1 / (1 + np.exp(-logit)),
+    }
+
+
+def _common(prior: Prior) -> tuple[float, float]:
+    """Mean and s.d. of the common effect, in units of an effect."""
+    assert prior.effect_mean is not None  # `prior_from` leaves no None
+    return prior.effect_mean, prior.effect_scale
+
+
+def _spread(prior: Prior) -> tuple[float, float]:
+    """Mean and s.d. of the logarithm of the spread of effects, in units of an effect."""
+    return log(prior.effect_spread) + log(prior.effect_scale), _SPREAD_LOG_SD
+
+
+def _baseline(prior: Prior) -> tuple[float, float]:
+    """Mean and s.d. of the logarithm of the baseline relative to the mean hazard."""
+    assert prior.baseline_median is not None  # `prior_from` leaves no None
+    return log(prior.baseline_median), prior.baseline_scale

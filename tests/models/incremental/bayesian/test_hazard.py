@@ -12,26 +12,34 @@ from scipy import stats
 
 import mta_models as mta
 from mta_models.models.base import clone
-from mta_models.models.incremental.bayesian.binning import bins, means
+from mta_models.models.incremental.bayesian.binning import bin_means, bin_rows
 from mta_models.models.incremental.bayesian.half_life_interpolation import (
     LONGEST,
     SHORTEST,
     HalfLifeBasis,
 )
-from mta_models.models.incremental.bayesian.hazard_data import Crowd, Evidence, PointFit
-from mta_models.models.incremental.bayesian.hazard_model import FLOOR, Draws, build, prior_draws
+from mta_models.models.incremental.bayesian.hazard_data import (
+    HazardHorizonUsers,
+    HazardLikelihood,
+    PointFit,
+)
+from mta_models.models.incremental.bayesian.hazard_model import (
+    FLOOR,
+    HazardDraws,
+    build,
+    hazard_draws,
+)
 from mta_models.models.incremental.bayesian.lift_likelihood import (
     LIFT_DF,
-    calibrate,
-    crowd_of,
-    implied_lift,
+    LiftCalibration,
+    population_of,
 )
-from mta_models.models.incremental.bayesian.priors import BIAS_DF, Prior
-from mta_models.models.incremental.bayesian.sampling import diagnose, effective_size, split_r_hat
+from mta_models.models.incremental.bayesian.priors import prior_from, sample_prior
 from mta_models.models.incremental.negative_controls import future_credit
 from tests.contract.test_models_on_timelines import CHANNELS, log, read
 
 LN2 = np.log(2)
+PRIOR = prior_from(None, 0.3, 0.5)
 POINT = PointFit(np.array([0.08, 0.05, 0.01, 0.02]), 0.003, np.array([3.0, 3.0, 5.0, 2.0]))
 
 
@@ -40,10 +48,10 @@ def journeys() -> mta.Journeys:
     return read(log()).recode(CHANNELS)
 
 
-def evidence_of(journeys: mta.Journeys, learn: bool = False) -> Evidence:
+def likelihood_of(journeys: mta.Journeys, learn: bool = False) -> HazardLikelihood:
     histories = journeys.histories
-    basis = HalfLifeBasis.over(4) if learn else HalfLifeBasis.at(POINT.half_life)
-    return Evidence.of(histories, histories.until_first, basis, POINT)
+    basis = HalfLifeBasis.from_range(4) if learn else HalfLifeBasis.from_given(POINT.half_life)
+    return HazardLikelihood.from_histories(histories, histories.until_first, basis, POINT)
 
 
 # What is tabulated.
@@ -51,7 +59,7 @@ def evidence_of(journeys: mta.Journeys, learn: bool = False) -> Evidence:
 
 def test_interpolated_carry_over() -> None:
     """At worst 0.4% of a touchpoint, at any age and half-life."""
-    basis = HalfLifeBasis.over(1)
+    basis = HalfLifeBasis.from_range(1)
     half_life = np.geomspace(SHORTEST, LONGEST, 101)
     age = np.append(0.0, np.geomspace(0.01, 400, 300))
     exact = np.exp2(-age / half_life[:, None])
@@ -63,34 +71,34 @@ def test_interpolated_carry_over() -> None:
 
 def test_interpolated_likelihood(journeys: mta.Journeys) -> None:
     """Between nodes as on them, to less than a thousandth per conversion."""
-    table, exact = evidence_of(journeys, learn=True), evidence_of(journeys)
+    table, exact = likelihood_of(journeys, learn=True), likelihood_of(journeys)
 
-    def log_likelihood(evidence: Evidence) -> float:
-        hazard = POINT.beta @ evidence.rates(POINT.half_life) + POINT.baseline
-        cost = POINT.beta @ evidence.exposed(POINT.half_life)
-        return float(evidence.weight @ np.log(hazard) - cost)
+    def log_likelihood(likelihood: HazardLikelihood) -> float:
+        hazard = POINT.beta @ likelihood.rates(POINT.half_life) + POINT.baseline
+        cost = POINT.beta @ likelihood.exposure_at(POINT.half_life)
+        return float(likelihood.weight @ np.log(hazard) - cost)
 
     assert log_likelihood(table) == pytest.approx(log_likelihood(exact), abs=2.5e-4 * exact.total)
     np.testing.assert_allclose(
-        table.exposed(POINT.half_life), exact.exposed(POINT.half_life), rtol=2e-3
+        table.exposure_at(POINT.half_life), exact.exposure_at(POINT.half_life), rtol=2e-3
     )
 
 
-def test_bins_are_even_and_near() -> None:
+def test_bins_are_of_equal_size_and_near() -> None:
     rng = np.random.default_rng(0)
     rows, weight = rng.random((5_000, 3)), rng.random(5_000)
-    group = bins(rows, 600)
+    group = bin_rows(rows, 600)
     sizes = np.bincount(group)
     assert len(sizes) == 512
     assert set(sizes.tolist()) <= {9, 10}
-    middle = means(group, weight, rows)
+    middle = bin_means(group, weight, rows)
     np.testing.assert_allclose(np.bincount(group, weight) @ middle, weight @ rows)
     assert np.abs(rows - middle[group]).mean() < 0.05
-    np.testing.assert_array_equal(bins(rows[:10], 10), np.arange(10))
+    np.testing.assert_array_equal(bin_rows(rows[:10], 10), np.arange(10))
 
 
 def test_binned_conversions_lose_little_and_say_it(journeys: mta.Journeys) -> None:
-    whole = evidence_of(journeys)
+    whole = likelihood_of(journeys)
     binned = whole.binned(64)
     assert len(binned.weight) == 64 < len(whole.weight)
     assert binned.total == pytest.approx(whole.total)
@@ -107,52 +115,52 @@ def test_binned_conversions_lose_little_and_say_it(journeys: mta.Journeys) -> No
 
 def test_density_is_that_of_scipy(journeys: mta.Journeys) -> None:
     """Priors, bias, likelihood and lifts at fixed parameters, each written out once more."""
-    evidence = evidence_of(journeys)
+    likelihood = likelihood_of(journeys)
     tests = (mta.LiftTest("Search", -4.0, 9.0), mta.LiftTest("Direct", 2.0, 5.0))
-    calibration = calibrated(tests, journeys, evidence)
-    prior = Prior()
-    model = build(evidence, prior, calibration, nonnegative=False)
-    together, own = np.array([0.6, 0.4, 0.1, 0.2]), np.array([0.3, -1.0, 0.5, 0.2])
-    slope, apart, pooled, spread, portion = 0.8, 0.2, 0.1, 0.4, -0.9
+    calibration = calibrated(tests, journeys, likelihood)
+    model = build(likelihood, PRIOR, calibration, nonnegative=False)
+    observed, own = np.array([0.6, 0.4, 0.1, 0.2]), np.array([0.3, -1.0, 0.5, 0.2])
+    slope, bias_spread, common, spread, portion = 0.8, 0.2, 0.1, 0.4, -0.9
     point = {
         "baseline": portion,
-        "pooled": pooled,
-        "spread_log__": np.log(spread),
-        "slope": slope,
-        "doubt_log__": np.log(apart),
+        "common_effect": common,
+        "effect_spread_log__": np.log(spread),
+        "bias_slope": slope,
+        "bias_spread_log__": np.log(bias_spread),
         "own_bias": own,
-        "together": together,
+        "observed_effect": observed,
     }
-    unit, exposed = evidence.per_touchpoint, evidence.exposed(POINT.half_life)
-    bias = (slope * calibration.suspect + apart * calibration.doubt * own) / exposed / unit
-    effect = together - bias
-    mu = np.exp(portion) * evidence.total / evidence.days
-    beta = unit * together
-    hazard = mu + beta @ evidence.rates(POINT.half_life)
-    floor = FLOOR * evidence.total / evidence.days
+    unit, exposed = likelihood.effect_unit, likelihood.exposure_at(POINT.half_life)
+    bias = slope * calibration.bias.mean + bias_spread * calibration.bias.scale * own
+    bias = bias / exposed / unit
+    effect = observed - bias
+    mu = np.exp(portion) * likelihood.total / likelihood.days
+    beta = unit * observed
+    hazard = mu + beta @ likelihood.rates(POINT.half_life)
+    floor = FLOOR * likelihood.total / likelihood.days
     fresh = beta * LN2 / POINT.half_life / mu
     expected = (
-        stats.norm.logpdf(portion, *prior.baseline)
-        + stats.norm.logpdf(pooled, *prior.pooled)
-        + stats.norm.logpdf(np.log(spread), *prior.spread)  # of the logarithm: no Jacobian
-        + stats.norm.logpdf(slope, *calibration.slope)
-        + stats.halfnorm.logpdf(apart, scale=prior.bias)
-        + np.log(apart)  # the Jacobian
-        + stats.t.logpdf(own, BIAS_DF).sum()
-        + stats.t.logpdf(effect, prior.df, pooled, spread).sum()
+        stats.norm.logpdf(portion, np.log(0.5), 1.5)
+        + stats.norm.logpdf(common, 0.3, 1.0)
+        + stats.norm.logpdf(np.log(spread), np.log(0.6), 0.3)  # of the logarithm: no Jacobian
+        + stats.norm.logpdf(slope, *calibration.bias.slope)
+        + stats.halfnorm.logpdf(bias_spread, scale=0.4)
+        + np.log(bias_spread)  # the Jacobian
+        + stats.t.logpdf(own, 3).sum()
+        + stats.t.logpdf(effect, 4, common, spread).sum()
         + stats.t.logpdf(
             calibration.lift,
             LIFT_DF,
             calibration.implied(unit * effect * exposed),
             calibration.standard_error,
         ).sum()
-        + evidence.weight @ np.log(floor * np.logaddexp(0, hazard / floor))
-        - mu * evidence.days
+        + likelihood.weight @ np.log(floor * np.logaddexp(0, hazard / floor))
+        - mu * likelihood.days
         - beta @ exposed
         - (np.logaddexp(0, -20 * (1 + fresh)) ** 2).sum()
     )
     # A constant is all that scaling hazards by their mean adds.
-    constant = evidence.total * np.log(evidence.total / evidence.days)
+    constant = likelihood.total * np.log(likelihood.total / likelihood.days)
     actual = float(model.compile_logp()(point)) + constant
     assert actual == pytest.approx(float(expected), rel=1e-9)
 
@@ -160,18 +168,33 @@ def test_density_is_that_of_scipy(journeys: mta.Journeys) -> None:
 # Lift tests.
 
 
-def calibrated(tests: tuple[mta.LiftTest, ...], journeys: mta.Journeys, evidence: Evidence) -> Any:
+def users_of(journeys: mta.Journeys, test: mta.LiftTest | None = None) -> HazardHorizonUsers:
     histories = journeys.histories
-    crowds = [crowd_of(test, histories, evidence, False) for test in tests]
-    return calibrate(tests, histories, histories.until_first, evidence, crowds)
+    if test is not None:
+        histories = population_of(test, histories)
+    basis = HalfLifeBasis.from_given(POINT.half_life)
+    return HazardHorizonUsers.from_histories(histories, basis, POINT, repeat=False)
+
+
+def lift_in(users: HazardHorizonUsers) -> Any:
+    return lambda code, effect: users.lift(POINT, code, effect)
+
+
+def calibrated(
+    tests: tuple[mta.LiftTest, ...], journeys: mta.Journeys, likelihood: HazardLikelihood
+) -> LiftCalibration:
+    histories = journeys.histories
+    lifts = [lift_in(users_of(journeys, test)) for test in tests]
+    future = future_credit(histories, histories.until_first, POINT.half_life)
+    return LiftCalibration.from_tests(tests, histories.channels, lifts, likelihood, future)
 
 
 def test_implied_lift_is_the_ablation_of_every_user(journeys: mta.Journeys) -> None:
     """Users' hazards are as observed; without the channel, less what it causes."""
-    evidence, histories = evidence_of(journeys), journeys.histories
-    crowd = Crowd.of(histories, evidence.basis, POINT, repeat=False)
+    likelihood, histories = likelihood_of(journeys), journeys.histories
+    users = users_of(journeys)
     credit = 30.0
-    caused = credit / evidence.exposed(POINT.half_life)[1]
+    caused = credit / likelihood.exposure_at(POINT.half_life)[1]
     converts = without = 0.0
     for user, (first, last) in enumerate(pairwise(histories.offsets.tolist())):
         code, time = histories.codes[first:last], histories.time[first:last]
@@ -181,29 +204,29 @@ def test_implied_lift_is_the_ablation_of_every_user(journeys: mta.Journeys) -> N
         converts += 1 - np.exp(-level)
         without += 1 - np.exp(-(level - caused * grown[code == 1].sum()))
     expected = (converts - without) * journeys.total / converts
-    assert implied_lift(crowd, evidence, 1, credit) == pytest.approx(expected)
+    assert users.lift(POINT, 1, caused) == pytest.approx(expected)
 
 
 def test_cubics_are_near_the_lifts_in_full(journeys: mta.Journeys) -> None:
-    evidence = evidence_of(journeys)
+    likelihood = likelihood_of(journeys)
     tests = (mta.LiftTest("Search", 50.0, 9.0), mta.LiftTest("Email", -20.0, 9.0, journeys))
-    calibration = calibrated(tests, journeys, evidence)
-    crowd = crowd_of(tests[0], journeys.histories, evidence, False)
-    most = float((POINT.beta * evidence.exposed(POINT.half_life))[0])
+    calibration = calibrated(tests, journeys, likelihood)
+    lift, per_effect = lift_in(users_of(journeys)), likelihood.conversions_per_effect
+    most = float((POINT.beta * likelihood.exposure_at(POINT.half_life))[0])
     for part in (-0.3, 0.0, 0.1, 0.7, 1.0):
         credit = np.full(4, part * most)
-        full = [implied_lift(crowd, evidence, code, part * most) for code in (0, 1)]
+        full = [lift(code, part * most / per_effect[code]) for code in (0, 1)]
         np.testing.assert_allclose(calibration.implied(credit), full, atol=0.01 * most)
-    assert calibration.error([crowd, crowd], evidence, np.full(4, 0.5 * most)) < 0.05
+    assert calibration.error([lift, lift], likelihood, np.full(4, 0.5 * most)) < 0.05
     assert calibration.implied(np.full(4, -0.3 * most)).max() < 0
 
 
 def test_a_population_of_its_own(journeys: mta.Journeys) -> None:
     """Ten times the users, ten times the lift, though the model is of the others."""
-    evidence = evidence_of(journeys)
+    likelihood = likelihood_of(journeys)
     many = journeys.reweighted(journeys.conversions * 10.0, journeys.nulls * 10.0)
     tests = (mta.LiftTest("Search", 50.0, 9.0), mta.LiftTest("Search", 500.0, 90.0, many))
-    found = calibrated(tests, journeys, evidence).implied(np.full(4, 25.0))
+    found = calibrated(tests, journeys, likelihood).implied(np.full(4, 25.0))
     assert found[1] == pytest.approx(10 * found[0])
 
 
@@ -262,20 +285,23 @@ def test_touchpoints_to_come_tell_who_is_targeted() -> None:
 # From a posterior to credit.
 
 
-def fitted(journeys: mta.Journeys, draws: Draws, **parameters: Any) -> mta.BayesianHazard:
+def fitted(journeys: mta.Journeys, draws: HazardDraws, **parameters: Any) -> mta.BayesianHazard:
     """A model with a posterior made by hand."""
     model = mta.BayesianHazard(half_life=3, **parameters)
-    model._evidence, model._calibration = evidence_of(journeys), None
+    model._likelihood, model._calibration = likelihood_of(journeys), None
     model.draws_, model.half_life_, model.repeat_ = draws, draws.mean.half_life[0], False
     model.channels_ = journeys.channels
     return model
 
 
-def handmade(bias: float, baseline: float = POINT.baseline, n: int = 2) -> Draws:
+def handmade(bias: float, baseline: float = POINT.baseline, n: int = 2) -> HazardDraws:
     """Draws equal to the point fit, of which a part is bias."""
     beta = np.tile(POINT.beta, (n, 1))
-    return Draws(
-        (1 - bias) * beta, bias * beta, np.full(n, baseline), np.tile(POINT.half_life, (n, 1))
+    return HazardDraws(
+        effect=(1 - bias) * beta,
+        bias=bias * beta,
+        half_life=np.tile(POINT.half_life, (n, 1)),
+        baseline=np.full(n, baseline),
     )
 
 
@@ -307,7 +333,7 @@ def test_bias_belongs_to_the_baseline(journeys: mta.Journeys) -> None:
 
 def test_credit_is_the_mean_of_draws_each_of_which_adds_up(journeys: mta.Journeys) -> None:
     one, other = handmade(0.0, n=1), handmade(0.8, 0.006, n=1)
-    both = Draws(**{k: np.concatenate([v, vars(other)[k]]) for k, v in vars(one).items()})
+    both = HazardDraws(**{k: np.concatenate([v, vars(other)[k]]) for k, v in vars(one).items()})
     for of in ("conversions", "value"):
         result = fitted(journeys, both).attribute(journeys, of=of)
         assert result.draws is not None
@@ -318,36 +344,32 @@ def test_credit_is_the_mean_of_draws_each_of_which_adds_up(journeys: mta.Journey
             np.testing.assert_allclose(result.draws[0], first)
 
 
+@pytest.mark.filterwarnings("ignore::mta_models.errors.ConvergenceWarning")  # of 100 draws
+def test_credit_kept_by_draw_is_not_that_of_another_question(journeys: mta.Journeys) -> None:
+    """`attribute` needs it twice; another counterfactual or another fit must not be given it."""
+    model = fitted(journeys, handmade(0.9), n_draws=100, random_state=1)
+    horizon = model.attribute(journeys)
+    moment = model.set_params(counterfactual="moment").attribute(journeys)
+    assert moment.baseline < horizon.baseline
+    model.set_params(counterfactual="horizon").attribute(journeys)
+    assert model.fit(journeys).attribute(journeys).credit.sum() > 3 * horizon.credit.sum()
+
+
 def test_prior_is_wide(journeys: mta.Journeys) -> None:
-    rng = np.random.default_rng(0)
-    drawn = prior_draws(evidence_of(journeys, learn=True), Prior(), None, False, 4_000, rng)
-    unit = evidence_of(journeys).per_touchpoint
-    low, middle, high = np.quantile(drawn.effect / unit, [0.05, 0.5, 0.95])
+    def drawn(likelihood: HazardLikelihood, nonnegative: bool, n_draws: int) -> HazardDraws:
+        rng = np.random.default_rng(0)
+        sampled = sample_prior(likelihood, PRIOR, None, nonnegative, n_draws, rng)
+        return hazard_draws(sampled, likelihood)
+
+    unit = likelihood_of(journeys).effect_unit
+    wide = drawn(likelihood_of(journeys, learn=True), False, 4_000)
+    low, middle, high = np.quantile(wide.effect / unit, [0.05, 0.5, 0.95])
     assert low < -1 < 0 < middle < 1 < high
-    assert (np.quantile(drawn.half_life, [0.05, 0.95]) - [2.0, 20.0] < [0.0, 10.0]).all()
-    helps = prior_draws(evidence_of(journeys), Prior(), None, True, 100, rng)
-    assert (helps.effect >= 0).all()
+    assert (np.quantile(wide.half_life, [0.05, 0.95]) - [2.0, 20.0] < [0.0, 10.0]).all()
+    assert (drawn(likelihood_of(journeys), True, 100).effect >= 0).all()
 
 
 # Chains.
-
-
-def test_measures_of_chains() -> None:
-    rng = np.random.default_rng(0)
-    good = rng.standard_normal((2, 2_000))
-    assert split_r_hat(good) < 1.01
-    assert effective_size(good) == pytest.approx(4_000, rel=0.15)
-    slow = np.zeros((2, 20_000))
-    noise = rng.standard_normal(slow.shape)
-    for step in range(1, slow.shape[1]):
-        slow[:, step] = 0.8 * slow[:, step - 1] + noise[:, step]
-    # An AR(1) chain is worth (1 − ρ) / (1 + ρ) of its length.
-    assert effective_size(slow) == pytest.approx(40_000 / 9, rel=0.15)
-    apart = diagnose({"x": good, "far": good + np.array([[0.0], [3.0]])}, 100)
-    assert apart.worst == "far"
-    assert "disagree about far" in apart.problem
-    assert "100 of 4000 draws diverged" in apart.problem
-    assert diagnose({"x": good}, 0).problem == ""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Sampling: draws of a known posterior, and a word when they cannot be trusted."""
+"""Sampling: draws of a known posterior, and a warning when they cannot be relied on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,42 @@ import numpy as np
 import pytest
 
 import mta_models as mta
-from mta_models.models.incremental.bayesian.sampling import Sampler
+from mta_models.models.incremental.bayesian.sampling import Sampler, diagnose
+
+
+def test_measures_of_chains() -> None:
+    rng = np.random.default_rng(0)
+    good = rng.standard_normal((2, 2_000))
+    fine = diagnose({"x": good}, 0)
+    assert fine.r_hat < 1.01
+    assert fine.ess == pytest.approx(4_000, rel=0.15)
+    assert fine.problem == ""
+    slow = np.zeros((2, 20_000))
+    noise = rng.standard_normal(slow.shape)
+    for step in range(1, slow.shape[1]):
+        slow[:, step] = 0.8 * slow[:, step - 1] + noise[:, step]
+    # An AR(1) chain is worth (1 − ρ) / (1 + ρ) of its length.
+    assert diagnose({"slow": slow}, 0).ess == pytest.approx(40_000 / 9, rel=0.15)
+    shifted = diagnose({"x": good, "far": good + np.array([[0.0], [3.0]])}, 100)
+    assert shifted.worst == "far"
+    assert "disagree about far" in shifted.problem
+    assert "100 of 4000 draws diverged" in shifted.problem
+
+
+def test_chains_that_differ_in_scale_only_disagree() -> None:
+    """Equal means: R̂ without ranks of folded draws would not see it."""
+    rng = np.random.default_rng(0)
+    chains = rng.standard_normal((2, 1_000)) * np.array([[1.0], [4.0]])
+    assert diagnose({"x": chains}, 0).r_hat > 1.1
+
+
+def test_constants_are_left_out_and_chains_that_never_moved_are_not() -> None:
+    rng = np.random.default_rng(0)
+    given = np.ones((2, 200, 3))
+    assert diagnose({"half_life_position": given, "x": rng.random((2, 200))}, 0).problem == ""
+    stuck = diagnose({"x": np.repeat([[0.0], [1.0]], 200, axis=1), "y": rng.random((2, 200))}, 0)
+    assert stuck.worst == "x"
+    assert stuck.r_hat > 1.1
 
 
 def known() -> Any:
@@ -49,6 +84,6 @@ def test_known_posterior(monkeypatch: pytest.MonkeyPatch, with_nutpie: bool) -> 
 
 @pytest.mark.slow
 def test_warns_of_what_it_cannot_explore() -> None:
-    with pytest.warns(mta.ConvergenceWarning, match="not explored"):
+    with pytest.warns(mta.ConvergenceWarning, match="explore the posterior"):
         _, diagnostics = Sampler(400, 2, 1).sample(funnel, ("v", "x"))
     assert diagnostics.ess < 400
