@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -116,6 +118,33 @@ def test_the_map_is_in_the_order_that_imports_keep():
 
 def test_no_circles_is_a_contract():
     assert [each["ancestors"] for each in CONTRACTS if each["type"] == "acyclic_siblings"]
+
+
+# What documents name.
+
+
+def documents() -> list[Path]:
+    return [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/*.md")]
+
+
+def led_astray(document: Path) -> list[str]:
+    """The files, modules and scripts that a document names and that are not there."""
+    text = document.read_text(encoding="utf-8")
+    files = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    modules = re.findall(r"python -m ([\w.]+\w)", text)
+    scripts = re.findall(r"`(\.ci/[\w.-]+)", text)
+    return [
+        *(each for each in files if not (document.parent / each).exists()),
+        *(each for each in modules if importlib.util.find_spec(each) is None),
+        *(each for each in scripts if not os.access(ROOT / each, os.X_OK)),
+    ]
+
+
+def test_links_and_commands_of_documents_lead_somewhere(tmp_path):
+    assert {each.name: led_astray(each) for each in documents() if led_astray(each)} == {}
+    note = tmp_path / "note.md"
+    note.write_text("[a](b.md), `python -m notebooks.none`, `.ci/none`", encoding="utf-8")
+    assert led_astray(note) == ["b.md", "notebooks.none", ".ci/none"]
 
 
 # Public paths.
