@@ -1,8 +1,7 @@
-"""A Markov chain whose rows are not known but believed: intervals without a bootstrap.
+"""A Markov chain with a posterior over its rows: intervals without a bootstrap.
 
-Rows of a chain under Dirichlet priors have Dirichlet posteriors, so a draw of the whole chain is a
-draw of Gamma variables, one for each way out of each state, and its removal effects are as exact as
-those of the chain that was counted.
+Rows of a chain with Dirichlet priors have Dirichlet posteriors, so a draw of the chain is one draw
+of a Gamma variable for each exit of each state, and its removal effects are exact.
 """
 
 from __future__ import annotations
@@ -14,45 +13,45 @@ from scipy import sparse
 
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
-from mta_models.models.markov.chain import Chain, Counts, dense_effects, make_chain, seen
+from mta_models.models.markov.chain import Chain, Counts, dense_effects, make_chain, without_unseen
 from mta_models.models.markov.markov import Markov, check_order
 from mta_models.models.parameters import check_number, check_seed, check_whole_number
 
-# Numbers in the dense chains held at once, 32 MB.
+# Numbers in the dense chains in memory at once: 32 MB.
 _AT_ONCE = 1 << 22
-# States up to which dense inverses of all draws beat an iteration for each.
+# States up to which dense inverses of all draws are faster than one iteration for each.
 _DENSE = 256
 _MOST_DRAWS = 1_000_000
 
 
 class BayesianMarkov(Markov):
-    """Removal effects of a Markov chain with a posterior over its rows: draws, and so intervals.
+    """Removal effects of a Markov chain with a posterior over its rows, with draws and intervals.
 
-    The chain is that of `Markov`; each row has a Dirichlet prior over its ways out, the counts are
-    multinomial, and so each row's posterior is a Dirichlet distribution of counts plus prior,
-    independent of the others. The point estimate comes from the posterior mean chain, in which
-    `prior` counts as much as in the draws; its removal effects are `removal_effect_`. A draw of
-    all rows has its own removal effects. In every draw the conversions observed are shared out,
-    so a draw adds up to the same total, and the baseline, observed too, does not vary.
+    The chain is that of `Markov`. Each row has a Dirichlet prior over its exits and the counts are
+    multinomial, so each row's posterior is a Dirichlet distribution of counts plus prior,
+    independent of the other rows. The point estimate comes from the posterior mean chain, which
+    includes the prior; its removal effects are `removal_effect_`. A draw of all rows has its own
+    removal effects. Every draw shares out the conversions observed, so all draws have the same
+    total, and the baseline, which is observed, does not vary.
 
-    The prior is worth `prior` users in each state. Its mean is what is common to all states: of all
-    steps counted, the part that were conversions and the part that were nulls are the prior's exits
-    from each state; the rest is spread evenly over the channels that were seen to come next. So no
-    state is invented, a channel that nobody converted from is not held to be without effect, and
-    the rare states of a high order do not convert more than the rest, as under a flat prior. With
-    the default of one user, it is forgotten in states that many users were in. With 0 it is
-    Haldane's improper prior: the point estimate is that of `Markov`, and what was never seen is
-    impossible.
+    The prior weighs as much as `prior` users in each state. Its mean is the same for all states: of
+    all steps counted, the part that were conversions and the part that were nulls are the
+    probabilities of these exits; the rest is divided equally among the channels that came next in
+    the data. So the prior adds no state, a channel that nobody converted from can still have an
+    effect, and rare states of a high order do not convert more than others, as they do under a flat
+    prior. The default of one user hardly matters in states with many users. With 0 it is Haldane's
+    improper prior: the point estimate is that of `Markov`, and transitions that were never seen
+    are impossible.
 
-    Estimand: `removal_effect`, as `Markov` with `removal="to_null"`; the other two meanings of
-    removal there depend on no row of the chain, so `bootstrap` is the way to their intervals.
+    Estimand: `removal_effect`, as `Markov` with `removal="to_null"`. The other two kinds of removal
+    do not depend on the rows of the chain; use `bootstrap` for their intervals.
 
-    Assumptions: those of `Markov`, and they matter more: the posterior takes steps to be
-    independent given the last `order` channels. Where they are not, intervals are too narrow, or
-    too wide, at any number of users; `bootstrap(Markov(), journeys)` draws whole journeys instead.
+    Assumptions: those of `Markov`, and they matter more: the posterior takes steps as independent
+    given the last `order` channels. Where they are not, intervals are too narrow or too wide at
+    any number of users; `bootstrap(Markov(), journeys)` draws whole journeys instead.
 
-    Blind spots: those of `Markov`. Value is shared out by the effects on conversions, since what a
-    conversion is worth is no part of the chain; `Markov` has effects on value of its own.
+    Blind spots: those of `Markov`. Value is shared out by the effects on conversions, since the
+    chain does not include value; `Markov` has separate effects on value.
 
     Source: Yalamanchi & Spedicato (2015), "Bayesian Inference of First Order Markov Chains", in the
     R package markovchain, for independent Dirichlet rows; Strelioff, Crutchfield & Hübler (2007),
@@ -62,15 +61,15 @@ class BayesianMarkov(Markov):
 
     Args:
         order: channels remembered, >= 1.
-        prior: users that each state's prior is worth, >= 0.
-        n_draws: draws of the posterior, >= 1, made by `fit`.
+        prior: weight of each state's prior in users, >= 0.
+        n_draws: number of draws of the posterior in `fit`, >= 1.
         random_state: seed or `numpy.random.Generator` of the draws.
 
     Attributes:
         removal_effect_: shape `(n_channels,)`, of the posterior mean chain, not normalised.
-        removal_effect_draws_: shape `(n_draws, n_channels)`, likewise.
+        removal_effect_draws_: shape `(n_draws, n_channels)`, of each draw, not normalised.
         transition_matrix_, conversion_probability_: of the posterior mean chain.
-        states_, counts_: as `Markov`; the prior is in neither.
+        states_, counts_: as `Markov`, without the prior.
 
     Example:
         >>> from mta_models import BayesianMarkov, Journeys
@@ -83,7 +82,7 @@ class BayesianMarkov(Markov):
         2  (baseline)     2.0    NaN    2.0    2.0
     """
 
-    # What `Markov` lets be chosen and a posterior over rows does not.
+    # Parameters of `Markov` that are fixed here.
     removal = "to_null"
     smoothing = 0.0
 
@@ -109,16 +108,16 @@ class BayesianMarkov(Markov):
 
     def _fit(self, journeys: Journeys) -> None:
         super()._fit(journeys)
-        believed = with_prior(self.counts_, self.prior)
+        posterior = with_prior(self.counts_, self.prior)
         rng = np.random.default_rng(self.random_state)
         self.removal_effect_draws_ = effect_draws(
-            believed, journeys.n_channels, int(self.n_draws), rng
+            posterior, journeys.n_channels, int(self.n_draws), rng
         )
 
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats]:
         effects = self.removal_effect_draws_
         whole = effects.sum(axis=1, keepdims=True)
-        # No effects at all are those of a chain whose conversions no channel touched.
+        # All effects are 0 where all conversions are of journeys without a touchpoint.
         shares = np.divide(effects, whole, out=np.zeros_like(effects), where=whole > 0)
         credit = shares * self._credit(journeys, of).sum()
         return credit, np.full(len(credit), self._baseline(journeys, of))
@@ -131,11 +130,11 @@ class BayesianMarkov(Markov):
 
 
 def with_prior(counts: Counts, prior: float) -> Counts:
-    """The parameters of the Dirichlet rows: counts of users, and `prior` users more in each state.
+    """The parameters of the Dirichlet posteriors: counts plus `prior` users in each state.
 
-    Where nobody went on from a state, its prior is of the two exits alone.
+    Where nobody went on to another channel, the prior is on the conversion and the null only.
     """
-    counts = seen(counts)
+    counts = without_unseen(counts)
     n = len(counts.recent)
     onward = counts.users.sum()
     exits = np.array([counts.conversions.sum(), counts.nulls.sum()])
@@ -150,38 +149,39 @@ def with_prior(counts: Counts, prior: float) -> Counts:
 
 
 def effect_draws(
-    believed: Counts, n_channels: int, n_draws: int, rng: np.random.Generator
+    posterior: Counts, n_channels: int, n_draws: int, rng: np.random.Generator
 ) -> Floats:
     """Removal effects of chains drawn from the posterior, shape `(n_draws, n_channels)`."""
-    n, newest = len(believed.recent), believed.recent[:, 0]
+    n, newest = len(posterior.recent), posterior.recent[:, 0]
     effects = np.empty((n_draws, n_channels))
-    step = max(1, _AT_ONCE // (n * n if n <= _DENSE else len(believed.users) + 2 * n))
+    step = max(1, _AT_ONCE // (n * n if n <= _DENSE else len(posterior.users) + 2 * n))
     for start in range(0, n_draws, step):
         here = slice(start, min(start + step, n_draws))
-        onward, reward = draw_rows(believed, here.stop - here.start, rng)
+        onward, reward = draw_rows(posterior, here.stop - here.start, rng)
         if n <= _DENSE:
             q = np.zeros((len(onward), n, n))
-            q[:, believed.source, believed.target] = onward
+            q[:, posterior.source, posterior.target] = onward
             effects[here] = dense_effects(q, reward, newest, n_channels)
             continue
         for i, (row, exits) in enumerate(zip(onward, reward, strict=True), start):
-            drawn = sparse.csr_array((row, (believed.source, believed.target)), shape=(n, n))
+            drawn = sparse.csr_array((row, (posterior.source, posterior.target)), shape=(n, n))
             effects[i] = Chain(drawn, exits, newest).swept_effects(n_channels)
     return effects
 
 
-def draw_rows(believed: Counts, n_draws: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Rows from their Dirichlet distributions, all at once.
+def draw_rows(posterior: Counts, n_draws: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Draws of all rows from their Dirichlet distributions.
 
-    Returns the probabilities of the transitions, shape `(n_draws, n_transitions)`, and of
-    converting, shape `(n_draws, n_states)`; the rest of each row goes to null.
+    Gamma variables are drawn as logs, by G(a) = G(a + 1) U^(1/a): for a of a few thousandths G(a)
+    itself often underflows to 0, and a row of zeros is not a distribution.
 
-    Gamma variables are drawn in logs, as G(a) = G(a + 1) U^(1/a): for a of a few thousandths G(a)
-    itself is often too small a number to hold, and a row of zeros is no distribution.
+    Returns:
+        Probabilities of the transitions, shape `(n_draws, n_transitions)`, and of converting, shape
+        `(n_draws, n_states)`; the rest of each row goes to null.
     """
-    n, m = len(believed.recent), len(believed.users)
-    weight = np.concatenate([believed.users, believed.conversions, believed.nulls])
-    row = np.concatenate([believed.source, np.arange(n), np.arange(n)])
+    n, m = len(posterior.recent), len(posterior.users)
+    weight = np.concatenate([posterior.users, posterior.conversions, posterior.nulls])
+    row = np.concatenate([posterior.source, np.arange(n), np.arange(n)])
     order = np.argsort(row, kind="stable")
     starts = np.searchsorted(row[order], np.arange(n))
     with np.errstate(divide="ignore"):  # a weight of 0 has probability 0, and log 0 is right

@@ -1,7 +1,7 @@
-"""An absorbing Markov chain over recent channels: counting it and solving it. No model, no policy.
+"""An absorbing Markov chain over recent channels: its counts, and exact solutions.
 
 Notation (Kemeny & Snell 1960, "Finite Markov Chains", ch. 3): Q holds the probabilities among
-transient states, r those of leaving to the conversion, N = (I − Q)⁻¹ the expected visits, and
+transient states, r those of going to the conversion, N = (I − Q)⁻¹ the expected visits, and
 B = N r the probability (or expected value) of converting from each state. State 0 is the start.
 """
 
@@ -22,25 +22,25 @@ from mta_models.models.distinct_channels import users_of
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Cells of a table indexed by (recent channels, next channel) that is still cheaper than a sort.
+# Cells of a table over (recent channels, next channel) up to which it is faster than sorting.
 _TABLE = 1 << 24
-# Touchpoints counted at a time, so that temporary arrays stay small however long the log is.
+# Touchpoints counted at once, so that temporary arrays stay small for a log of any length.
 _CHUNK = 1 << 20
-# States up to which one dense inverse beats an iteration.
+# States up to which one dense inverse is faster than an iteration.
 _DENSE = 1024
-# Sweeps tried on larger chains before a solver that needs fewer and dearer steps.
+# Sweeps on larger chains before a solver is used that takes fewer but slower steps.
 _SWEEPS = 2000
 
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """How often each transition was seen, weighted by users. State 0 is the start.
+    """Transitions counted in users. State 0 is the start.
 
     Attributes:
         recent: shape `(n_states, order)`, each state's channel codes, newest first, -1 where the
-            path was still shorter; row 0 is all -1. The order is that of `order_in_use`.
-        source: shape `(n_transitions,)`, state left.
-        target: shape `(n_transitions,)`, state entered.
+            path is shorter; row 0 is all -1. The order is that of `order_in_use`.
+        source: shape `(n_transitions,)`, the state before.
+        target: shape `(n_transitions,)`, the state after.
         users: shape `(n_transitions,)`, users who made the transition.
         conversions: shape `(n_states,)`, users who converted from the state.
         nulls: shape `(n_states,)`, users who ended without converting.
@@ -59,21 +59,21 @@ class Counts:
 def count_transitions(journeys: Journeys, order: int) -> Counts:
     """Transitions of the order-`order` chain, in one pass over the touchpoints.
 
-    A context (the last `order` channels) is a number in base K + 1 whose digit 0 means "none yet".
-    While all contexts fit a table they are counted chunk by chunk with `bincount`; beyond that they
-    are sorted and given consecutive labels.
+    A context (the last `order` channels) is a number in base K + 1; the digit 0 means "none yet".
+    Where a table of all contexts is small enough they are counted chunk by chunk with `bincount`;
+    else they are sorted and numbered.
     """
     order = order_in_use(journeys, order)
     if (journeys.n_channels + 1) ** order * journeys.n_channels <= _TABLE:
         return _count_tabled(journeys, order)
-    return seen(Steps(journeys, order).count(journeys))
+    return without_unseen(Steps(journeys, order).count(journeys))
 
 
 def order_in_use(journeys: Journeys, order: int) -> int:
-    """The order, or one more than the longest journey has touchpoints if that is less.
+    """The order, but at most the touchpoints of the longest journey plus one.
 
     From there on every context is the whole path so far, and a higher order changes nothing. (At
-    the length itself smoothing can still lead from one whole path to another.)
+    the length itself smoothing still adds transitions between contexts of full length.)
     """
     return min(order, int(journeys.lengths.max(initial=0)) + 1)
 
@@ -110,10 +110,10 @@ def _count_tabled(journeys: Journeys, order: int) -> Counts:
 
 
 class Steps:
-    """Every step of some journeys, labelled once; what each weighs may then change again and again.
+    """The steps of some journeys, numbered once, so that any weights can be counted quickly.
 
-    Contexts are sorted and given consecutive labels, so any order and any number of channels will
-    do; a table over all possible contexts (`_count_tabled`) is faster where it fits.
+    Contexts are sorted and numbered, for any order and any number of channels; a table over all
+    possible contexts (`_count_tabled`) is faster where it is small enough.
     """
 
     def __init__(self, journeys: Journeys, order: int) -> None:
@@ -126,7 +126,7 @@ class Steps:
         pair = predecessor(context, offsets) * journeys.n_channels + codes
         pair, example, which = np.unique(pair, return_index=True, return_inverse=True)
         met = np.unique(np.concatenate([[0], context]))
-        # One product with it counts all steps, in a third of the time that `bincount` takes.
+        # A product with this matrix counts all steps in a third of the time of `bincount`.
         steps = (np.ones(len(codes)), (which.reshape(-1), owner(offsets)))
         self.steps = sparse.csr_array(steps, shape=(len(pair), journeys.n_journeys))
         self.source = np.searchsorted(met, pair // journeys.n_channels)
@@ -135,7 +135,7 @@ class Steps:
         self.recent = _recent(context, met, codes, offsets, order)
 
     def count(self, journeys: Journeys) -> Counts:
-        """Counts with the outcomes of `journeys`, whose paths are those this was made from."""
+        """Counts with the outcomes of `journeys`, which must have the same paths."""
         conversions, nulls, *value = (
             np.bincount(self.exit, outcome, len(self.recent)).astype(np.float64, copy=False)
             for outcome in _outcomes(journeys)
@@ -152,21 +152,21 @@ class Steps:
 
 
 def _recent(context: Ints, met: Ints, codes: Ints, offsets: Ints, order: int) -> Ints:
-    """The channels of the contexts `met`, newest first, -1 where there is none: `(n, order)`."""
+    """Channels of the contexts `met`, newest first, -1 for none, shape `(n_met, order)`."""
     if not len(codes):
         return np.full((1, order), -1)
-    # Any touchpoint that completes a context shows the channels it is made of.
-    shows = np.zeros(int(met[-1]) + 1, dtype=np.int64)
-    shows[context] = np.arange(len(context))
-    start = np.repeat(offsets[:-1], np.diff(offsets))[shows[met]]
-    at = shows[met][:, None] - np.arange(order)
+    # The channels of a context are read off any one touchpoint that ends it.
+    example = np.zeros(int(met[-1]) + 1, dtype=np.int64)
+    example[context] = np.arange(len(context))
+    start = np.repeat(offsets[:-1], np.diff(offsets))[example[met]]
+    at = example[met][:, None] - np.arange(order)
     recent = np.where(at >= start[:, None], codes[np.maximum(at, 0)], -1)
     recent[0] = -1
     return recent
 
 
-def seen(counts: Counts) -> Counts:
-    """Without the transitions that nobody made and the contexts that nobody was in."""
+def without_unseen(counts: Counts) -> Counts:
+    """The counts without transitions and contexts of 0 users."""
     made = counts.users > 0
     source, target = counts.source[made], counts.target[made]
     ended = np.flatnonzero(counts.conversions + counts.nulls)
@@ -183,14 +183,14 @@ def seen(counts: Counts) -> Counts:
 
 
 def _outcomes(journeys: Journeys) -> list[Numbers]:
-    """Conversions, nulls and, where there are any, values: each shape `(n_journeys,)`."""
+    """Conversions, nulls and, if there are any, values, each of shape `(n_journeys,)`."""
     value = [] if journeys.value is None else [journeys.value]
     return [journeys.conversions, journeys.nulls, *value]
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
-    """Probabilities among transient states and of leaving them; state 0 is the start.
+    """Probabilities of moving among and out of transient states; state 0 is the start.
 
     Attributes:
         q: shape `(n_states, n_states)`, sparse.
@@ -209,16 +209,16 @@ class Chain:
     def removal_effects(self, n_channels: int) -> Floats:
         """The part of B[start] lost when entering a state whose newest channel is c ends in null.
 
-        Shape `(n_channels,)`; 0 for a channel never entered. With T the states whose newest channel
-        is c it equals N[s, T] N[T, T]⁻¹ B[T] / B[s], which at order 1 is N[s, c] / N[c, c] · B[c] /
-        B[s]: all channels from one inverse.
+        Shape `(n_channels,)`; 0 for a channel that is never entered. With s the start and T the
+        states whose newest channel is c, it equals N[s, T] N[T, T]⁻¹ B[T] / B[s]; at order 1,
+        N[s, c] / N[c, c] · B[c] / B[s]. One inverse gives all channels.
         """
         if len(self.newest) <= _DENSE:
             return dense_effects(self.q.toarray(), self.reward, self.newest, n_channels)
         return self.swept_effects(n_channels)
 
     def swept_effects(self, n_channels: int) -> Floats:
-        """`removal_effects` by iteration: less work than an inverse where states are many."""
+        """`removal_effects` by iteration: less work than an inverse for many states."""
         effects, expected = np.zeros(n_channels), self.expected()
         for channel in np.unique(self.newest[1:]):
             stays = self.newest != channel
@@ -226,7 +226,7 @@ class Chain:
         return effects / expected[0] if expected[0] else effects
 
     def coalition_values(self, kept: Mask) -> Floats:
-        """B[start] of chains where entering any channel that is not kept ends in null.
+        """B[start] of chains in which entering a channel that is not kept ends in null.
 
         Args:
             kept: shape `(n_coalitions, n_channels)`.
@@ -241,7 +241,7 @@ class Chain:
         dense, values = self.q.toarray(), np.empty(len(kept))
         step = max(1, _TABLE // n**2)
         for start in range(0, len(kept), step):
-            # Columns of states not kept are never entered; their rows then do not matter.
+            # States that are not kept are never entered, so their rows do not matter.
             system = np.eye(n) - dense * stays[start : start + step, None, :]
             solved = np.linalg.solve(
                 system, np.broadcast_to(self.reward[:, None], (len(system), n, 1))
@@ -252,9 +252,9 @@ class Chain:
     def _solve(self, stays: Mask, guess: Floats) -> Floats:
         """The fixed point of x = stays ∘ (Q x + reward), from `guess`.
 
-        Sweeps of the equation itself settle in about as many steps as the longest journeys have.
-        Where they do not, GMRES goes on from there: it needs fewer steps and far more time for
-        each, minutes where many processes share the cores its dot products are spread over.
+        Repeating the equation converges in about as many steps as the longest journeys have. Where
+        it does not, GMRES continues from there: it needs fewer steps but much more time for each,
+        up to minutes where many processes share the cores.
         """
         from scipy.sparse.linalg import LinearOperator, gmres
 
@@ -268,18 +268,18 @@ class Chain:
         system = LinearOperator((n, n), matvec=lambda x: x - stays * (self.q @ x), dtype=np.float64)
         solution, failed = gmres(system, right, x0=swept, rtol=1e-12, restart=40, maxiter=50)
         if failed:
-            _warn_not_settled(float(np.abs(system @ solution - right).max()))
+            _warn_not_converged(float(np.abs(system @ solution - right).max()))
         return np.asarray(solution)
 
 
 def dense_effects(q: Floats, reward: Floats, newest: Ints, n_channels: int) -> Floats:
-    """`Chain.removal_effects` from dense matrices, of one chain or of many over the same states.
+    """`Chain.removal_effects` from dense matrices, for one chain or many with the same states.
 
     Args:
         q: shape `(..., n_states, n_states)`.
         reward: shape `(..., n_states)`.
         newest: shape `(n_states,)`, as in `Chain`.
-        n_channels: channels, met or not.
+        n_channels: number of all channels, including those that no state has.
 
     Returns:
         Shape `(..., n_channels)`.
@@ -301,10 +301,10 @@ def dense_effects(q: Floats, reward: Floats, newest: Ints, n_channels: int) -> F
 
 
 def make_chain(counts: Counts, *, of: str = "conversions", smoothing: float = 0.0) -> Chain:
-    """Maximum-likelihood rows from counts; `smoothing` adds that many users to every way out.
+    """A chain with maximum-likelihood rows; `smoothing` users are added to every exit of a state.
 
-    The ways out of a state are the conversion, the null and every channel whose next state was
-    itself seen.
+    The exits of a state are the conversion, the null, and each channel that leads to a state with
+    users.
     """
     n = len(counts.recent)
     gained = counts.conversions if of == "conversions" else counts.value
@@ -313,19 +313,19 @@ def make_chain(counts: Counts, *, of: str = "conversions", smoothing: float = 0.
     if smoothing:
         source, target, users = _smoothed(counts, smoothing)
     leaving = np.bincount(source, users, n) + counts.conversions + counts.nulls + 2 * smoothing
-    leaving[leaving == 0] = 1  # a context that no re-weighted user was in leads nowhere
+    leaving[leaving == 0] = 1  # a context that has no users after reweighting leads nowhere
     extra = 0.0
     if smoothing:
-        # A smoothed user who converts brings what a converting user brings on average.
+        # A converting user added by smoothing has the mean value of all conversions.
         extra = smoothing * gained.sum() / counts.conversions.sum()
     q = sparse.csr_array((users / leaving[source], (source, target)), shape=(n, n))
     return Chain(q=q, reward=(gained + extra) / leaving, newest=counts.recent[:, 0])
 
 
 def _smoothed(counts: Counts, smoothing: float) -> tuple[Ints, Ints, Floats]:
-    """All transitions into states that were seen, each with `smoothing` users added."""
+    """All possible transitions between states with users, each with `smoothing` users added."""
     n, recent = len(counts.recent), counts.recent
-    # A state is entered from the contexts that agree with all its channels but the newest.
+    # A state is entered from the contexts that match all its channels but the newest.
     _, tail = np.unique(np.vstack([recent[1:, 1:], recent[:, :-1]]), axis=0, return_inverse=True)
     tail = tail.reshape(-1)
     wanted, offered = tail[: n - 1], tail[n - 1 :]
@@ -342,19 +342,19 @@ def _smoothed(counts: Counts, smoothing: float) -> tuple[Ints, Ints, Floats]:
 
 
 def _chunks(offsets: Ints) -> Iterator[slice]:
-    """Runs of whole journeys of about `_CHUNK` touchpoints each."""
+    """Slices of whole journeys with about `_CHUNK` touchpoints each."""
     start, n = 0, len(offsets) - 1
     while start < n:
         stop = int(np.searchsorted(offsets, offsets[start] + _CHUNK, side="right")) - 1
-        # Journeys without touchpoints move nothing, so a chunk is bounded in journeys too.
+        # Journeys may have no touchpoints, so the number of journeys is bounded too.
         stop = min(max(stop, start + 1), start + _CHUNK, n)
         yield slice(start, stop)
         start = stop
 
 
-def _warn_not_settled(residual: float) -> None:
+def _warn_not_converged(residual: float) -> None:
     warn(
-        f"the chain was solved to a residual of {residual:.1e} only; its credits carry that error. "
+        f"the chain was solved only to a residual of {residual:.1e}; credits carry that error. "
         "A lower order, or fewer channels, is easier to solve",
         ConvergenceWarning,
     )

@@ -34,26 +34,26 @@ class Markov(AttributionModel):
 
     The state of a journey is its last `order` channels; rows of the transition matrix are
     maximum-likelihood estimates weighted by users (conversions + nulls). The removal effect of
-    channel c is the part of all conversions lost when c is taken away, and c's credit is its part
-    of the sum of removal effects, times the conversions of journeys with a touchpoint.
+    channel c is the part of all conversions lost when c is removed. The credit of c is its part of
+    the sum of removal effects, times the conversions of journeys with a touchpoint.
 
-    Three meanings of "taken away" are in use, and they answer different questions:
+    There are three definitions of removal, which answer different questions:
 
-    - `"to_null"` (default; Anderl et al. 2016): entering c ends the journey in null. Equals the
-      probability, in the fitted chain, that a converting journey passes through c.
-    - `"fail"`: journeys that contain c no longer convert. The removal effect is the share of
-      conversions whose journey contains c, whatever the order; no chain is needed.
-    - `"detour"`: c is deleted from every path and outcomes stay; journeys left without a touchpoint
-      are no longer counted. As every chain reproduces the conversion rate it was fitted on, the
-      effect is 1 − (rate of the other journeys) / (rate), whatever the order. May be negative.
+    - `"to_null"` (default; Anderl et al. 2016): entering c ends the journey in null. The effect is
+      the probability, in the fitted chain, that a converting journey passes through c.
+    - `"fail"`: journeys that contain c no longer convert. The effect is the share of conversions
+      whose journey contains c, at any order; no chain is needed.
+    - `"detour"`: c is deleted from all paths and outcomes stay the same; journeys that then have no
+      touchpoint are not counted. Since a chain reproduces the conversion rate it was fitted on, the
+      effect is 1 − (rate of the other journeys) / (rate), at any order. It may be negative.
 
     Estimand: `removal_effect`, a property of the fitted chain: the share of conversions that pass
     through a channel, normalised. It is not the number of sales that would be lost.
 
     Assumptions: given the last `order` channels, the past does not matter; who meets which channel
-    is not confounded with who would buy anyway; taking a channel away changes no other step.
+    is not confounded with who would buy anyway; removing a channel changes no other step.
 
-    Blind spots: times are not used; order >= the longest path gives plain participation, so a
+    Blind spots: times are not used; an order >= the longest path gives plain participation, so a
     higher order is not "more causal"; the baseline is only the conversions without a touchpoint.
 
     Source: Anderl, Becker, von Wangenheim & Schumann (2016), "Mapping the customer journey",
@@ -62,8 +62,8 @@ class Markov(AttributionModel):
     Args:
         order: channels remembered, >= 1. All orders beyond the longest journey are the same.
         removal: `"to_null"`, `"fail"` or `"detour"`.
-        smoothing: users added to every way out of every state, >= 0. With 0 the chain reproduces
-            the observed conversion rate exactly.
+        smoothing: users added to every exit of every state, >= 0. With 0 the chain reproduces the
+            observed conversion rate exactly.
 
     Attributes:
         states_: `()` for the start, then tuples of up to `order` channels, oldest first, then the
@@ -71,7 +71,7 @@ class Markov(AttributionModel):
         transition_matrix_: sparse, shape `(n_states, n_states)`, in the order of `states_`.
         conversion_probability_: from the start.
         removal_effect_: shape `(n_channels,)`, not normalised.
-        counts_: the transitions counted, in users.
+        counts_: counts of transitions, in users.
 
     Example:
         >>> from mta_models import Journeys, Markov
@@ -147,7 +147,7 @@ class Markov(AttributionModel):
     def prepare(self, journeys: Journeys, of: str) -> Refitter:
         """See `AttributionModel.prepare`."""
         if self.removal != "to_null" or self.smoothing:
-            # Smoothing looks at which contexts were seen, and that changes with the weights.
+            # Smoothing depends on which contexts have users, and that changes with the weights.
             return super().prepare(journeys, of)
         steps = Steps(journeys, int(self.order))
 
@@ -161,14 +161,14 @@ class Markov(AttributionModel):
     def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
         """Each journey's outcome over its distinct channels in proportion to their removal effects.
 
-        A channel's part is shared equally by its touchpoints in the journey (collapsing repeats
-        leaves order-1 effects unchanged). Equal parts where all effects are 0; negative effects
-        count as 0.
+        A channel's part is shared equally by its touchpoints in the journey (effects at order 1 do
+        not depend on repeats). Parts are equal where all effects are 0; negative effects count
+        as 0.
         """
         weight = np.maximum(self._effects_of(of), 0.0)[journeys.codes]
         distinct = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
-        flat = segment_sum(weight, journeys.offsets) == 0
-        weight = np.where(spread(flat, journeys.offsets), 1.0, weight)
+        all_zero = segment_sum(weight, journeys.offsets) == 0
+        weight = np.where(spread(all_zero, journeys.offsets), 1.0, weight)
         whole = segment_sum(weight * distinct, journeys.offsets)
         cell = owner(journeys.offsets) * journeys.n_channels + journeys.codes
         _, which, repeats = np.unique(cell, return_inverse=True, return_counts=True)
@@ -179,7 +179,7 @@ class Markov(AttributionModel):
     def coalition_value(self, kept: Mask) -> Floats:
         """Probability of converting when entering any channel that is not kept ends in null.
 
-        The characteristic function that `Shapley("model", model=Markov())` plays with.
+        The characteristic function of `Shapley("model", model=Markov())`.
 
         Args:
             kept: shape `(n_coalitions, n_channels)`, over `channels_`.
@@ -199,21 +199,22 @@ class Markov(AttributionModel):
         smoothing: float = 1.0,
         random_state: int | np.random.Generator | None = None,
     ) -> OrderSelection:
-        """The order that best predicts the next step of users it has not seen.
+        """The order that best predicts the next step of held-out users.
 
-        Held-out log-likelihood of the next state (a channel, the conversion or the null) by
-        cross-validation over users, each order's rows smoothed by a symmetric Dirichlet prior.
+        By the log-likelihood of the next state (a channel, the conversion or the null) in
+        cross-validation over users; the rows of each order are smoothed by a symmetric Dirichlet
+        prior.
 
         Args:
-            journeys: the journeys; users are split where `users` is known, else single outcomes.
+            journeys: folds are of whole users where `users` is known, else of single outcomes.
             max_order: orders 1 to this are tried, but none beyond the touchpoints of the longest
                 journey, where all orders are the same.
-            n_folds: parts, >= 2.
+            n_folds: number of folds, >= 2.
             smoothing: users added to every next step, > 0.
-            random_state: of the split.
+            random_state: seed or `numpy.random.Generator` of the folds.
 
         Raises:
-            ParameterError: an argument is outside what it may be.
+            ParameterError: an argument has a wrong type or is out of range.
         """
         check_order(max_order, "max_order")
         if not (isinstance(n_folds, int) and n_folds >= 2):
@@ -248,7 +249,7 @@ class Markov(AttributionModel):
                 removal_effect=None if newest is None else effect[newest],
             )
         matrix = self.transition_matrix_.tocoo()
-        n_transient = len(self.states_) - 2  # absorbing states keep no loop to draw
+        n_transient = len(self.states_) - 2  # loops of the absorbing states are not drawn
         ends = zip(matrix.row.tolist(), matrix.col.tolist(), matrix.data.tolist(), strict=True)
         for left, entered, probability in ends:
             if left < n_transient:
@@ -264,8 +265,8 @@ class Markov(AttributionModel):
     def _effects_of(self, of: str) -> Floats:
         if of not in self._effects:
             raise JourneyError(
-                f"credit of {of!r} needs removal effects in {of!r}, and the journeys that this "
-                "model was fitted on have none. Fit it on journeys with value"
+                f"credit of {of!r} needs removal effects on {of}, and the journeys that this model "
+                f"was fitted on have no {of}. Fit it on journeys with value"
             )
         return self._effects[of]
 
@@ -277,7 +278,7 @@ class Markov(AttributionModel):
         if self.removal == "fail":
             share: Floats = participation_of(journeys, outcome) / outcome.sum()
             return share
-        # Journeys of one channel only are what a deletion leaves empty.
+        # Deleting a channel leaves journeys of that channel alone without a touchpoint.
         first = codes[np.minimum(offsets[:-1], max(len(codes) - 1, 0))] if len(codes) else codes
         alone = (segment_sum(codes != spread(first, offsets), offsets) == 0) & (
             journeys.lengths > 0
@@ -291,7 +292,7 @@ class Markov(AttributionModel):
         return effects
 
     def _with_exits(self, chain: Chain) -> csr_array:
-        """Q with the two absorbing states appended: rows sum to 1."""
+        """Q with the two absorbing states added: rows sum to 1."""
         from scipy import sparse
 
         into_null = 1 - np.asarray(chain.q.sum(axis=1)) - chain.reward
@@ -303,7 +304,7 @@ class Markov(AttributionModel):
 
 
 def check_order(order: int, name: str) -> None:
-    """Refuse an order that is not a whole number of at least 1."""
+    """Refuse an order that is not a whole number >= 1."""
     if isinstance(order, bool) or not isinstance(order, int | np.integer) or order < 1:
         raise ParameterError(
             f"{name} is the number of channels a state remembers and must be a whole number "

@@ -1,4 +1,4 @@
-"""How many channels a chain should remember: held-out likelihood of the next step."""
+"""The order of a chain, chosen by the held-out likelihood of the next step."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OrderSelection:
-    """Held-out scores by order, and the order they choose.
+    """Held-out scores by order, and the best order.
 
     Attributes:
-        order: the one with the highest score.
-        score: by order, mean held-out log-likelihood of one step, in nats.
+        order: the order with the highest score.
+        score: by order, the mean held-out log-likelihood of one step, in nats.
         standard_error: by order, of the score, over folds.
-        n_states: by order, contexts seen, the start included.
+        n_states: by order, the number of contexts in the data, with the start.
     """
 
     order: int
@@ -54,15 +54,15 @@ def held_out_scores(
     context = np.zeros(journeys.n_touchpoints, dtype=np.int64)
     longest = int(journeys.lengths.max(initial=1))
     for order in range(1, min(max_order, longest) + 1):
-        # One more channel back: the label of the last `order` channels up to each touchpoint.
+        # The number of the last `order` channels at each touchpoint, from that of one channel less.
         longer = predecessor(context, journeys.offsets) * (journeys.n_channels + 1)
         context = np.unique(longer + journeys.codes + 1, return_inverse=True)[1].reshape(-1) + 1
         steps = _Steps(context, journeys)
         by_fold = np.stack(
             [steps.count(conversions[:, fold], nulls[:, fold]) for fold in range(n_folds)]
         )
-        seen = by_fold.sum(axis=0)
-        mean = np.array([steps.score(seen - part, part, smoothing) for part in by_fold])
+        total = by_fold.sum(axis=0)
+        mean = np.array([steps.score(total - part, part, smoothing) for part in by_fold])
         users = by_fold.sum(axis=1)
         score[order] = float(mean @ users / users.sum())
         error[order] = float(mean.std(ddof=1) / np.sqrt(n_folds))
@@ -90,7 +90,7 @@ def _folds(journeys: Journeys, n_folds: int, rng: np.random.Generator) -> tuple[
 
 
 class _Steps:
-    """Every step taken (context, what came next), tabulated once and counted by any weights."""
+    """All steps (context and next state), numbered once and then counted with any weights."""
 
     def __init__(self, context: Ints, journeys: Journeys) -> None:
         self.n_next = journeys.n_channels + 2
@@ -99,17 +99,17 @@ class _Steps:
         before = predecessor(context, journeys.offsets)
         conversion = last(context, journeys.offsets) * self.n_next + journeys.n_channels
         step = np.concatenate([before * self.n_next + journeys.codes, conversion, conversion + 1])
-        met, self.which = np.unique(step, return_inverse=True)
-        self.which = self.which.reshape(-1)
-        self.context = met // self.n_next
+        distinct, self.number = np.unique(step, return_inverse=True)
+        self.number = self.number.reshape(-1)
+        self.context = distinct // self.n_next
 
     def count(self, conversions: Floats, nulls: Floats) -> Floats:
         """Users who took each step, shape `(n_steps,)`."""
         users = np.concatenate([spread(conversions + nulls, self.offsets), conversions, nulls])
-        return np.bincount(self.which, users, len(self.context)).astype(np.float64, copy=False)
+        return np.bincount(self.number, users, len(self.context)).astype(np.float64, copy=False)
 
     def score(self, train: Floats, test: Floats, smoothing: float) -> float:
-        """Mean log-likelihood of the test steps under the smoothed rows of the training ones."""
+        """Mean log-likelihood of the test steps under smoothed rows of the training steps."""
         row = np.bincount(self.context, train)[self.context]
         log_probability = np.log((train + smoothing) / (row + smoothing * self.n_next))
         return float(test @ log_probability / test.sum()) if test.any() else 0.0
