@@ -10,8 +10,8 @@ from mta_models.core.ragged import Floats
 def e_value(ratio: Floats) -> Floats:
     """How strong a confounder would have to be to explain rate ratios away.
 
-    The least rate ratio that something unmeasured would need with both exposure and conversion,
-    given what was adjusted for, for an exposure without effect to show this ratio:
+    The minimum rate ratio that an unmeasured confounder would need with both exposure and
+    conversion, beyond what was adjusted for, if the exposure had no effect:
     R + √(R (R − 1)), for R = ratio or, below 1, its inverse.
 
     Source: VanderWeele and Ding 2017, Annals of Internal Medicine 167(4):268–274.
@@ -24,5 +24,5 @@ def e_value(ratio: Floats) -> Floats:
         array([7.26, 7.26, 1.  ])
     """
     above = np.maximum(ratio, 1 / np.asarray(ratio, dtype=np.float64))
-    found: Floats = above + np.sqrt(above * (above - 1))
-    return found
+    value: Floats = above + np.sqrt(above * (above - 1))
+    return value

@@ -1,4 +1,4 @@
-"""What `diagnose` answers with: findings, each with its weight, its meaning and what to do."""
+"""The result of `diagnose`: findings, each with its severity, its meaning and what to do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Finding:
 
     Attributes:
         name: short and stable, as `"no_nulls"`.
-        severity: `"problem"` (some results cannot be had or will mislead), `"caution"` (read
-            them with this in mind) or `"note"`.
+        severity: `"problem"` (some results are impossible or will mislead), `"caution"` (read
+            results with this in mind) or `"note"`.
         found: what was found, with its numbers.
         means: what that means for results.
         do: what can be done.
-        channels: the channels concerned, none where all are.
+        channels: the channels concerned; empty where all are.
     """
 
     name: str
@@ -37,17 +37,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The findings on some journeys, gravest first, and what was looked at without one.
+    """The findings on some journeys, and the checks that found nothing.
 
     Attributes:
-        findings: gravest first.
+        findings: most severe first.
         silent: names of the checks that found nothing.
         skipped: by name, why a check could not be made.
-        verdict: which channels' effects the journeys can tell and which experiment would help
-            most, in a few sentences.
-        experiments: by channel, conversions that a perfect lift test of it is worth when a tenth
-            of the touchpoints is moved to where they do most, most first; see
-            `experiments.value_of_tests`. Empty without times.
+        verdict: which channels' effects no check found a reason to distrust and which experiment
+            has the highest expected value, in a few sentences.
+        experiments: by channel, the expected value of a perfect lift test of it, in conversions
+            gained when a tenth of the touchpoints is moved to where they do most, highest first;
+            see `worth_of_tests.value_of_tests`. Empty without times.
     """
 
     findings: tuple[Finding, ...]
@@ -58,16 +58,16 @@ class Diagnosis:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the findings, gravest first."""
+        """The names of the findings, most severe first."""
         return tuple(each.name for each in self.findings)
 
     @property
     def reasons(self) -> dict[str, list[str]]:
         """Why checks could not be made, each reason with the names of its checks."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name, why in self.skipped.items():
-            found.setdefault(why, []).append(name)
-        return found
+            names.setdefault(why, []).append(name)
+        return names
 
     def to_frame(self) -> pd.DataFrame:
         """One row per finding: `severity`, `name`, `found`, `means`, `do`, `channels`."""

@@ -1,4 +1,4 @@
-"""What models fitted on journeys say about them; see `diagnose`."""
+"""Checks that fit models; see `diagnose`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.diagnosis.findings import Finding
-from mta_models.diagnosis.path_checks import Seen, phrase
+from mta_models.diagnosis.path_checks import PathContext, phrase
 from mta_models.diagnosis.placebo import PlaceboTest, thinned
 from mta_models.errors import JourneyError, collected_warnings
 from mta_models.models.base import AttributionModel
@@ -22,13 +22,13 @@ from mta_models.models.incremental.self_controlled.self_controlled import SelfCo
 from mta_models.models.names import label_of
 
 _ORDER_GAP = 0.1  # share of credit that moves between order 1 and order 3
-_CONVERTING, _OTHERS = 10_000, 40_000  # users looked at, of more a sample
-_PLACEBOS, _CHANNELS = 19, 8  # times moved, of the channels with most credit
-_CREDITED = 0.02  # of conversions: less is not worth a test
+_CONVERTING, _OTHERS = 10_000, 40_000  # maximum of users; of more, a sample
+_PLACEBOS, _CHANNELS = 19, 8  # placebos per channel; channels tested, those with most credit
+_CREDITED = 0.02  # of conversions: less credit is not tested
 _STAYS = 0.5  # of the credit, with times moved
 
 
-class SeenByHazard:
+class ModelContext:
     """Incremental models of the journeys, and what follows from them, each worked out once."""
 
     def __init__(self, journeys: Journeys) -> None:
@@ -36,13 +36,13 @@ class SeenByHazard:
 
     @cached_property
     def histories(self) -> Histories:
-        """Whole timelines; of many users a weighted sample."""
+        """Whole timelines; where users are many, a weighted sample of them."""
         if self.journeys.timeline is None:
             raise JourneyError("it needs the timeline of an event log")
-        everybody = self.journeys.histories
-        if not everybody.n_events:
+        everyone = self.journeys.histories
+        if not everyone.n_events:
             raise JourneyError("it needs a conversion")
-        return thinned(everybody, np.random.default_rng(0), _CONVERTING, _OTHERS)
+        return thinned(everyone, np.random.default_rng(0), _CONVERTING, _OTHERS)
 
     @cached_property
     def model(self) -> Hazard:
@@ -58,15 +58,15 @@ class SeenByHazard:
 
     @cached_property
     def test(self) -> PlaceboTest:
-        """The fit as a likelihood, and with times moved."""
+        """The likelihood of the fit, with times as they are and moved."""
         return PlaceboTest(self.model, self.histories)
 
     @cached_property
     def covariance(self) -> Floats:
         """Of the credit in conversions, shape `(n_channels, n_channels)`, by the information.
 
-        A weak prior, that no channel's credit is of another order than all conversions, keeps
-        what cannot be told apart finite.
+        A weak prior, that no channel's credit is of another order of magnitude than all
+        conversions, keeps the variance of channels that cannot be separated finite.
         """
         rates, theta = self.test.rates, self.test.theta
         scale = np.where(rates.cost > 0, rates.cost, np.inf)
@@ -76,8 +76,8 @@ class SeenByHazard:
         return inverse[:-1, :-1]
 
     @cached_property
-    def stays(self) -> Mapping[int, Floats]:
-        """By channel that was tested, its credit with times moved, shape `(n_placebos,)`."""
+    def placebo_credit(self) -> Mapping[int, Floats]:
+        """By channel tested, its credit with times moved, shape `(n_placebos,)`."""
         credit = self.test.credit
         error = np.sqrt(np.diag(self.covariance))
         worth = (credit > _CREDITED * self.histories.total) & (credit > 2 * error)
@@ -88,8 +88,8 @@ class SeenByHazard:
         return {c: self.test.moved(c, _PLACEBOS, rng) for c in most.tolist()}
 
 
-def order_matters(seen: Seen) -> Iterator[Finding]:
-    """Credit that moves with the chain's order."""
+def order_matters(seen: PathContext) -> Iterator[Finding]:
+    """Credit that changes with the order of the chain."""
     from mta_models.models.markov.markov import Markov
 
     with collected_warnings():
@@ -100,19 +100,19 @@ def order_matters(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "order_matters",
             "caution",
-            f"{gap:.0%} of Markov credit moves between order 1 and order 3, most for "
+            f"{gap:.0%} of Markov credit moves between orders 1 and 3, most for "
             f"{seen.journeys.channels[most]} ({one[most]:.0%} and {three[most]:.0%})",
-            "what a user met earlier matters to what comes next, and an order-1 chain forgets it",
+            "what comes next depends on more than the last touchpoint, all that order 1 knows",
             "choose the order by held-out likelihood: Markov.select_order(journeys)",
             seen.names(np.array([most])),
         )
 
 
-def placebo(seen: SeenByHazard) -> Iterator[Finding]:
-    """Credit that a hazard gives a channel whenever its users met it."""
+def placebo(seen: ModelContext) -> Iterator[Finding]:
+    """Credit that stays when touchpoints are moved to other times of the same users."""
     credit, total = seen.test.credit, seen.histories.total
     words, wrong = [], []
-    for channel, moved in seen.stays.items():
+    for channel, moved in seen.placebo_credit.items():
         p = (1 + np.count_nonzero(moved >= credit[channel])) / (1 + len(moved))
         stays = float(np.median(moved)) / credit[channel]
         if stays > _STAYS or p > 1 / (1 + len(moved)):
@@ -127,15 +127,15 @@ def placebo(seen: SeenByHazard) -> Iterator[Finding]:
             "moved to other times of the same users, touchpoints keep most of the credit that "
             f"Hazard gives them: {phrase(words)}",
             "credit comes from who meets the channel and hardly from when: users who convert meet "
-            "more of it all the time (ads aimed at those who would buy anyway), or the calendar "
-            "moved both",
+            "more of it all the time (ads aimed at users who would buy anyway), or both follow the "
+            "calendar",
             "compare users with themselves (SelfControlled), or hold the channel out",
             tuple(seen.journeys.channels[channel] for channel in sorted(wrong)),
         )
 
 
-def lead_test(seen: SeenByHazard) -> Iterator[Finding]:
-    """Touchpoints ahead that tell when the same users convert, and whether that can be mended."""
+def lead_test(seen: ModelContext) -> Iterator[Finding]:
+    """Later touchpoints that predict when the same users convert, corrected for or not."""
     test = seen.self_controlled.lead_test_
     first = test.before or test
     if first.p_value >= REJECTION_LEVEL:
@@ -156,9 +156,9 @@ def lead_test(seen: SeenByHazard) -> Iterator[Finding]:
         f"lead test (p = {test.p_value:.2g})",
         "comparing users with themselves is biased as it stands; "
         + ("corrected, the test finds nothing left" if passed else "so is what was corrected"),
-        "read the credit of SelfControlled before that of models that compare users"
+        "prefer the credit of SelfControlled to that of models that compare users"
         if passed
-        else "hold the channels out: no model here sees through this",
+        else "hold the channels out: no model here corrects for this",
         tuple(np.array(seen.journeys.channels, dtype=object)[most].tolist()),
     )
 
@@ -167,30 +167,30 @@ Shares = tuple[str, Floats, Floats]
 
 
 def models_disagree(shares: Iterable[Shares], channels: tuple[str, ...]) -> Iterator[Finding]:
-    """Models whose intervals of some channel's share of credit do not meet.
+    """Models whose intervals of a channel's share of credit do not overlap.
 
     Args:
-        shares: of each model its label, its shares, shape `(n_channels,)`, and draws of them.
+        shares: of each model the label, the shares, shape `(n_channels,)`, and draws of them.
         channels: names.
     """
     labels, points, drawn = zip(*shares, strict=True)
     lower, upper = (
         np.array([np.quantile(each, q, axis=0) for each in drawn]) for q in (0.025, 0.975)
     )
-    apart = np.max(lower, axis=0) > np.min(upper, axis=0)
-    if apart.any():
+    disjoint = np.max(lower, axis=0) > np.min(upper, axis=0)
+    if disjoint.any():
         share = np.array(points)
-        most = int(np.argmax(np.where(apart, np.ptp(share, axis=0), -1)))
+        most = int(np.argmax(np.where(disjoint, np.ptp(share, axis=0), -1)))
         high, low = int(np.argmax(share[:, most])), int(np.argmin(share[:, most]))
-        names = tuple(np.array(channels, dtype=object)[apart].tolist())
+        names = tuple(np.array(channels, dtype=object)[disjoint].tolist())
         yield Finding(
             "models_disagree",
             "note",
-            f"95% intervals of {', '.join(labels)} do not meet for {phrase(names)}; widest for "
+            f"95% intervals of {', '.join(labels)} do not overlap for {phrase(names)}; widest for "
             f"{channels[most]}: {share[low, most]:.0%} by {labels[low]}, "
             f"{share[high, most]:.0%} by {labels[high]}",
-            "the choice of model moves these credits more than chance does; they answer different "
-            "questions, and more data will not make them agree",
+            "the choice of model changes these credits by more than sampling does; the models "
+            "answer different questions, and more data will not make them agree",
             "decide what the credit is to mean (the estimand) before choosing a model",
             names,
         )
@@ -202,15 +202,15 @@ def drawn_shares(
     n_draws: int,
     random_state: int | np.random.Generator | None,
 ) -> Shares:
-    """What `models_disagree` compares, by the bootstrap."""
+    """The shares of a model with bootstrap draws of them, as `models_disagree` takes them."""
     with collected_warnings():
         result = bootstrap(model, journeys, n_draws=n_draws, random_state=random_state)
     assert result.draws is not None
     return label_of(model), result.share, _share(result.draws)
 
 
-def hazard_shares(seen: SeenByHazard, n_draws: int) -> Shares:
-    """The same of the fitted hazard, of the moment, by the information of its likelihood."""
+def hazard_shares(seen: ModelContext, n_draws: int) -> Shares:
+    """The same of the fitted hazard (by the moment), with draws by the information matrix."""
     rng, credit = np.random.default_rng(0), seen.test.credit
     drawn = rng.multivariate_normal(credit, seen.covariance, n_draws, method="eigh")
     return "Hazard", _share(credit[None])[0], _share(np.maximum(drawn, 0))

@@ -1,4 +1,4 @@
-"""What the outcomes and the presence of channels alone say about journeys; see `diagnose`."""
+"""Checks of outcomes and of which channels are present; see `diagnose`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mta_models.diagnosis.findings import Finding
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-# Where a finding begins. Belsley, Kuh & Welsch (1980), Regression Diagnostics, take a condition
+# Thresholds of findings. Belsley, Kuh & Welsch (1980), Regression Diagnostics, take a condition
 # number of 30 for serious; a variance inflation of 10 is the customary bound beside it.
 _CONDITION, _INFLATION = 30.0, 10.0
 _THIN = 30  # conversions: a credit of 30 has a 95% interval of about a third either side
@@ -23,8 +23,8 @@ _MOSTLY = 0.5
 _COUNTABLE = 16  # channels whose coalitions are counted one by one
 
 
-class Seen:
-    """What the checks share, each worked out once and on unique paths."""
+class PathContext:
+    """What these checks share, each worked out once and on unique paths."""
 
     def __init__(self, journeys: Journeys) -> None:
         self.journeys = journeys
@@ -63,7 +63,7 @@ class Seen:
 
     @property
     def n_users(self) -> float:
-        """All users, converting or not."""
+        """All users, whether they convert or not."""
         return float(self.users.sum())
 
     def names(self, which: Mask | Ints) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class Seen:
         return tuple(np.array(self.journeys.channels, dtype=object)[which].tolist())
 
 
-def no_conversions(seen: Seen) -> Iterator[Finding]:
+def no_conversions(seen: PathContext) -> Iterator[Finding]:
     """Nobody converts."""
     if seen.journeys.total == 0:
         yield Finding(
@@ -79,37 +79,37 @@ def no_conversions(seen: Seen) -> Iterator[Finding]:
             "problem",
             f"none of the {seen.n_users:,.10g} users converts",
             "there is nothing to credit, and every model refuses",
-            "check that the conversion column, and the value that means yes, are the right ones",
+            "check the conversion column and the value that means a conversion",
         )
 
 
-def no_nulls(seen: Seen) -> Iterator[Finding]:
-    """Nobody does not convert."""
+def no_nulls(seen: PathContext) -> Iterator[Finding]:
+    """Everybody converts."""
     if seen.n_users and not seen.journeys.nulls.any():
         yield Finding(
             "no_nulls",
             "problem",
             f"all {seen.n_users:,.10g} users convert: there is no journey without a conversion",
-            "no channel can be seen to convert better than another; Markov and Shapley fall back "
-            "on which channels were there, and no incremental effect can be learnt",
+            "no channel can be shown to convert better than another; Markov and Shapley credit "
+            "presence alone, and no incremental effect can be estimated",
             "read the users who did not convert too",
         )
 
 
-def no_times(seen: Seen) -> Iterator[Finding]:
-    """An order and no times."""
+def no_times(seen: PathContext) -> Iterator[Finding]:
+    """Touchpoints in order, without times."""
     if seen.journeys.age is None and seen.journeys.timeline is None:
         yield Finding(
             "no_times",
             "note",
             "touchpoints have an order but no times",
-            "time decay and every model of when users convert are out of reach; a longer exposure "
-            "cannot be told from a stronger one",
+            "time decay and every model of when users convert are impossible; a longer exposure "
+            "cannot be distinguished from a stronger one",
             "read an event log with read_events, if there is one",
         )
 
 
-def never_varies(seen: Seen) -> Iterator[Finding]:
+def never_varies(seen: PathContext) -> Iterator[Finding]:
     """Channels in every journey, and channels in none."""
     always = (seen.met == seen.n_users) & (seen.met > 0)
     if always.any():
@@ -117,7 +117,7 @@ def never_varies(seen: Seen) -> Iterator[Finding]:
             "never_varies",
             "problem",
             f"every journey holds {phrase(seen.names(always))}",
-            "nobody shows what happens without it: its credit is a convention",
+            "no user shows what happens without it: its credit is a convention of the model",
             "read the users who were not exposed too, or leave the channel out of the comparison",
             seen.names(always),
         )
@@ -127,13 +127,13 @@ def never_varies(seen: Seen) -> Iterator[Finding]:
             "never_varies",
             "note",
             f"no journey holds {phrase(seen.names(never))}",
-            "it is declared and never met, so its credit is 0 for want of data",
+            "it is declared and never met, so its credit is 0 because data are missing",
             "check its spelling in the source, or leave it out",
             seen.names(never),
         )
 
 
-def always_together(seen: Seen) -> Iterator[Finding]:
+def always_together(seen: PathContext) -> Iterator[Finding]:
     """Channels met by exactly the same users."""
     met, together = seen.met, seen.together
     same = np.isclose(together, met[:, None]) & np.isclose(together, met) & (met > 0)
@@ -145,17 +145,17 @@ def always_together(seen: Seen) -> Iterator[Finding]:
             "always_together",
             "problem",
             f"met by exactly the same users: {phrase(pairs)}",
-            "how credit falls between the two is decided by the model's convention, not by data",
+            "the split of credit between the two is decided by the model's convention, not by data",
             "merge them into one channel, or find a time or region where one of them ran alone",
             seen.names(np.union1d(first, second)),
         )
 
 
-def collinear(seen: Seen) -> Iterator[Finding]:
-    """Channels whose presence the presence of the others foretells."""
+def collinear(seen: PathContext) -> Iterator[Finding]:
+    """Channels whose presence the presence of the others predicts."""
     n, met = seen.n_users, seen.met
     varies = np.flatnonzero((met > 0) & (met < n))
-    # Of channels that are always together one is enough here: the others have their own finding.
+    # One of several channels that are always together is enough: those have their own finding.
     same = np.isclose(seen.together, met[:, None]) & np.isclose(seen.together, met)
     varies = varies[np.argmax(same, axis=1)[varies] == varies]
     if len(varies) < 2:
@@ -168,25 +168,25 @@ def collinear(seen: Seen) -> Iterator[Finding]:
         name="collinear",
         what="who met what",
         means="who met these channels is nearly known from who met the others, so effects that are "
-        "told apart by comparing users are unstable",
+        "separated by comparing users are unstable",
     )
 
 
 def inflated(
     covariance: Floats, names: Sequence[str], *, name: str, what: str, means: str
 ) -> Iterator[Finding]:
-    """A finding by that name if variables that vary can hardly be told apart.
+    """A finding if variables can hardly be separated.
 
     Args:
         covariance: shape `(n, n)`.
         names: of the n channels.
         name: of the finding.
-        what: the condition number is of.
+        what: whose condition number it is.
         means: what the finding means.
     """
     spread_ = np.sqrt(np.diag(covariance))
     roots, vectors = np.linalg.eigh(covariance / np.outer(spread_, spread_))
-    roots = np.maximum(roots, 1e-14)  # rounding leaves what is exactly 0 on either side of it
+    roots = np.maximum(roots, 1e-14)  # a root of 0 may be rounded to below 0
     condition = float(np.sqrt(roots[-1] / roots[0]))
     inflation = (vectors**2 / roots).sum(axis=1)
     if condition > _CONDITION or inflation.max() > _INFLATION:
@@ -211,8 +211,8 @@ def inflated(
         )
 
 
-def unseen_coalitions(seen: Seen) -> Iterator[Finding]:
-    """Channels never met alone, and the coalitions nobody is inside of."""
+def unseen_coalitions(seen: PathContext) -> Iterator[Finding]:
+    """Channels never met alone, and coalitions within which no user stayed."""
     presence, met = seen.presence, seen.met > 0
     distinct = np.diff(presence.indptr)
     counted = seen.users > 0
@@ -232,8 +232,8 @@ def unseen_coalitions(seen: Seen) -> Iterator[Finding]:
         "unseen_coalitions",
         "caution",
         f"no user met only {phrase(seen.names(lonely), 'or only')}; inside {many} of the "
-        f"{2.0 ** met.sum() - 1:,.10g} coalitions of channels there is no touched user",
-        "what such a coalition would convert is unknown: the Shapley value of conversion rates "
+        f"{2.0 ** met.sum() - 1:,.10g} coalitions of channels there is no user with a touchpoint",
+        "how many such a coalition would convert is unknown: the Shapley value of conversion rates "
         "rests on an assumption about it",
         'use Shapley("conversions"), which needs no such coalition, or merge rare channels',
         seen.names(lonely),
@@ -250,7 +250,7 @@ def _coalitions_without(sets: Ints, n: int) -> int:
     return int((~holds).sum()) - 1
 
 
-def untouched(seen: Seen) -> Iterator[Finding]:
+def untouched(seen: PathContext) -> Iterator[Finding]:
     """Journeys without a touchpoint: none, only converting ones, or most conversions."""
     empty = lengths(seen.paths.offsets) == 0
     users, converted = seen.users[empty].sum(), seen.paths.conversions[empty].sum()
@@ -262,30 +262,30 @@ def untouched(seen: Seen) -> Iterator[Finding]:
             "untouched",
             "caution",
             "every user has a touchpoint",
-            "what converts without marketing is not in the data: rules, Markov and Shapley credit "
-            "channels with all conversions, and no baseline can be learnt without times",
+            "conversions without marketing are not in the data: rules, Markov and Shapley credit "
+            "channels with all conversions, and no baseline can be estimated without times",
             "read users without a touchpoint too, converting or not",
         )
     elif converted == users and total:
         yield Finding(
             "untouched",
             "caution",
-            f"all {users:,.10g} users without a touchpoint convert",
-            "the untouched who do not convert were not read, so the untouched seem to convert "
-            "surely, and whoever learns a baseline from them learns too much",
-            "read users who neither met a channel nor converted too",
+            f"all {users:,.10g} journeys without a touchpoint end in a conversion",
+            "either every user who does not convert met a channel, or those who did not were not "
+            "read; if they were not read, a baseline estimated from such journeys is too high",
+            "if there are users who neither met a channel nor converted, read them too",
         )
     elif total and converted / total > _MOSTLY:
         yield Finding(
             "untouched",
             "caution",
             f"{converted / total:.0%} of the {total:,.10g} conversions have no touchpoint",
-            "most conversions are baseline to every rule; touchpoints may be missing from the data",
+            "to every rule most conversions are baseline; touchpoints may be missing from the data",
             "check tracking, consent and identity, and that the lookback is long enough",
         )
 
 
-def thin_channels(seen: Seen) -> Iterator[Finding]:
+def thin_channels(seen: PathContext) -> Iterator[Finding]:
     """Channels in the journeys of few conversions."""
     reached = seen.presence.T @ seen.paths.conversions
     thin = (seen.met > 0) & (reached < _THIN)
@@ -296,8 +296,8 @@ def thin_channels(seen: Seen) -> Iterator[Finding]:
             "caution",
             f"in journeys of fewer than {_THIN} conversions: "
             f"{phrase([f'{name} ({count:,.10g})' for name, count in counts])}",
-            "chance alone moves credit this small by more than a third",
-            "look at their intervals (bootstrap), read a longer period, or merge small channels",
+            "sampling alone changes such a small credit by more than a third",
+            "read their intervals (bootstrap), read a longer period, or merge small channels",
             seen.names(thin),
         )
 
@@ -311,7 +311,7 @@ def phrase(words: Sequence[str], joint: str = "and", most: int = 5) -> str:
     return f"{', '.join(words[:-1])} {joint} {words[-1]}"
 
 
-CHECKS: tuple[Callable[[Seen], Iterable[Finding]], ...] = (
+CHECKS: tuple[Callable[[PathContext], Iterable[Finding]], ...] = (
     no_conversions,
     no_nulls,
     no_times,

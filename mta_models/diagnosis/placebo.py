@@ -13,10 +13,10 @@ from mta_models.models.incremental.hazard.likelihood import Rates, maximise_addi
 
 
 def shifted(histories: Histories, rng: np.random.Generator) -> Histories:
-    """The same users with each one's touchpoints moved round the window observed by one chance.
+    """The same users, the touchpoints of each rotated by a random time within the observation.
 
-    t becomes start + (t − start + δ) mod (end − start), δ even over the window: who met what, how
-    often and at which distances (across the window's ends too) stays; when does not.
+    t becomes start + (t − start + δ) mod (end − start), δ uniform over the observation: who met
+    what, how often and at which distances (across the ends too) stays; when does not.
     """
     begin, length = histories.start, np.maximum(histories.end - histories.start, 0)
     move = rng.random(histories.n_users) * length
@@ -30,7 +30,7 @@ def shifted(histories: Histories, rng: np.random.Generator) -> Histories:
 
 
 def only(histories: Histories, channel: int) -> Histories:
-    """The same users and conversions with the touchpoints of one channel, the only one there."""
+    """The same users and conversions with the touchpoints of one channel only."""
     chosen = histories.codes == channel
     offsets = np.concatenate(([0], np.cumsum(segment_sum(chosen, histories.offsets))))
     alone = replace(
@@ -47,7 +47,7 @@ def only(histories: Histories, channel: int) -> Histories:
 def thinned(
     histories: Histories, rng: np.random.Generator, n_converting: int, n_others: int
 ) -> Histories:
-    """At most so many of the users who convert and of those who do not, weighted for the rest."""
+    """A weighted sample: at most `n_converting` users who convert, `n_others` who do not."""
     converts = np.isfinite(histories.first_event)
     kept = np.zeros(histories.n_users, dtype=bool)
     scale = np.ones(histories.n_users)
@@ -67,12 +67,12 @@ def thinned(
 
 
 class PlaceboTest:
-    """What a fitted hazard credits a channel with, and what it would with its times moved.
+    """The credit that a fitted hazard gives a channel, and the credit with its times moved.
 
-    Half-lives stay those of the fit and the other channels stay where they were; the rest is
-    fitted anew. Credit is that of the moment, in conversions. If a channel works, moving its
-    touchpoints away from where they fell takes from its credit; credit that stays comes from who
-    met the channel and not from when.
+    Half-lives are those of the fit and the other channels stay as they are; the rest is fitted
+    again. Credit is by the moment (`counterfactual="moment"`), in conversions. If a channel works,
+    moving its touchpoints in time reduces its credit; credit that stays comes from who met the
+    channel and not from when.
 
     Args:
         model: fitted on these histories.
@@ -96,12 +96,12 @@ class PlaceboTest:
     def moved(self, channel: int, n: int, rng: np.random.Generator) -> Floats:
         """The channel's credit with its touchpoints moved, n times, shape `(n,)`."""
         alone, half_life = only(self.histories, channel), self.half_life[[channel]]
-        found = np.zeros(n)
+        credit = np.zeros(n)
         for i in range(n):
             placebo = shifted(alone, rng)
             rate, cost = self.rates.rate.copy(), self.rates.cost.copy()
             rate[channel] = placebo.adstock(half_life)[:, 0]
             cost[channel] = placebo.totals(half_life, self.stop)[0]
             best = maximise_additive(Rates(rate, self.rates.weight, cost), self.theta, gap=1e-3)
-            found[i] = best.theta[channel] * cost[channel]
-        return found
+            credit[i] = best.theta[channel] * cost[channel]
+        return credit

@@ -22,12 +22,12 @@ _CASES = 20_000
 
 
 def sample_of(journeys: Journeys, *, n_base: int = _BASE, n_cases: int = _CASES) -> CaseBaseSample:
-    """The case-base sample of an event log that every check of times reads; the same each time.
+    """The case-base sample that every check of times reads; the same each time.
 
     Args:
         journeys: of an event log, since what comes after a time has to be known too.
         n_base: times drawn from the time at risk of all users.
-        n_cases: maximum of conversions; of more, so many evenly spaced ones.
+        n_cases: maximum of conversions; of more, evenly spaced ones.
 
     Raises:
         JourneyError: there is no timeline, no conversion, or no time at risk.

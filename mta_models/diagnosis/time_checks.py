@@ -1,4 +1,4 @@
-"""What the times of touchpoints say about journeys, before any model is fitted; see `diagnose`."""
+"""Checks of the times of touchpoints, before any model is fitted; see `diagnose`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mta_models.errors import JourneyError
 _RISE = 2.0  # times the exposure of the week before, with 99% confidence
 _AROUND = 1.25  # times the exposure two to four weeks away
 _ALPHA = 0.01  # over all channels and both sides
-_FEW = 30  # conversions that must have met a channel lately, and not have met it
-_ALONE = 0.2  # of exposed conversions without an unexposed moment like them
+_FEW = 30  # conversions that must have met a channel recently, and not have met it
+_ALONE = 0.2  # of exposed conversions without a comparable unexposed time
 
 
-class SeenInTime:
-    """What the checks of time share, each worked out once."""
+class TimeContext:
+    """What these checks share, each worked out once."""
 
     def __init__(self, journeys: Journeys) -> None:
         self.journeys = journeys
@@ -41,12 +41,12 @@ class SeenInTime:
         return self.sample.histories
 
     @cached_property
-    def lately(self) -> Floats:
+    def recent(self) -> Floats:
         """1 where a channel was met in the week before, shape `(n_rows, n_channels)`."""
         return (self.sample.met(-WEEK, 0) > 0).astype(np.float64)
 
     @cached_property
-    def foretold(self) -> tuple[CaseBaseSample, Floats, RateRatios]:
+    def ahead(self) -> tuple[CaseBaseSample, Floats, RateRatios]:
         """The rows whose week after was observed, what was met in it, and its rate ratios.
 
         Given what was met before: in the last week, and faded by half in 3 and in 21 days.
@@ -65,11 +65,11 @@ class SeenInTime:
     @cached_property
     def ratios(self) -> RateRatios:
         """Of times within a week of meeting a channel to others, the channels adjusted."""
-        return rate_ratios(self.sample, self.lately, np.zeros((len(self.lately), 0)))
+        return rate_ratios(self.sample, self.recent, np.zeros((len(self.recent), 0)))
 
     @property
     def z(self) -> float:
-        """Standard errors that no channel passes by chance on either side, in 99% of logs."""
+        """Standard errors exceeded by no channel on either side in 99% of logs, by chance."""
         from scipy.special import ndtri
 
         return float(-ndtri(_ALPHA / 2 / max(self.journeys.n_channels, 1)))
@@ -90,10 +90,10 @@ def _times(ratio: float) -> str:
     return f"{ratio:.1f} times" if ratio >= 0.1 else f"{ratio:.2f} times"
 
 
-def rising_exposure(seen: SeenInTime) -> Iterator[Finding]:
+def rising_exposure(seen: TimeContext) -> Iterator[Finding]:
     """Met more often on the last day before conversions than in the week before it."""
     near, far, near_days, far_days = exposure_before(seen.journeys)
-    # Half a touchpoint more on either side: a channel never met in the week before has a ratio too.
+    # Half a touchpoint is added to both, so that a channel never met before has a ratio too.
     ratio = (near + 0.5) / (far + 0.5) * far_days / near_days
     error = np.sqrt(1 / (near + 0.5) + 1 / (far + 0.5))
     rising = np.log(ratio) - 2.576 * error > np.log(_RISE)
@@ -104,8 +104,9 @@ def rising_exposure(seen: SeenInTime) -> Iterator[Finding]:
             "met more often on the last day before a conversion than in the week before: "
             f"{seen.times(rising, ratio)}",
             "either it works at once, or it follows users who are about to buy (retargeting, brand "
-            "search, coupon sites): credit for being there cannot tell, and favours the second",
-            "compare users with themselves at other times, or test by holding the channel out",
+            "search, coupon sites): credit for presence cannot distinguish the two, and overstates "
+            "the second",
+            "compare users with themselves at other times, or hold the channel out",
             seen.names(rising),
         )
 
@@ -113,8 +114,8 @@ def rising_exposure(seen: SeenInTime) -> Iterator[Finding]:
 def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
     """Touchpoints by channel on the last day before conversions and in the seven days before it.
 
-    Also the days these users were observed in each of the two. Reads the timeline, so a short
-    lookback hides nothing; what lies before an earlier conversion belongs to that one.
+    Also the days for which these users were observed in each of the two. Reads the timeline, so
+    that a short lookback hides nothing; what came before an earlier conversion belongs to that.
     """
     timeline, users, end = journeys.timeline, journeys.users, journeys.end
     if timeline is None or users is None or end is None or journeys.at_risk is None:
@@ -131,10 +132,11 @@ def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
     owner = np.repeat(np.arange(timeline.n_users), lengths(timeline.offsets))
     keys = users[converts] * span + end[converts]
     following = np.searchsorted(keys, owner * span + timeline.time)
-    found = np.flatnonzero(following < len(keys))
-    row = converts[following[found]]
-    found, row = found[users[row] == owner[found]], row[users[row] == owner[found]]
-    age, codes = end[row] - timeline.time[found], timeline.codes[found]
+    at = np.flatnonzero(following < len(keys))
+    row = converts[following[at]]
+    same = users[row] == owner[at]
+    at, row = at[same], row[same]
+    age, codes = end[row] - timeline.time[at], timeline.codes[at]
     near, far = (
         np.bincount(codes[part], minlength=journeys.n_channels).astype(np.float64)
         for part in (age < 1, (age >= 1) & (age < 8))
@@ -142,8 +144,8 @@ def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
     return near, far, near_days, far_days
 
 
-def raised_around(seen: SeenInTime) -> Iterator[Finding]:
-    """Met more often around conversions, after them too, than by the same users weeks away."""
+def raised_around(seen: TimeContext) -> Iterator[Finding]:
+    """Met more often around conversions, also after them, than by the same users weeks away."""
     ratio, error = exposure_around(seen, (0.0, WEEK))
     raised = np.log(ratio) - np.maximum(seen.z * error, np.log(_AROUND)) > 0
     if raised.any():
@@ -156,17 +158,18 @@ def raised_around(seen: SeenInTime) -> Iterator[Finding]:
             f"{seen.times(raised, before)}",
             "what comes after a conversion did not cause it: users are met when they want to buy "
             "(intent that moves), buying itself brings touchpoints, or an identity lives for part "
-            "of the time it counts as observed. Even comparing users with themselves is misled",
+            "of the time for which it counts as observed. This biases even comparisons of users "
+            "with themselves",
             "use a model that corrects for moving intent (SelfControlled), or hold the channel out",
             seen.names(raised),
         )
 
 
-def exposure_around(seen: SeenInTime, window: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Exposure in a window around conversions over that two to four weeks away, either side.
+def exposure_around(seen: TimeContext, window: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Ratio of exposure in a window around conversions to exposure two to four weeks away.
 
-    Both relative to what the calendar day lets expect, user by user, so that no user counts more
-    on one side than on the other; among users observed for the window and a week of the rest.
+    Both relative to what is usual on the calendar day, user by user, so that no user counts more on
+    one side than on the other; among users observed for the window and for a week of the rest.
 
     Returns:
         Ratios and the standard errors of their logarithms, each of shape `(n_channels,)`.
@@ -189,14 +192,14 @@ def exposure_around(seen: SeenInTime, window: tuple[float, float]) -> tuple[Floa
         sum(each(cases, *window) for window in away) for each in (CaseBaseSample.met, _usual)
     )
     usual = far_met * np.divide(due, far_due, out=np.zeros_like(due), where=far_due > 0)
-    # Half a touchpoint where there is none, as one of them may be 0.
+    # At least half a touchpoint, since one of them may be 0.
     here, there = np.maximum(met.sum(axis=0), 0.5), np.maximum(usual.sum(axis=0), 0.5)
     error = np.sqrt(((met / here - usual / there) ** 2).sum(axis=0))
     return here / there, np.maximum(error, np.sqrt(1 / here + 1 / there) * (here < 1))
 
 
 def _usual(sample: CaseBaseSample, since: float, until: float) -> Floats:
-    """Touchpoints of each channel that days of the calendar bring anybody observed on them."""
+    """Touchpoints of each channel that users met on average on the same calendar days."""
     h = sample.histories
     n_days = int(np.ceil(h.end.max()))
     middle = np.arange(n_days) + 0.5
@@ -215,9 +218,9 @@ def _usual(sample: CaseBaseSample, since: float, until: float) -> Floats:
     )
 
 
-def negative_control(seen: SeenInTime) -> Iterator[Finding]:
-    """Conversions foretold by touchpoints that came after them."""
-    _, _, ratios = seen.foretold
+def negative_control(seen: TimeContext) -> Iterator[Finding]:
+    """Conversions predicted by touchpoints that came after them."""
+    _, _, ratios = seen.ahead
     lower, _ = ratios.bounds(seen.z)
     wrong = lower > 1
     if wrong.any():
@@ -226,17 +229,17 @@ def negative_control(seen: SeenInTime) -> Iterator[Finding]:
             "caution",
             "conversions are more frequent among users who will meet the channel in the week "
             f"after, given all they met before: {seen.times(wrong, np.exp(ratios.log))}",
-            "touchpoints that come later cannot cause a conversion: who is met, or when, goes with "
-            "wanting to buy (targeting) or with being seen at all (split identities), and models "
+            "touchpoints that come later cannot cause a conversion: who is met, or when, is "
+            "correlated with intent (targeting) or with being logged (split identities): models "
             "that compare users credit it to the channel",
             "compare users with themselves (SelfControlled), or hold the channel out",
             seen.names(wrong),
         )
 
 
-def exposure_stops(seen: SeenInTime) -> Iterator[Finding]:
+def exposure_stops(seen: TimeContext) -> Iterator[Finding]:
     """Touchpoints that fail to appear after conversions."""
-    _, _, ratios = seen.foretold
+    _, _, ratios = seen.ahead
     _, upper = ratios.bounds(seen.z)
     stops = upper < 1
     if stops.any():
@@ -246,14 +249,14 @@ def exposure_stops(seen: SeenInTime) -> Iterator[Finding]:
             "met less often in the week after a conversion, given all that was met before: "
             f"{seen.times(stops, np.exp(ratios.log))}",
             "buyers are no longer shown it, or are no longer logged: models that compare users "
-            "with themselves take the silence after a conversion for a sign of effect",
+            "with themselves take the absence after a conversion for a sign of effect",
             "end observation at the conversion if logging stops there; else prefer models that "
-            "look only at what came before",
+            "use only what came before",
             seen.names(stops),
         )
 
 
-def collinear_in_time(seen: SeenInTime) -> Iterator[Finding]:
+def collinear_in_time(seen: TimeContext) -> Iterator[Finding]:
     """Channels whose recent exposure is known from that of the others."""
     base = seen.sample.keep(~seen.sample.is_case)
     carried = base.adstock(WEEK)
@@ -265,15 +268,15 @@ def collinear_in_time(seen: SeenInTime) -> Iterator[Finding]:
             name="collinear_in_time",
             what="what users carried at the same time",
             means="these channels are met at the same times by the same users, so that what each "
-            "adds to the rate of converting can hardly be told apart",
+            "adds to the rate of converting can hardly be separated",
         )
 
 
-def no_support(seen: SeenInTime) -> Iterator[Finding]:
-    """Channels without conversions on both sides, met lately and not, or without a comparison."""
-    case, lately = seen.sample.is_case, seen.lately
-    exposed, total = lately[case].sum(axis=0), float(case.sum())
-    met = lately.any(axis=0)
+def no_support(seen: TimeContext) -> Iterator[Finding]:
+    """Channels with few conversions that had met them recently, or few that had not."""
+    case, recent = seen.sample.is_case, seen.recent
+    exposed, total = recent[case].sum(axis=0), float(case.sum())
+    met = recent.any(axis=0)
     few = met & (np.minimum(exposed, total - exposed) < _FEW)
     alone = met & ~few & (_without_counterpart(seen) > _ALONE)
     if few.any() or alone.any():
@@ -286,30 +289,31 @@ def no_support(seen: SeenInTime) -> Iterator[Finding]:
             "no_support",
             "caution",
             f"hardly any conversions with the channel, or hardly any without: {phrase(words)}",
-            "what it does is a comparison of moments with and without it, and one side is missing",
-            "read a longer period, merge channels, or let it rest for some users for a while",
+            "an effect is a comparison of times with and without the channel, and one side is "
+            "missing",
+            "read a longer period, merge channels, or pause it for some users for a while",
             seen.names(few | alone),
         )
 
 
-def _without_counterpart(seen: SeenInTime) -> Floats:
+def _without_counterpart(seen: TimeContext) -> Floats:
     """The part of exposed conversions without an unexposed time in the same week, `(n_channels,)`.
 
-    And with as many of the other channels met lately: 0, 1, 2 or more.
+    And with the same number of other channels met recently: 0, 1, 2 or more.
     """
-    case, lately, week = seen.sample.is_case, seen.lately, seen.sample.period(WEEK)
-    others = np.minimum(lately.sum(axis=1, keepdims=True) - lately, 2).astype(np.int64)
+    case, recent, week = seen.sample.is_case, seen.recent, seen.sample.period(WEEK)
+    others = np.minimum(recent.sum(axis=1, keepdims=True) - recent, 2).astype(np.int64)
     stratum = week[:, None] * 3 + others
     n = int(stratum.max()) + 1
-    found = np.zeros(lately.shape[1])
-    for c in range(len(found)):
-        unexposed = np.bincount(stratum[~case & (lately[:, c] == 0), c], minlength=n)
-        exposed = stratum[case & (lately[:, c] > 0), c]
-        found[c] = np.mean(unexposed[exposed] == 0) if len(exposed) else 0.0
-    return found
+    part = np.zeros(recent.shape[1])
+    for c in range(len(part)):
+        unexposed = np.bincount(stratum[~case & (recent[:, c] == 0), c], minlength=n)
+        exposed = stratum[case & (recent[:, c] > 0), c]
+        part[c] = np.mean(unexposed[exposed] == 0) if len(exposed) else 0.0
+    return part
 
 
-def on_and_off(seen: SeenInTime) -> Iterator[Finding]:
+def on_and_off(seen: TimeContext) -> Iterator[Finding]:
     """Channels with whole weeks of the calendar in which nobody met them."""
     h, k = seen.histories, seen.journeys.n_channels
     weeks = int(h.end.max() // WEEK)
@@ -318,7 +322,7 @@ def on_and_off(seen: SeenInTime) -> Iterator[Finding]:
     week = (h.time // WEEK).astype(np.int64)
     inside = (week >= 0) & (week < weeks)
     counts = np.bincount(week[inside] * k + h.codes[inside], minlength=weeks * k).reshape(weeks, k)
-    # At 20 a week or more an empty week is no accident.
+    # At 20 a week or more an empty week is no chance.
     off = (counts == 0).any(axis=0) & (counts.sum(axis=0) >= 20 * weeks)
     if off.any():
         empty = (counts == 0).sum(axis=0)
@@ -330,14 +334,14 @@ def on_and_off(seen: SeenInTime) -> Iterator[Finding]:
             "on_and_off",
             "note",
             f"met by nobody for whole weeks: {phrase(words)}",
-            "weeks without it are what its effect is learnt from, and whatever else those weeks "
-            "had is learnt with it",
-            "ask why it rested; if for no reason of demand, that is an experiment worth reading",
+            "its effect is estimated from the weeks without it, and whatever else was different in "
+            "those weeks is credited to it",
+            "ask why it was paused; if not for reasons of demand, that is a natural experiment",
             seen.names(off),
         )
 
 
-def unmeasured_confounding(seen: SeenInTime) -> Iterator[Finding]:
+def unmeasured_confounding(seen: TimeContext) -> Iterator[Finding]:
     """How strong a confounder would have to be to explain each channel's association away."""
     ratios = seen.ratios
     lower, _ = ratios.bounds(1.96)
@@ -355,14 +359,14 @@ def unmeasured_confounding(seen: SeenInTime) -> Iterator[Finding]:
             "note",
             "conversions are more frequent within a week of meeting the channel, whatever else "
             f"was met, in the same calendar week: {phrase(words, most=8)}",
-            "something unmeasured that goes with meeting the channel and with converting by rate "
-            "ratios of the E-value each would explain it away; weaker ones would not",
-            "think of what could be that strong: intent often is",
+            "an unmeasured confounder with a rate ratio of the E-value both to meeting the channel "
+            "and to converting would explain it away; weaker ones would not",
+            "consider what could be that strong: intent often is",
             seen.names(raised),
         )
 
 
-TIME_CHECKS: tuple[Callable[[SeenInTime], Iterable[Finding]], ...] = (
+TIME_CHECKS: tuple[Callable[[TimeContext], Iterable[Finding]], ...] = (
     rising_exposure,
     raised_around,
     negative_control,

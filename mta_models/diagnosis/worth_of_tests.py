@@ -1,4 +1,4 @@
-"""Which experiment to run next: what knowing one channel's effect would be worth."""
+"""Which experiment to run next: the expected value of knowing one channel's effect."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _GRID = 401
 def value_of_tests(
     mean: Floats, covariance: Floats, volume: Floats, *, moved: float = MOVED
 ) -> Floats:
-    """Conversions that a perfect lift test of each channel is worth to one budget decision.
+    """The expected value of a perfect lift test of each channel to one budget decision.
 
     The decision: up to a part `moved` of each channel's touchpoints may be added to it or taken
-    from it, their number staying what it is. With effects β per touchpoint the best choice adds to
-    channels above the volume's median effect and takes from those below:
+    from it, the sum over channels unchanged. With effects β per touchpoint the best choice adds to
+    channels with more than the median effect (weighted by volume) and takes from the others:
 
         D(β) = max { Σ δ_c β_c : |δ_c| <= moved · n_c, Σ δ_c = 0 } = min_m moved · Σ n_c |β_c − m|.
 
-    A test that reveals β_j moves the means of the others along their covariances, and is worth
+    A test that reveals β_j changes the means of the others by their covariances. Its value is
 
         E[ D(E[β | β_j]) ] − D(E[β]),
 
     the expected value of partial perfect information (Strong and Oakley,
-    doi:10.1177/0272989X12465123), here with Gaussian beliefs, so that E[β | β_j] is a line in one
-    normal variable. Costs per touchpoint are taken to be equal; effects to stay what they are.
+    doi:10.1177/0272989X12465123), here with Gaussian effects, so that E[β | β_j] is linear in one
+    normal variable. Assumes equal costs per touchpoint, and effects that the move does not change.
 
     Args:
         mean: conversions per touchpoint, shape `(n_channels,)`.
@@ -36,7 +36,7 @@ def value_of_tests(
         moved: part of the touchpoints, 0 to 1.
 
     Returns:
-        Shape `(n_channels,)`, >= 0; 0 for a channel about which nothing is unknown.
+        In conversions, shape `(n_channels,)`, >= 0; 0 for a channel whose effect is known.
 
     Example:
         >>> value_of_tests(np.zeros(2), np.diag([0.01, 0.0]), np.array([100.0, 100.0])).round(2)
@@ -57,10 +57,10 @@ def value_of_tests(
 
 
 def _gain(effects: Floats, volume: Floats) -> Floats:
-    """min_m Σ n_c |β_c − m| for each row, shape `(n,)`: m is the volume's median effect."""
+    """min_m Σ n_c |β_c − m| for each row, shape `(n,)`; m is the median weighted by volume."""
     order = np.argsort(effects, axis=1)
     risen = np.cumsum(volume[order], axis=1)
     middle = np.argmax(risen >= risen[:, -1:] / 2, axis=1)
     median = np.take_along_axis(effects, order, axis=1)[np.arange(len(effects)), middle]
-    found: Floats = np.abs(effects - median[:, None]) @ volume
-    return found
+    gain: Floats = np.abs(effects - median[:, None]) @ volume
+    return gain

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.data.timeline import Timeline
-from mta_models.diagnosis.path_checks import Seen, phrase
+from mta_models.diagnosis.path_checks import PathContext, phrase
 from mta_models.diagnosis.time_checks import TIME_CHECKS, exposure_before
 
 CHANNELS = ("A", "B", "C")
@@ -20,7 +20,7 @@ CHANNELS = ("A", "B", "C")
 def balanced(
     *, channels: tuple[str, ...] = CHANNELS, conversions: int = 100, nulls: int = 300
 ) -> mta.Journeys:
-    """Every set of channels alike often, none included: nothing here to find but missing times."""
+    """Every set of channels equally often, the empty one too: only times are missing."""
     sets = [s for k in range(len(channels) + 1) for s in combinations(channels, k)]
     n = len(sets)
     return mta.Journeys.from_paths(sets, [conversions] * n, [nulls] * n, channels=channels)
@@ -167,7 +167,7 @@ def test_unseen_coalitions_of_many_channels_are_bounded_instead() -> None:
     ("conversions", "nulls", "words"),
     [
         ([50, 50, 0], [90, 90, 0], "every user has a touchpoint"),
-        ([50, 50, 30], [90, 90, 0], "all 30 users without a touchpoint convert"),
+        ([50, 50, 30], [90, 90, 0], "all 30 journeys without a touchpoint end in a conversion"),
         ([50, 50, 300], [90, 90, 900], "75% of the 400 conversions"),
         ([50, 50, 30], [90, 90, 900], None),
     ],
@@ -291,8 +291,8 @@ def test_models_disagree_beyond_their_intervals() -> None:
     (found,) = [each for each in diagnosis.findings if each.name == "models_disagree"]
     assert found.channels == ("A", "B")
     assert "FirstTouch, LastTouch" in found.found
-    alike = mta.Journeys.from_paths([["A"], ["B"], []], [90, 80, 20], [100, 100, 900])
-    silent = mta.diagnose(alike, n_draws=50)
+    similar = mta.Journeys.from_paths([["A"], ["B"], []], [90, 80, 20], [100, 100, 900])
+    silent = mta.diagnose(similar, n_draws=50)
     assert "models_disagree" in silent.silent
 
 
@@ -347,6 +347,6 @@ def test_phrases() -> None:
 
 def test_what_is_shared_matches_its_plain_definition() -> None:
     journeys = mta.Journeys.from_paths([["A", "A", "B"], ["A"], [], ["A"]], [1, 2, 3, 4])
-    seen = Seen(journeys)
+    seen = PathContext(journeys)
     assert seen.together.tolist() == [[7, 1], [1, 1]]
     assert seen.n_users == 10
