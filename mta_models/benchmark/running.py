@@ -17,7 +17,7 @@ from mta_models.benchmark.results import Results
 from mta_models.benchmark.rows import Row
 from mta_models.benchmark.scoring import score, versions
 from mta_models.benchmark.suite import Log, Suite
-from mta_models.benchmark.truths import truth_of
+from mta_models.benchmark.truths import cached_truth
 from mta_models.core import files
 from mta_models.errors import MTAError, ParameterError
 from mta_models.worlds.truth import Truth
@@ -144,7 +144,7 @@ def _abroad(todo: Sequence[Log], folder: Path | None, jobs: int) -> Iterator[lis
 
 
 def _per_unit(log: Log, folder: Path | None) -> Truth:
-    return truth_of(log, folder).scaled(1 / log.world.n_units)
+    return cached_truth(log, folder).scaled(1 / log.world.n_units)
 
 
 def _check_travels(todo: Sequence[Log]) -> None:

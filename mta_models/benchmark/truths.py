@@ -17,7 +17,7 @@ from mta_models.worlds.truth import Truth
 _WORLDS = "mta_models.worlds."
 
 
-def truth_of(log: Log, folder: Path | None) -> Truth:
+def cached_truth(log: Log, folder: Path | None) -> Truth:
     """The truth of a log's world, of its users; from `folder` if it is there, else put there.
 
     Kept are the worlds of the catalogue, under a hash of the sources that they are made of: what

@@ -46,8 +46,8 @@ class AttributionModel(ABC):
 
     A subclass sets `estimand` and writes `_fit` (if it learns anything) and `_credit`; where its
     mathematics gives them also `_baseline`, `_draws` and `_touchpoint_credit`. It may refuse
-    parameters in `_check_parameters`. Everything it is handed is checked and, in `_credit` and
-    what follows it, coded in the order of `channels_`.
+    parameters in `_check_parameters`. Journeys are checked before it gets them and, in
+    `_credit` and what follows it, coded in the order of `channels_`.
 
     `bootstrap` asks a model two things: `resampling`, what of the journeys may be merged, and
     `prepare`, a function that refits. The defaults are right for every model and slow; a subclass
@@ -106,7 +106,7 @@ class AttributionModel(ABC):
         Raises:
             NotFittedError: `fit` was not called.
             UnknownChannelError: a journey has a channel the model was not fitted on.
-            JourneyError: the journeys lack what is asked for.
+            JourneyError: the journeys lack the outcome, or what the model needs.
         """
         journeys = self._ready(journeys)
         total = float(journeys.outcome(of).sum())

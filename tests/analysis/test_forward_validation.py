@@ -36,8 +36,8 @@ def shop() -> mta.Journeys:
 
 FAST = mta.Hazard(half_life="4d")
 
-moment = st.floats(0.1, 11.9).map(lambda x: round(x, 3))
-touching = st.lists(st.tuples(st.integers(0, 3), moment, st.sampled_from(NAMES)), max_size=12)
+some_time = st.floats(0.1, 11.9).map(lambda x: round(x, 3))
+touching = st.lists(st.tuples(st.integers(0, 3), some_time, st.sampled_from(NAMES)), max_size=12)
 
 
 # A channel may be met by nobody before the cut.
@@ -45,12 +45,12 @@ tiny = pytest.mark.filterwarnings("ignore::mta_models.IdentifiabilityWarning")
 
 
 @tiny
-@given(touching, st.lists(moment, min_size=4, max_size=4, unique=True))
+@given(touching, st.lists(some_time, min_size=4, max_size=4, unique=True))
 @settings(max_examples=25, deadline=None)
 def test_scores_are_what_loops_over_days_and_users_find(
     touches: list[tuple[int, float, str]], buys: list[float]
 ) -> None:
-    first = dict(enumerate([1.0, *buys[1:]]))  # somebody to learn from, three to foretell
+    first = dict(enumerate([1.0, *buys[1:]]))  # somebody to learn from, three to predict
     if not any(time > 8 for time in first.values()):
         first[3] = 9.5
     journeys = read(touches, list(first.items()))

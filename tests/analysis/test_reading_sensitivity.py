@@ -34,11 +34,11 @@ def log() -> pl.DataFrame:
 @pytest.mark.parametrize("of", ["conversions", "value"])
 def test_every_cell_is_a_reading_of_its_own(log: pl.DataFrame, of: str) -> None:
     lookbacks, sessions = ("1d", timedelta(days=30), None), (None, "12h")
-    found = mta.sensitivity(
+    result = mta.sensitivity(
         mta.Linear(), log, lookbacks=lookbacks, sessions=sessions, of=of, value="worth", **COLUMNS
     )
-    assert list(found.attributions) == [(a, b) for a in lookbacks for b in sessions]
-    for (lookback, session), actual in found.attributions.items():
+    assert list(result.attributions) == [(a, b) for a in lookbacks for b in sessions]
+    for (lookback, session), actual in result.attributions.items():
         journeys = mta.read_events(
             log, lookback=lookback, session=session, value="worth", **COLUMNS
         )
@@ -46,20 +46,20 @@ def test_every_cell_is_a_reading_of_its_own(log: pl.DataFrame, of: str) -> None:
         np.testing.assert_array_equal(actual.credit, expected.credit)
         assert (actual.baseline, actual.total) == (expected.baseline, expected.total)
     # A shorter lookback leaves more conversions without a touchpoint before them.
-    baselines = [found.attributions[each, None].baseline for each in lookbacks]
+    baselines = [result.attributions[each, None].baseline for each in lookbacks]
     assert baselines == sorted(baselines, reverse=True)
 
 
 def test_the_table_holds_every_setting_and_adds_up(log: pl.DataFrame) -> None:
-    found = mta.sensitivity("LastTouch", log, lookbacks=["2d", None], **COLUMNS)
-    frame = found.to_frame()
+    result = mta.sensitivity("LastTouch", log, lookbacks=["2d", None], **COLUMNS)
+    frame = result.to_frame()
     assert list(frame.columns) == ["lookback", "session", "channel", "credit", "share"]
     assert len(frame) == 2 * 2 * (3 + 1)
     assert set(frame["lookback"]) == {"2d", "unlimited"}
     assert set(frame["session"]) == {"none", "30min"}
     sums = frame.groupby(["lookback", "session"])["credit"].sum()
     np.testing.assert_allclose(sums, log["bought"].sum())
-    table = found.to_polars()
+    table = result.to_polars()
     assert table.columns == list(frame.columns)
     assert table["share"].null_count() == 4
     np.testing.assert_array_equal(table["credit"], frame["credit"])
@@ -75,12 +75,12 @@ def test_largest_move_is_the_greatest_distance_between_shares() -> None:
         ("b", 20.0, "Search", 1),
     ]
     log = pl.DataFrame(rows, schema=list(COLUMNS.values()), orient="row")
-    found = mta.sensitivity(
+    result = mta.sensitivity(
         mta.FirstTouch, log, lookbacks=["12h", "7d", None], sessions=[None], **COLUMNS
     )
-    assert found.channels == ("Search", "TV")
-    assert found.share.tolist() == [[1, 0.5, 0], [0, 0.5, 1]]
-    assert found.largest_move == 1
+    assert result.channels == ("Search", "TV")
+    assert result.share.tolist() == [[1, 0.5, 0], [0, 0.5, 1]]
+    assert result.largest_move == 1
     late = log.with_columns(channel=pl.when(pl.col("bought") == 0).then(pl.col("channel")))
     nothing = mta.sensitivity(
         mta.FirstTouch, late, lookbacks=["12h", None], sessions=[None], **COLUMNS
@@ -107,9 +107,9 @@ def test_a_file_is_read_once_and_as_read_events_reads_it(
 
     monkeypatch.setattr(tables, "open_table", counting)
     options = {"interaction": ("unused", {"x": "5d"})}
-    found = mta.sensitivity("Linear", file, lookbacks=["7d", None], **COLUMNS, **options)
+    result = mta.sensitivity("Linear", file, lookbacks=["7d", None], **COLUMNS, **options)
     assert [each for each in opened if isinstance(each, Path)] == [file]
-    for (lookback, session), actual in found.attributions.items():
+    for (lookback, session), actual in result.attributions.items():
         journeys = mta.read_events(file, lookback=lookback, session=session, **COLUMNS, **options)
         np.testing.assert_array_equal(actual.credit, mta.Linear().fit_attribute(journeys).credit)
 

@@ -183,7 +183,7 @@ def test_a_users_journeys_are_drawn_together() -> None:
     pairs = one._with(users=np.arange(n) // 4)
     wide = mta.bootstrap(EqualByMatrix(), pairs, n_draws=4000, random_state=0).draws.std()
     narrow = mta.bootstrap(EqualByMatrix(), alone, n_draws=4000, random_state=0).draws.std()
-    # Four journeys a user, two of which convert: every user is alike, so only how many there are
+    # Four journeys a user, two of which convert: all users are equal, so only their number
     # could vary, and that is fixed. Alone they vary as a binomial of 400 and 1/2.
     assert wide == 0
     assert narrow == pytest.approx(10, rel=0.05)

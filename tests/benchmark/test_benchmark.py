@@ -319,13 +319,13 @@ def test_a_log_that_cannot_be_made_is_a_row_each(monkeypatch: pytest.MonkeyPatch
 def test_a_truth_kept_is_the_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worlds.World, "truth_users", 1024)
     log = next(benchmark.Suite(["upstream"], ["LastTouch"], users=[700]).logs())
-    first = truths.truth_of(log, tmp_path)
+    first = truths.cached_truth(log, tmp_path)
     (file,) = tmp_path.iterdir()
     assert file.name.startswith("upstream-0.5-1024-")
     monkeypatch.setattr(worlds.World, "truth", None)
     larger = next(benchmark.Suite(["upstream"], ["LastTouch"], users=[1_400]).logs())
     for each, factor in ((log, 1), (larger, 2)):
-        again = truths.truth_of(each, tmp_path)
+        again = truths.cached_truth(each, tmp_path)
         assert again.channels == first.channels
         for name in ("total", "baseline", "removal", "shapley", "marginal", "direct"):
             np.testing.assert_allclose(getattr(again, name), factor * getattr(first, name))

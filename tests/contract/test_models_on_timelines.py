@@ -1,6 +1,6 @@
-"""What every model of when users convert keeps. A new one is a line in `CASES`.
+"""The contract of models of when users convert. A new one is a line in `CASES`.
 
-What holds of all models is asked by the tests of test_contract, on an event log instead of rows.
+The tests that hold for all models are run here too, on an event log instead of rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CASES: dict[str, TimedModel] = {
 }
 # Sampled from a posterior: a fit takes many seconds, and their own files hold them to this.
 SAMPLED = {"BayesianHazard", "BayesianLogistic"}
-# Relative agreement to be asked of a result found by a search, by label; the rest: 1e-7.
+# Relative tolerance of results found by a search, by label; of the others: 1e-7.
 ROUGH: dict[str, float] = {}
 
 
@@ -190,7 +190,7 @@ def test_equal_values_are_conversions_in_money(
 def test_reweighting_is_having_users_twice(
     label: str, model: AttributionModel, journeys: mta.Journeys
 ) -> None:
-    """A bootstrap's short cut against a log in which every user is there three times."""
+    """A refit of the bootstrap against a log in which every user is there three times."""
     refit = clone(model).fit(journeys).prepare(journeys, "conversions")
     credit, baseline = refit(journeys.reweighted(journeys.conversions * 3, journeys.nulls * 3))
     once = clone(model).fit_attribute(journeys)
@@ -209,7 +209,7 @@ def test_can_be_bootstrapped(model: AttributionModel, journeys: mta.Journeys) ->
 
 
 def test_finds_what_works(model: AttributionModel, journeys: mta.Journeys) -> None:
-    """Search and Email do, Direct does nothing, and most would have come by themselves or not."""
+    """Search and Email have effects, Direct has none, and there is a baseline."""
     result = model.fit_attribute(read(log(6_000, seed=1), 6_000).recode(CHANNELS))
     assert set(np.argsort(-result.credit)[:2].tolist()) == {0, 1}
     assert abs(result.share[2]) < 0.12
@@ -217,7 +217,7 @@ def test_finds_what_works(model: AttributionModel, journeys: mta.Journeys) -> No
 
 
 def test_expects_what_comes(model: AttributionModel) -> None:
-    """In a log without drift as many as the model says, and no two parts of a day overlap."""
+    """In a log without drift the expected number, and halves of a span add up to it."""
     assert isinstance(model, TimedModel)
     everyone = read(log(6_000, seed=1), 6_000)
     model.fit(everyone)

@@ -1,4 +1,4 @@
-"""Half-lives as a profile likelihood chooses them."""
+"""The choice of half-lives by profile likelihood."""
 
 from __future__ import annotations
 
@@ -8,52 +8,53 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
 
-# Days; each about 1.6 times the one before, which a likelihood hardly tells from its neighbours.
+# Days; each about 1.6 times the one before, since likelihoods of closer ones hardly differ.
 GRID: Floats = np.array([1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0])
-# What a channel's own half-life must gain in log-likelihood over the common one, as one more
-# parameter costs (Akaike's 1) and the choice among seven costs besides.
-_GAIN = 2.0
-_SWEEPS = 5
+# Minimum gain in log-likelihood of a channel's own half-life over the common one: Akaike's 1 for
+# one more parameter, and 1 for its choice among seven.
+_MIN_GAIN = 2.0
+_MAX_SWEEPS = 5
 
 
 def profile(
     log_likelihood: Callable[[Ints], float], n_channels: int, order: Ints, n_grid: int = len(GRID)
 ) -> Ints:
-    """The half-lives a profile likelihood prefers, as places on a grid.
+    """The half-lives of maximum profile likelihood, as places on a grid.
 
-    First the one best for all channels; then channel by channel, until nothing changes, its own,
-    where that gains 2 in log-likelihood over the common one with the others as they are.
+    First the best half-life common to all channels. Then each channel in turn gets its own where
+    that gains 2 in log-likelihood over the common one, given the other channels' half-lives; this
+    is repeated until nothing changes, five times at most.
 
     Args:
-        log_likelihood: of places on the grid by channel, shape `(n_channels,)`, at the best of
-            all other parameters. Asked once for each.
-        n_channels: how many places.
-        order: the channels to look at, in turn. Order them by something of the data, for a
-            search in the order of their codes would depend on their names.
-        n_grid: places on the grid.
+        log_likelihood: of places on the grid by channel, shape `(n_channels,)`, maximised over all
+            other parameters. Called once for each choice.
+        n_channels: number of channels.
+        order: the channels whose half-lives to choose, in turn. Order them by a property of the
+            data: a search in the order of codes would depend on the channels' names.
+        n_grid: number of half-lives on the grid.
 
     Returns:
         Shape `(n_channels,)`.
     """
-    asked: dict[bytes, float] = {}
+    known: dict[bytes, float] = {}
 
     def score(choice: Ints) -> float:
         key = choice.tobytes()
-        if key not in asked:
-            asked[key] = log_likelihood(choice)
-        return asked[key]
+        if key not in known:
+            known[key] = log_likelihood(choice)
+        return known[key]
 
     commons = [np.full(n_channels, place) for place in range(n_grid)]
     common = int(np.argmax([score(choice) for choice in commons]))
     chosen = commons[common]
-    for _ in range(_SWEEPS):
+    for _ in range(_MAX_SWEEPS):
         before = chosen
         for channel in order.tolist():
             tried = np.repeat(chosen[None], n_grid, axis=0)
             tried[:, channel] = np.arange(n_grid)
             scores = np.array([score(choice) for choice in tried])
             best = int(np.argmax(scores))
-            chosen = tried[best if scores[best] > scores[common] + _GAIN else common]
+            chosen = tried[best if scores[best] > scores[common] + _MIN_GAIN else common]
         if np.array_equal(chosen, before):
             break
     return chosen

@@ -103,8 +103,8 @@ def repeat_conversions(
 
 def _mean_of_products(part: Floats, offsets: Ints) -> Floats:
     """∫₀¹ Π_{j≠c} (1 − q part_j) dq for each item c of each segment, shape `(n_items,)`."""
-    most = int(lengths(offsets).max(initial=1))
-    nodes, weights = np.polynomial.legendre.leggauss((most + 1) // 2)
+    largest = int(lengths(offsets).max(initial=1))
+    nodes, weights = np.polynomial.legendre.leggauss((largest + 1) // 2)
     means, segment = np.zeros(len(part)), owner(offsets)
     for node, share in zip((nodes + 1) / 2, weights / 2, strict=True):
         # 1 − q part > 0 for every q < 1, so the product over the others is a quotient.

@@ -34,15 +34,15 @@ def arrays(given_users: list[tuple[float, float, dict[int, float]]]) -> tuple[ob
     offsets = np.concatenate(([0], np.cumsum([len(cells) for cells in met])))
     codes = np.array([code for cells in met for code, _ in cells], dtype=np.int64)
     amounts = np.array([x for cells in met for _, x in cells], dtype=float)
-    level, weight = (np.array([user[i] for user in given_users]) for i in (0, 1))
-    return (offsets, codes), amounts, level, weight, 6
+    baseline, weight = (np.array([user[i] for user in given_users]) for i in (0, 1))
+    return (offsets, codes), amounts, baseline, weight, 6
 
 
 def by_enumeration(given_users: list[tuple[float, float, dict[int, float]]], repeat: bool) -> tuple:
     def value(kept: tuple[int, ...]) -> float:
         total = 0.0
-        for level, weight, cells in given_users:
-            integrated = level + sum(cells.get(channel, 0.0) for channel in kept)
+        for baseline, weight, cells in given_users:
+            integrated = baseline + sum(cells.get(channel, 0.0) for channel in kept)
             total += weight * (integrated if repeat else 1 - np.exp(-integrated))
         return total
 
@@ -94,7 +94,7 @@ def test_repeat_conversions_against_every_coalition(
 
 
 def test_many_channels_in_one_user_stay_exact() -> None:
-    # Alike channels share what they add to a user: (1 − e^(−n x)) / n each.
+    # Equal channels share what they add to a user: (1 − e^(−n x)) / n each.
     n, x = 40, 0.03
     game = first_conversions(
         (np.array([0, n]), np.arange(n)), np.full(n, x), np.zeros(1), np.ones(1), n

@@ -27,7 +27,7 @@ from mta_models.models.incremental.self_controlled.control_sampling import Contr
 _AGES = (1, 2, 3, 4, 5, 7, 9, 11, 14, 18, 22, 28)
 # Pseudo-conversions that shrink each step of f and d, and number of steps.
 _INERTIA, _STEPS = 20.0, 3
-# Conversions below which all channels share a half-life: fewer cannot tell half-lives apart.
+# Conversions below which all channels share a half-life: fewer do not separate them.
 MIN_FOR_OWN_HALF_LIVES = 1000
 # Maximum of conversions × channels² in the search for half-lives; beyond it every n-th is used.
 _MAX_SEARCHED = 2_000_000

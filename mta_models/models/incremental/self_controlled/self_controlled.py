@@ -104,7 +104,9 @@ class SelfControlled(TimedModel):
         intent: whether m is fitted: True, False, or `"auto"`: where it gains 15 in log-likelihood
             (2.5 a channel, if that is more), or two thirds of that after the lead test rejected.
         calendar: whether there is a factor f for each week.
-        lag: a span of time from a touchpoint until it counts, see `Hazard`.
+        lag: a span of time from a touchpoint until it counts, and what that assumes: see `Hazard`.
+            Touchpoints within the lag before a conversion are future ones to the lead test, whose
+            p-value is then too small.
 
     Attributes:
         beta_: shape `(n_channels,)`, what a fresh touchpoint adds to the rate, in units of the

@@ -153,7 +153,7 @@ def test_likelihood_is_that_of_loops_and_nothing_near_is_larger(
     half = np.array([1.5, 6.0])[: journeys.n_channels]
     given = dict(zip(journeys.channels, half.tolist(), strict=True)) or 2.0
     model, histories = mta.Hazard(half_life=given), journeys.histories
-    with warnings.catch_warnings():  # so few users tell next to nothing
+    with warnings.catch_warnings():  # few users: effects cannot be separated
         warnings.simplefilter("ignore", mta.IdentifiabilityWarning)
         model.fit(journeys)
 
@@ -179,10 +179,10 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
     rate = rng.exponential(size=(6, 300)) * (rng.random((6, 300)) < 0.4)
     rate[-1] = 1.0
     rates = Rates(rate, rng.integers(1, 4, 300).astype(float), rng.uniform(50, 5000, 6))
-    found = maximise_additive(rates)
-    assert found.converged
-    assert (np.diff(found.path) >= -1e-12 * abs(found.path[-1])).all()
-    np.testing.assert_allclose(found.path[-1], rates.log_likelihood(found.theta), rtol=1e-12)
+    best = maximise_additive(rates)
+    assert best.converged
+    assert (np.diff(best.path) >= -1e-12 * abs(best.path[-1])).all()
+    np.testing.assert_allclose(best.path[-1], rates.log_likelihood(best.theta), rtol=1e-12)
 
     def loss(part: np.ndarray) -> tuple[float, np.ndarray]:
         theta = part * rates.total / rates.cost
@@ -197,13 +197,13 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
         bounds=[(0, None)] * 5 + [(1e-9, None)],
         options={"ftol": 1e-15, "gtol": 1e-10, "maxiter": 5000},
     )
-    assert found.path[-1] >= -fitted.fun - 1e-9
-    np.testing.assert_allclose(found.theta * rates.cost / rates.total, fitted.x, atol=1e-5)
-    again = maximise_additive(rates, start=found.theta * rng.uniform(0, 2, 6))
-    np.testing.assert_allclose(again.theta, found.theta, rtol=1e-9, atol=1e-14)
+    assert best.path[-1] >= -fitted.fun - 1e-9
+    np.testing.assert_allclose(best.theta * rates.cost / rates.total, fitted.x, atol=1e-5)
+    again = maximise_additive(rates, start=best.theta * rng.uniform(0, 2, 6))
+    np.testing.assert_allclose(again.theta, best.theta, rtol=1e-9, atol=1e-14)
     rough = maximise_additive(rates, gap=0.01)
-    assert found.path[-1] - 0.01 <= rough.path[-1] <= found.path[-1] + 1e-9
-    assert len(rough.path) < len(found.path)
+    assert best.path[-1] - 0.01 <= rough.path[-1] <= best.path[-1] + 1e-9
+    assert len(rough.path) < len(best.path)
 
 
 def test_standard_errors_are_those_of_a_numeric_hessian(journeys: mta.Journeys) -> None:
@@ -589,10 +589,10 @@ def test_half_lives_of_its_own_help_where_they_differ() -> None:
 
 @pytest.mark.slow
 def test_recovers_repeat_conversions() -> None:
-    found = []
+    errors = []
     for seed in range(3):
         world = mta.worlds.make("repeat", n_users=50_000, strength=0.5, seed=seed).simulate()
         model = mta.Hazard()
-        found.append(mta.metrics.total_variation(model.fit_attribute(world.journeys), world.truth))
+        errors.append(mta.metrics.total_variation(model.fit_attribute(world.journeys), world.truth))
         assert model.repeat_
-    assert np.median(found) <= 0.05  # measured .025
+    assert np.median(errors) <= 0.05  # measured .025

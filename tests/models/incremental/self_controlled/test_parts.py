@@ -93,10 +93,10 @@ def seen(h: Histories, event: int, time: float, case: bool) -> tuple[list[int], 
 
 
 def adstock(h: Histories, time: float, which: list[int], half: np.ndarray) -> np.ndarray:
-    found = np.zeros(CHANNELS)
+    carried = np.zeros(CHANNELS)
     for k in which:
-        found[h.codes[k]] += 2 ** (-abs(time - h.time[k]) / half[h.codes[k]])
-    return found
+        carried[h.codes[k]] += 2 ** (-abs(time - h.time[k]) / half[h.codes[k]])
+    return carried
 
 
 def slow_log_likelihood(h: Histories, rate: RelativeRate, group: np.ndarray) -> float:
@@ -236,7 +236,7 @@ def test_slopes_are_those_of_the_value(seed: int) -> None:
 
 
 def many_terms(seed: int, n: int = 400, k: int = 3) -> Terms:
-    """Rows as a conditional likelihood with true b has them: the case drawn among 30 moments."""
+    """Rows as a conditional likelihood with true b has them: the case drawn among 30 days."""
     rng = np.random.default_rng(seed)
     moments_ = rng.exponential(size=(n, 30, k)) * (rng.random((n, 30, k)) < 0.3)
     rate = 1 + moments_ @ np.array([2.0, 0.5, 0.0])[:k]
@@ -340,7 +340,7 @@ def test_windows_are_cut_from_the_calendar_and_burn_in_from_the_start() -> None:
 
 def slow_game(thresholds: Thresholds, weight: np.ndarray) -> np.ndarray:
     n = thresholds.part.shape[1]
-    found = np.zeros(n)
+    total = np.zeros(n)
 
     def value(players: tuple[int, ...]) -> float:
         reached = thresholds.alone + thresholds.part[:, list(players)].sum(axis=1)
@@ -349,8 +349,8 @@ def slow_game(thresholds: Thresholds, weight: np.ndarray) -> np.ndarray:
     orders = list(permutations(range(n)))
     for order in orders:
         for place, player in enumerate(order):
-            found[player] += value(order[: place + 1]) - value(order[:place])
-    return found / len(orders)
+            total[player] += value(order[: place + 1]) - value(order[:place])
+    return total / len(orders)
 
 
 def rows(seed: int, n: int, k: int) -> tuple[Thresholds, np.ndarray]:
@@ -388,11 +388,11 @@ def test_frailty_cancels_from_the_horizon() -> None:
     """
     rng = np.random.default_rng(0)
     n, days = 60_000, 40
-    level = rng.lognormal(-5.0, 2.0, n)
+    frailty = rng.lognormal(-5.0, 2.0, n)
     parts = 3 * rng.random((n, 2, days)) * (rng.random((n, 2, 1)) < 0.5)
     rate = 1 + parts.sum(axis=1)
     reached = np.cumsum(rate, axis=1)
-    threshold = rng.exponential(size=n) / level
+    threshold = rng.exponential(size=n) / frailty
     converts = np.flatnonzero(threshold < reached[:, -1])
     day = (reached[converts] < threshold[converts, None]).sum(axis=1)
     step = rate[converts, day]
@@ -403,7 +403,7 @@ def test_frailty_cancels_from_the_horizon() -> None:
 
     def expected(*players: int) -> float:
         whole = days + sum(parts[:, each].sum(axis=1) for each in players)
-        return float((1 - np.exp(-level * whole)).sum())
+        return float((1 - np.exp(-frailty * whole)).sum())
 
     error = 3 * np.sqrt(len(converts))
     assert game.everyone == pytest.approx(expected(0, 1), abs=error)

@@ -110,10 +110,10 @@ def test_recovers_a_world_without_confounding(
     fitted: mta.SelfControlled, randomised: mta.Journeys
 ) -> None:
     truth = mta.worlds.make("randomised", n_users=20_000).truth()
-    found = fitted.attribute(randomised)
-    assert metrics.total_variation(found, truth) < 0.12
-    assert abs(metrics.baseline_error(found, truth)) < 0.15
-    assert found.share[found.channels.index("Affiliate")] < 0.05
+    result = fitted.attribute(randomised)
+    assert metrics.total_variation(result, truth) < 0.12
+    assert abs(metrics.baseline_error(result, truth)) < 0.15
+    assert result.share[result.channels.index("Affiliate")] < 0.05
     assert not fitted.moving_intent_.kept
     assert not fitted.suppression_
     assert not fitted.baseline_frailty_
@@ -144,12 +144,12 @@ def test_credits_fewer_users_by_the_same_fit(
 def test_stable_intent_does_not_mislead() -> None:
     """Frailty spans orders of magnitude and ads follow it; the Affiliate does nothing."""
     journeys, world = simulated("intent", 1.0, n_users=20_000, seed=5)
-    found = mta.SelfControlled(half_life="4d").fit_attribute(journeys)
+    result = mta.SelfControlled(half_life="4d").fit_attribute(journeys)
     truth = world.truth()
-    assert metrics.total_variation(found, truth) < 0.15
-    assert found.share[found.channels.index("Affiliate")] < 0.04
+    assert metrics.total_variation(result, truth) < 0.15
+    assert result.share[result.channels.index("Affiliate")] < 0.04
     naive = mta.LastTouch().fit_attribute(journeys)
-    assert metrics.total_variation(naive, truth) > 2 * metrics.total_variation(found, truth)
+    assert metrics.total_variation(naive, truth) > 2 * metrics.total_variation(result, truth)
 
 
 def test_repeat_conversions_are_each_compared(randomised: mta.Journeys) -> None:
@@ -157,9 +157,9 @@ def test_repeat_conversions_are_each_compared(randomised: mta.Journeys) -> None:
     model = mta.SelfControlled(half_life="4d").fit(journeys)
     assert journeys.histories.repeats
     assert model.rate_.depletion.size == 1
-    found = model.attribute(journeys)
-    assert metrics.total_variation(found, world.truth()) < 0.15
-    np.testing.assert_allclose(model.removal_, found.credit)
+    result = model.attribute(journeys)
+    assert metrics.total_variation(result, world.truth()) < 0.15
+    np.testing.assert_allclose(model.removal_, result.credit)
 
 
 def test_a_calendar_takes_what_grows_by_itself() -> None:
@@ -173,8 +173,8 @@ def test_a_calendar_takes_what_grows_by_itself() -> None:
     journeys, grow, shares = world.simulate().journeys, ["Social", "Display"], []
     for calendar in (True, False):
         model = mta.SelfControlled(half_life="4d", calendar=calendar, intent=False).fit(journeys)
-        found = model.attribute(journeys)
-        shares.append(sum(found.share[found.channels.index(each)] for each in grow))
+        result = model.attribute(journeys)
+        shares.append(sum(result.share[result.channels.index(each)] for each in grow))
     assert shares[0] < shares[1] - 0.04
 
 
@@ -253,10 +253,10 @@ def test_ads_that_stop_are_found_and_imputed() -> None:
     assert model.suppression_
     free = simulated("randomised", n_users=12_000, seed=5)[0]
     expected = mta.SelfControlled(half_life="4d").fit_attribute(free)
-    found = model.attribute(journeys)
+    result = model.attribute(journeys)
     # The same users by chance in the world whose ads do not stop.
-    assert np.abs(found.share - expected.share).sum() / 2 < 0.12
-    assert abs(found.baseline - expected.baseline) < 0.2 * expected.total
+    assert np.abs(result.share - expected.share).sum() / 2 < 0.12
+    assert abs(result.baseline - expected.baseline) < 0.2 * expected.total
 
 
 @pytest.mark.slow
@@ -310,16 +310,16 @@ def test_time_of_day_changes_nothing() -> None:
 def test_draws_of_the_bootstrap_vary_about_the_credit(
     fitted: mta.SelfControlled, randomised: mta.Journeys
 ) -> None:
-    found = mta.bootstrap(
+    result = mta.bootstrap(
         mta.SelfControlled(half_life="4d"), randomised, n_draws=30, random_state=1
     )
-    assert found.draws is not None
-    assert found.baseline_draws is not None
-    deviation = found.draws.std(axis=0)
-    assert (np.abs(found.draws.mean(axis=0) - found.credit) < deviation + 10).all()
-    low, high = found.baseline_interval(0.9)
-    assert low < found.baseline < high
-    np.testing.assert_allclose(found.credit, fitted.attribute(randomised).credit)
+    assert result.draws is not None
+    assert result.baseline_draws is not None
+    deviation = result.draws.std(axis=0)
+    assert (np.abs(result.draws.mean(axis=0) - result.credit) < deviation + 10).all()
+    low, high = result.baseline_interval(0.9)
+    assert low < result.baseline < high
+    np.testing.assert_allclose(result.credit, fitted.attribute(randomised).credit)
 
 
 @pytest.mark.slow
@@ -338,6 +338,6 @@ def test_recovers_large_worlds_fit_half_lives_of_its_own(
     errors = []
     for seed in range(3):
         journeys, world = simulated(name, strength, n_users=50_000, seed=seed)
-        found = mta.SelfControlled().fit_attribute(journeys)
-        errors.append(metrics.total_variation(found, world.truth()))
+        result = mta.SelfControlled().fit_attribute(journeys)
+        errors.append(metrics.total_variation(result, world.truth()))
     assert np.median(errors) < limit
