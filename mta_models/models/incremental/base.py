@@ -23,7 +23,7 @@ from mta_models.errors import (
     warnings_of,
 )
 from mta_models.models.base import AttributionModel, Refitter, clone
-from mta_models.models.incremental.horizon_games import HorizonGame
+from mta_models.models.incremental.horizon_games import HorizonGame, scaled_to
 from mta_models.models.parameters import check_one_of
 
 
@@ -362,5 +362,4 @@ def in_value(
 
     worths = np.array([worth(share) for share in parts.T])
     valued, base = credit * worths, baseline * worth(rest)
-    scale = float(value.sum()) / (float(valued.sum()) + base)
-    return valued * scale, base * scale
+    return scaled_to(float(value.sum()), valued, base)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, lengths, owner, segment_sum, spread
+from mta_models.errors import JourneyError
 
 # Cells (user-channel pairs) computed together.
 _AT_ONCE = 1 << 18
@@ -34,6 +35,22 @@ class HorizonGame:
             return np.zeros_like(self.shapley), total
         baseline = self.nobody * (total / self.everyone)
         return self.shapley * (total / self.everyone), baseline
+
+
+def scaled_to(total: float, credit: Floats, baseline: float) -> tuple[Floats, float]:
+    """Credit and baseline in proportion, adding up to `total`; zeros where the total is 0.
+
+    Raises:
+        JourneyError: they add up to 0 and the total is not 0, as values of both signs can.
+    """
+    whole = float(credit.sum()) + baseline
+    if total and not whole:
+        raise JourneyError(
+            f"credit and baseline must not sum to 0 where the total is {total:g}; values above and "
+            "below 0 cancel here. Credit values of each sign by themselves"
+        )
+    scale = total / whole if total else 0.0
+    return credit * scale, baseline * scale
 
 
 def first_conversions(

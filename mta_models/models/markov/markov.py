@@ -115,7 +115,7 @@ class Markov(AttributionModel):
         chain = self._chain("conversions")
         self.conversion_probability_ = float(chain.expected()[0])
         self._effects = {"conversions": self._removal_effects(journeys, "conversions", chain)}
-        if journeys.value is not None and journeys.value.any():
+        if journeys.value is not None and journeys.value.sum():
             chain_of_value = self._chain("value")
             self._effects["value"] = self._removal_effects(journeys, "value", chain_of_value)
         self.removal_effect_ = self._effects["conversions"]
@@ -128,6 +128,8 @@ class Markov(AttributionModel):
         self.transition_matrix_ = self._with_exits(chain)
 
     def _credit(self, journeys: Journeys, of: str) -> Floats:
+        if not journeys.outcome(of).any():
+            return np.zeros(journeys.n_channels)
         return self._shared(self._effects_of(of), journeys, of)
 
     def _shared(self, effects: Floats, journeys: Journeys, of: str) -> Floats:
@@ -278,8 +280,10 @@ class Markov(AttributionModel):
         if self.removal == "fail":
             share: Floats = participation_of(journeys, outcome) / outcome.sum()
             return share
+        if not len(codes):
+            return np.zeros(journeys.n_channels)
         # Deleting a channel leaves journeys of that channel alone without a touchpoint.
-        first = codes[np.minimum(offsets[:-1], max(len(codes) - 1, 0))] if len(codes) else codes
+        first = codes[np.minimum(offsets[:-1], len(codes) - 1)]
         alone = (segment_sum(codes != spread(first, offsets), offsets) == 0) & (
             journeys.lengths > 0
         )

@@ -209,7 +209,8 @@ def _in_all(histories: Histories, user: Ints, before: Floats) -> tuple[Floats, .
     """How much of each channel each user ever met: log counts, and whether any."""
     k = histories.n_channels
     cell = histories.owner * k + histories.codes
-    count = np.bincount(cell, minlength=histories.n_users * k).reshape(-1, k)[user]
+    count = np.bincount(cell, minlength=histories.n_users * k)
+    count = count.reshape(histories.n_users, k)[user]
     return np.log(count + 0.5), (count > 0).astype(np.float64)
 
 

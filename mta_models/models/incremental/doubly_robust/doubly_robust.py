@@ -195,6 +195,8 @@ class DoublyRobust(AttributionModel):
         return self._account(journeys, of)[1]
 
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
+        if not len(self.effect_):
+            return None
         rng = generator(self.random_state, 1)
         drawn = rng.multivariate_normal(self.effect_, self._covariance, _DRAWS, method="eigh")
         draws: Floats = drawn * self._scale(journeys, of)

@@ -11,6 +11,7 @@ from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import AttributionModel
 from mta_models.models.distinct_channels import users_of
+from mta_models.models.incremental.horizon_games import scaled_to
 from mta_models.models.incremental.logistic.learners import MOST_PENALTY
 from mta_models.models.parameters import check_number, check_seed
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
@@ -120,9 +121,7 @@ class LogisticCounts(AttributionModel):
             )
         each = split.credit * users[owner(journeys.offsets)]
         credit = np.bincount(journeys.codes, each, journeys.n_channels).astype(np.float64)
-        nobody = float(split.nobody @ users)
-        scale = total / (float(credit.sum()) + nobody)
-        return credit * scale, nobody * scale
+        return scaled_to(total, credit, float(split.nobody @ users))
 
     def _credit(self, journeys: Journeys, of: str) -> Floats:
         return self._account(journeys, of)[0]
@@ -136,4 +135,4 @@ def _counts(journeys: Journeys) -> Floats:
     k = journeys.n_channels
     cell = owner(journeys.offsets) * k + journeys.codes
     counts = np.bincount(cell, minlength=journeys.n_journeys * k).astype(np.float64)
-    return counts.reshape(-1, k)
+    return counts.reshape(journeys.n_journeys, k)
