@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,20 +10,35 @@ import numpy as np
 
 from mta_models.core.arrays import read_only
 from mta_models.core.ragged import Floats
+from mta_models.core.tables import Block, Printed, Table, TopRows, amounts, percent
 from mta_models.errors import InvariantError, MTAError, ParameterError
 
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-ESTIMANDS = ("rule", "removal_effect", "shapley", "incremental")
+# What each estimand is, in words.
+ESTIMANDS = {
+    "rule": "divides the observed conversions among the channels that were there; it claims no "
+    "effect",
+    "removal_effect": "the part of a fitted chain's conversions that pass through the channel",
+    "shapley": "the channel's average contribution over all coalitions of channels",
+    "incremental": "estimates the conversions that would not have happened without the channel, if "
+    "the model's assumptions hold",
+}
+# What an interval holds, unless a model or its lift tests say more.
+SAMPLING_ONLY = "sampling only: chance in who was observed, not bias"
+_NOT_INCREMENTAL = (
+    "None of this says how many conversions would be lost without a channel: that takes an "
+    "incremental model or an experiment."
+)
 BASELINE = "(baseline)"
 # Sums of many floats differ in their last digits; more than this is a bug.
 _TOLERANCE = 1e-8
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attribution(Printed):
     """The credit of each channel, the baseline, and what they add up to.
 
     `credit.sum() + baseline == total` is checked when an attribution is made, to float tolerance,
@@ -39,6 +55,9 @@ class Attribution:
         of: `"conversions"` or `"value"`.
         draws: shape `(n_draws, n_channels)`, from a bootstrap or a posterior, or None.
         baseline_draws: shape `(n_draws,)`, or None.
+        interval_holds: what the spread of the draws holds, in words: of a bootstrap
+            `SAMPLING_ONLY`.
+        checks: what tests of the fit say about it, one sentence each.
 
     Example:
         >>> from mta_models import Journeys, LastTouch
@@ -59,13 +78,17 @@ class Attribution:
     of: str = "conversions"
     draws: Floats | None = None
     baseline_draws: Floats | None = None
+    interval_holds: str = SAMPLING_ONLY
+    checks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.channels)
         if self.credit.shape != (n,):
             raise InvariantError(f"credit must have the shape ({n},); got {self.credit.shape}")
         if self.estimand.partition(":")[0] not in ESTIMANDS:
-            raise InvariantError(f"estimand must be one of {ESTIMANDS}; got {self.estimand!r}")
+            raise InvariantError(
+                f"estimand must be one of {', '.join(ESTIMANDS)}; got {self.estimand!r}"
+            )
         check_adds_up(self.credit, self.baseline, self.total, self.model)
         self._check_draws(n)
         for name in ("credit", "draws", "baseline_draws"):
@@ -100,7 +123,8 @@ class Attribution:
     def to_frame(self, *, prob: float = 0.95) -> pd.DataFrame:
         """One row per channel and one, last, for the baseline: `channel`, `credit`, `share`.
 
-        With draws also `lower` and `upper`, the bounds of the `prob` interval. The `credit` column
+        With draws also `lower` and `upper`, the bounds of the `prob` interval, which holds what
+        `interval_holds` says. The `credit` column
         sums to `total`; the baseline's share is missing, since shares are among channels.
         """
         import pandas as pd
@@ -112,6 +136,41 @@ class Attribution:
         import polars as pl
 
         return pl.DataFrame(self._columns(prob), nan_to_null=True)
+
+    def blocks(self, *, top: int = 25) -> list[Block]:
+        """What `print` shows: the table, what its intervals hold, checks, and the estimand.
+
+        Args:
+            top: how many channels have a row of their own, by credit.
+        """
+        return [*self.tables(top=top), *meanings([self.estimand])]
+
+    def tables(self, *, top: int = 25) -> list[Block]:
+        """`blocks` without what the estimand is."""
+        rows = TopRows(self.channels, self.credit, top)
+        amount = amounts(self.total)
+        credit = np.append(rows.sums(self.credit), (self.baseline, self.total))
+        share = [percent(each) for each in rows.sums(self.share)]
+        columns = {"Credit": [amount(each) for each in credit], "Share": [*share, "", ""]}
+        notes = []
+        if self.draws is not None:
+            bounds = np.vstack([self.interval()[rows.shown], self.baseline_interval()])
+            cells = [f"{amount(lower)} to {amount(upper)}" for lower, upper in bounds]
+            # The sum of the others has an interval too, but not the sum of theirs.
+            cells[-1:-1] = [""] * rows.has_others
+            columns["95% interval"] = [*cells, ""]
+            notes.append(f"Intervals: {self.interval_holds}.")
+        names = [*rows.names, BASELINE, "total"]
+        title = f"Credit in {self.of}, by {self.model.removesuffix('()')}"
+        return [Table(title, names, columns, n_last=2), *notes, *self.checks]
+
+    def __repr__(self) -> str:
+        amount = amounts(self.total)
+        return (
+            f"Attribution({self.model}, {len(self.channels)} channels, of={self.of!r}, "
+            f"credit {amount(self.credit.sum())} + baseline {amount(self.baseline)} "
+            f"= {amount(self.total)})"
+        )
 
     def _columns(self, prob: float) -> dict[str, Any]:
         columns: dict[str, Any] = {
@@ -145,6 +204,13 @@ class Attribution:
             )
         if not (np.isfinite(self.draws).all() and np.isfinite(self.baseline_draws).all()):
             raise InvariantError("draws must be finite")
+
+
+def meanings(estimands: Iterable[str]) -> list[str]:
+    """What each kind of estimand is, one sentence each; and that none of them is incremental."""
+    kinds = dict.fromkeys(estimand.partition(":")[0] for estimand in estimands)
+    sentences = [f"{kind}: {ESTIMANDS[kind]}." for kind in kinds]
+    return sentences if "incremental" in kinds else [*sentences, _NOT_INCREMENTAL]
 
 
 def check_adds_up(credit: Floats, baseline: float, total: float, model: str) -> None:

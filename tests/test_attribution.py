@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.attribution import BASELINE
+from mta_models.models.incremental.self_controlled.leads import REJECTION_LEVEL
 
 DRAWS = np.arange(303, dtype=float).reshape(101, 3)
 
@@ -137,3 +138,73 @@ def test_tables_hold_intervals_where_there_are_draws() -> None:
 def test_a_changed_copy_is_checked_like_a_new_one() -> None:
     with pytest.raises(mta.InvariantError):
         replace(attribution(), baseline=5.0)
+
+
+# What print and notebooks show.
+
+
+def printed() -> dict[str, Any]:
+    """One result of each kind."""
+    log = mta.example_events(n_users=3_000, seed=3)
+    columns = {name: name for name in ("user", "time", "channel", "conversion")}
+    journeys = mta.read_events(log, **columns)
+    linear = mta.Linear().fit_attribute(journeys)
+    return {
+        "Attribution": linear,
+        "Comparison": mta.compare(["Linear", "Markov"], journeys),
+        "Diagnosis": mta.diagnose(journeys.compress()),
+        "ForwardValidation": mta.validate_forward(["Hazard(half_life=4)"], journeys),
+        "Sensitivity": mta.sensitivity("Linear", log, **columns, lookbacks=["7d", None]),
+        "OrderSelection": mta.Markov.select_order(journeys, max_order=2, random_state=0),
+    }
+
+
+def test_print_shows_tables_and_repr_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    heads = {
+        "Attribution": "Credit in conversions, by Linear",
+        "Comparison": "Share of credit, the baseline left out",
+        "Diagnosis": "Findings",
+        "ForwardValidation": "To predict well is not to be causal",
+        "Sensitivity": "of credit moves",
+        "OrderSelection": "has the highest score",
+    }
+    for name, result in printed().items():
+        text, html = str(result), result._repr_html_()
+        assert heads[name] in " ".join(text.split()), name
+        assert max(map(len, text.splitlines())) <= 80, name
+        assert html.startswith("<table"), name
+        assert repr(result).startswith(f"{name}("), name
+        assert len(repr(result)) < 200, name
+        assert "\n" not in repr(result), name
+
+
+def test_print_says_what_intervals_hold_and_what_the_estimand_is() -> None:
+    journeys = mta.Journeys.from_paths(
+        [["A", "B"], ["A"], []], conversions=[3, 2, 1], nulls=[9, 9, 9]
+    )
+    plain = " ".join(str(mta.Linear().fit_attribute(journeys)).split())
+    assert "Intervals" not in plain
+    assert "None of this says how many conversions would be lost" in plain
+    drawn = mta.bootstrap(mta.Linear(), journeys, n_draws=20, random_state=0)
+    text = " ".join(str(drawn).split())
+    assert "Intervals: sampling only: chance in who was observed, not bias." in text
+    assert repr(drawn) == (
+        "Attribution(Linear(), 2 channels, of='conversions', credit 5.00 + baseline 1.00 = 6.00)"
+    )
+
+
+def test_the_lead_test_stands_under_the_credit_that_it_checks() -> None:
+    """One threshold for the sentence, the warning and the diagnosis."""
+    journeys = mta.worlds.make("randomised", n_users=3_000).simulate().journeys
+    model = mta.SelfControlled(half_life="4d").fit(journeys)
+    result = model.attribute(journeys)
+    assert result.checks == (model.lead_test_.sentence(),)
+    assert "Lead test passed (p = " in " ".join(str(result).split())
+    assert "incremental: estimates the conversions" in " ".join(str(result).split())
+    comparison = " ".join(str(mta.Comparison({"SelfControlled": result})).split())
+    assert "SelfControlled: Lead test passed" in comparison
+    failed = replace(model.lead_test_, p_value=0.0099)
+    assert failed.rejects
+    assert not replace(failed, p_value=REJECTION_LEVEL).rejects
+    assert "Lead test failed (p = 0.0099)" in failed.sentence()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mta_models.attribution import BASELINE, Attribution
+from mta_models.attribution import BASELINE, Attribution, meanings
 from mta_models.core.ragged import Floats
+from mta_models.core.tables import Block, Printed, Table, TopRows, amounts, percent
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel
@@ -32,8 +34,8 @@ USUAL_MODELS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Printed):
     """The credit of several models on the same journeys.
 
     Credits with different estimands answer different questions, so that they differ is not by
@@ -128,6 +130,38 @@ class Comparison:
         ]
         return pl.concat(tables, how="diagonal")
 
+    def blocks(self, *, top: int = 25) -> list[Block]:
+        """What `print` shows: credit, shares, the validation, checks, and what estimands are.
+
+        Args:
+            top: how many channels have a row of their own, by mean share of credit.
+        """
+        notes = [f"Note: {label} left out: {why}" for label, why in self.refusals.items()]
+        return [*self.tables(top=top), *meanings(self.estimands.values()), *notes]
+
+    def tables(self, *, top: int = 25) -> list[Block]:
+        """`blocks` without what the estimands are and what was left out."""
+        rows = TopRows(self.channels, np.nan_to_num(self.share).mean(axis=1), top)
+        amount = amounts(self.total)
+        credits, shares = {}, {}
+        for label, each in self.attributions.items():
+            credit = np.append(rows.sums(each.credit), (each.baseline, each.total))
+            credits[as_heading(label)] = [amount(x) for x in credit]
+            shares[as_heading(label)] = [percent(x) for x in rows.sums(each.share)]
+        names = [*rows.names, BASELINE, "total"]
+        return [
+            Table(f"Credit in {self.of}", names, credits, n_last=2),
+            Table("Share of credit, the baseline left out", rows.names, shares),
+            *(self.validation.blocks() if self.validation else ()),
+            *(f"{k}: {check}" for k, each in self.attributions.items() for check in each.checks),
+        ]
+
+    def __repr__(self) -> str:
+        return (
+            f"Comparison({', '.join(self.attributions)}; {len(self.channels)} channels, "
+            f"of={self.of!r})"
+        )
+
     @property
     def _first(self) -> Attribution:
         return next(iter(self.attributions.values()))
@@ -142,6 +176,12 @@ class Comparison:
         for label, each in self.attributions.items():
             columns[label] = np.append(each.credit, each.baseline)
         return columns
+
+
+def as_heading(label: str) -> str:
+    """The label in words, so that it may be broken over lines: `Last Touch`."""
+    name, bracket, parameters = label.partition("(")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name) + (bracket and f" ({parameters}")
 
 
 def compare(

@@ -10,6 +10,7 @@ import numpy as np
 
 from mta_models.core.arrays import read_only
 from mta_models.core.ragged import Floats, Ints, spread
+from mta_models.core.tables import Block, Printed, Table
 from mta_models.data.as_of import until as cut_at
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
@@ -26,6 +27,10 @@ CONSTANT = "(constant rate)"
 COUNTED = "(last week's touchpoints)"
 _TRAIN = 2 / 3
 _WEEK = 7.0
+_PREDICTION_IS_NOT_CAUSE = (
+    "Gain is the log-likelihood per conversion over a constant rate. To predict well is not to be "
+    "causal: crediting channels that follow intent predicts better than seeing through it."
+)
 
 # From histories and two days to the conversions expected of each user between them.
 Prediction = Callable[[float, float], Floats]
@@ -61,8 +66,8 @@ class ForwardScore:
     ratio_untouched: float
 
 
-@dataclass(frozen=True, eq=False)
-class ForwardValidation:
+@dataclass(frozen=True, eq=False, repr=False)
+class ForwardValidation(Printed):
     """Predictions of models fitted on the first days of a log, scored on the days after.
 
     Attributes:
@@ -99,6 +104,32 @@ class ForwardValidation:
 
         day = self.since + np.arange(len(self.observed))
         return pd.DataFrame({"day": day, "observed": self.observed, **self.by_day})
+
+    def blocks(self) -> list[Block]:
+        """What `print` shows: the scores, what they do not say, and who has none."""
+        scores = [*self.scores.values()]
+        columns = {
+            "Gain in nats": [f"{each.gain:.3f}" for each in scores],
+            "Standard error": [f"{each.gain_error:.3f}" for each in scores],
+            "AUC": [f"{each.auc:.3f}" for each in scores],
+            "Predicted": [f"{each.predicted:,.1f}" for each in scores],
+            "Observed": [f"{each.observed:,.10g}" for each in scores],
+            "Ratio": [f"{each.ratio:.2f}" for each in scores],
+            "Ratio touched": [f"{each.ratio_touched:.2f}" for each in scores],
+            "Ratio untouched": [f"{each.ratio_untouched:.2f}" for each in scores],
+        }
+        title = f"Fitted until day {self.since:g}, conversions predicted until day {self.until:.4g}"
+        refused = [
+            f"Note: {label} predicted nothing: {why}" for label, why in self.refusals.items()
+        ]
+        return [
+            Table(title, list(self.scores), columns, first="model"),
+            _PREDICTION_IS_NOT_CAUSE,
+            *refused,
+        ]
+
+    def __repr__(self) -> str:
+        return f"ForwardValidation({', '.join(self.scores)}; days {self.since:g} to {self.until:g})"
 
     def _columns(self) -> dict[str, list[Any]]:
         names = [each.name for each in fields(ForwardScore)]

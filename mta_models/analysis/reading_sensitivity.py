@@ -12,6 +12,7 @@ import numpy as np
 from mta_models.attribution import BASELINE, Attribution
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
+from mta_models.core.tables import Block, Printed, Table, TopRows, percent
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.names import as_model
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 _COLUMNS = ("user", "time", "channel", "conversion", "value", "cost", "event_id", "order")
 
 
-@dataclass(frozen=True, eq=False)
-class Sensitivity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sensitivity(Printed):
     """One model's credit under several readings of the same log.
 
     Attributes:
@@ -77,16 +78,37 @@ class Sensitivity:
 
         return pl.DataFrame(self._columns(), nan_to_null=True)
 
+    def blocks(self) -> list[Block]:
+        """What `print` shows: shares of credit, a column per setting, and the largest move."""
+        rows = TopRows(self.channels, np.nan_to_num(self.share).mean(axis=1), 25)
+        columns = {
+            f"lookback {lookback}, session {session}": [percent(x) for x in rows.sums(each.share)]
+            for (lookback, session), each in zip(self._words(), self._all, strict=True)
+        }
+        title = f"Share of credit in {self._all[0].of}, by {self._all[0].model.removesuffix('()')}"
+        move = f"Between two of the settings up to {percent(self.largest_move)} of credit moves."
+        return [Table(title, rows.names, columns), move]
+
+    def __repr__(self) -> str:
+        return (
+            f"Sensitivity({self._all[0].model}, {len(self.attributions)} settings, "
+            f"{len(self.channels)} channels, largest_move={self.largest_move:.3g})"
+        )
+
+    def _words(self) -> list[tuple[str, str]]:
+        """Lookback and session of each setting."""
+        return [
+            ("unlimited" if lookback is None else str(lookback), str(session or "none"))
+            for lookback, session in self.attributions
+        ]
+
     @property
     def _all(self) -> list[Attribution]:
         return list(self.attributions.values())
 
     def _columns(self) -> dict[str, Any]:
         rows = len(self.channels) + 1
-        words = [
-            ("unlimited" if lookback is None else str(lookback), str(session or "none"))
-            for lookback, session in self.attributions
-        ]
+        words = self._words()
         return {
             "lookback": [lookback for lookback, _ in words for _ in range(rows)],
             "session": [session for _, session in words for _ in range(rows)],

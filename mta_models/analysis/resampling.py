@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mta_models.attribution import Attribution, check_adds_up
+from mta_models.attribution import SAMPLING_ONLY, Attribution, check_adds_up
 from mta_models.core.ragged import Floats, Ints, Numbers, first_occurrence, group_equal, keep, owner
 from mta_models.data.journeys import Journeys
 from mta_models.errors import (
@@ -102,7 +102,7 @@ def bootstrap(
         plan = _plan(fitted, journeys, of)
         rng = np.random.default_rng(random_state)
         draws, baselines = _draws(plan, _drawer(plan.size, rng), int(n_draws), seen)
-    return replace(point, draws=draws, baseline_draws=baselines)
+    return replace(point, draws=draws, baseline_draws=baselines, interval_holds=SAMPLING_ONLY)
 
 
 def _draws(

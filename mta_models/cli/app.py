@@ -194,7 +194,7 @@ def diagnose(run: Run, out: OutOption = None) -> None:
 
         result = diagnose_journeys(journeys)
         return Output(
-            show=lambda console: terminal.show_diagnosis(console, result),
+            show=lambda console: terminal.show(console, result.blocks()),
             table=lambda: documents.diagnosis_table(result),
             document=lambda: documents.diagnosis_document(result),
         )

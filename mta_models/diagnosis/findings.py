@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mta_models.core.tables import Block, Entries, Printed, printable
+
 if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
@@ -35,8 +37,8 @@ class Finding:
     channels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Printed):
     """The findings on some journeys, and the checks that found nothing.
 
     Attributes:
@@ -83,16 +85,30 @@ class Diagnosis:
         types = dict.fromkeys(columns, pl.String()) | {"channels": pl.List(pl.String())}
         return pl.DataFrame(columns, schema=types)
 
-    def __str__(self) -> str:
-        lines = []
-        for each in self.findings:
-            lines.append(f"[{each.severity}] {each.name}: {each.found}")
-            lines += [f"    It means: {each.means}", f"    What to do: {each.do}"]
+    def blocks(self) -> list[Block]:
+        """What `print` shows: findings, what was checked without one, and the verdict."""
+        rows = [
+            (
+                each.severity,
+                f"{each.name}: {printable(each.found)}\nMeans: {printable(each.means)}\n"
+                f"Do: {printable(each.do)}",
+            )
+            for each in self.findings
+        ]
+        blocks: list[Block] = [Entries("Findings" if rows else "No findings", rows, spaced=True)]
         if self.silent:
-            lines.append(f"Nothing found by: {', '.join(self.silent)}")
-        lines += [f"Not checked: {', '.join(names)} ({why})" for why, names in self.reasons.items()]
-        lines += [f"Verdict: {self.verdict}"] * bool(self.verdict)
-        return "\n".join(lines)
+            blocks.append(f"Nothing found by: {', '.join(self.silent)}")
+        for why, names in self.reasons.items():
+            blocks.append(f"Note: {', '.join(names)} not checked: {why}")
+        if self.verdict:
+            blocks.append(Entries("Verdict", [(printable(self.verdict),)]))
+        return blocks
+
+    def __repr__(self) -> str:
+        return (
+            f"Diagnosis({', '.join(self.names) or 'no findings'}; {len(self.silent)} checks found "
+            f"nothing, {len(self.skipped)} could not be made)"
+        )
 
     def _columns(self) -> dict[str, list[Any]]:
         names = ("severity", "name", "found", "means", "do")

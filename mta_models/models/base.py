@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 
-from mta_models.attribution import Attribution
+from mta_models.attribution import SAMPLING_ONLY, Attribution
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterError, warnings_of
@@ -123,6 +123,8 @@ class AttributionModel(ABC):
             of=of,
             draws=draws,
             baseline_draws=baseline_draws,
+            interval_holds=self._interval_holds(),
+            checks=self._checks(),
         )
 
     def fit_attribute(self, journeys: Journeys, *, of: str = "conversions") -> Attribution:
@@ -167,6 +169,14 @@ class AttributionModel(ABC):
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
         """Draws of credit and baseline, where the model itself has them."""
         return None
+
+    def _interval_holds(self) -> str:
+        """What the spread of `_draws` holds."""
+        return SAMPLING_ONLY
+
+    def _checks(self) -> tuple[str, ...]:
+        """What tests of the fit say about it, one sentence each."""
+        return ()
 
     def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
         raise MTAError(

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 
 def attribution_document(attribution: Attribution) -> dict[str, Any]:
-    """The attribution as an object of plain values; what is not a number is null.
+    """The attribution as an object of plain values; null where a number is missing.
 
-    `model`, `estimand`, `of`, `total`, `baseline`, and `channels`, a list of objects with
-    `channel`, `credit`, `share`. With draws, `interval` is the probability inside the bounds,
-    channels also have `lower` and `upper`, and so has the baseline, as `baseline_interval`.
+    `model`, `estimand`, `of`, `total`, `baseline`, `checks` (sentences on the fit), and `channels`,
+    a list of objects with `channel`, `credit`, `share`. With draws, `interval` is the probability
+    inside the bounds, `interval_holds` says what they hold (a bootstrap's: sampling only), channels
+    also have `lower` and `upper`, and the baseline has `baseline_interval`.
     """
     columns: dict[str, Any] = {
         "channel": attribution.channels,
@@ -33,13 +34,18 @@ def attribution_document(attribution: Attribution) -> dict[str, Any]:
         lower, upper = attribution.interval().T
         columns |= {"lower": lower, "upper": upper}
         ends = [_plain(each) for each in attribution.baseline_interval()]
-        bounds = {"interval": 0.95, "baseline_interval": ends}
+        bounds = {
+            "interval": 0.95,
+            "interval_holds": attribution.interval_holds,
+            "baseline_interval": ends,
+        }
     return {
         "model": attribution.model,
         "estimand": attribution.estimand,
         "of": attribution.of,
         "total": _plain(attribution.total),
         "baseline": _plain(attribution.baseline),
+        "checks": list(attribution.checks),
         **bounds,
         "channels": [
             {name: _plain(value) for name, value in zip(columns, row, strict=True)}

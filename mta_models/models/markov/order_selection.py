@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, last, predecessor, spread
+from mta_models.core.tables import Block, Printed, Table
 from mta_models.data.journeys import Journeys
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
-class OrderSelection:
+@dataclass(frozen=True, repr=False)
+class OrderSelection(Printed):
     """Held-out scores by order, and the best order.
 
     Attributes:
@@ -43,6 +44,21 @@ class OrderSelection:
                 "chosen": [order == self.order for order in self.score],
             }
         )
+
+    def blocks(self) -> list[Block]:
+        """What `print` shows: a row per order, and the order chosen."""
+        columns = {
+            "Score": [f"{each:.4f}" for each in self.score.values()],
+            "Standard error": [f"{each:.4f}" for each in self.standard_error.values()],
+            "States": [f"{each:,}" for each in self.n_states.values()],
+        }
+        title = "Held-out log-likelihood of one step, in nats, by order of the chain"
+        table = Table(title, [str(order) for order in self.score], columns, first="order")
+        return [table, f"Order {self.order} has the highest score."]
+
+    def __repr__(self) -> str:
+        score = ", ".join(f"{order}: {each:.4g}" for order, each in self.score.items())
+        return f"OrderSelection(order={self.order}, score={{{score}}})"
 
 
 def held_out_scores(

@@ -216,6 +216,11 @@ class BayesianModel(TimedModel):
         credit, baseline = self._drawn(histories, outcome, of)
         return credit.mean(axis=0), float(baseline.mean())
 
+    def _interval_holds(self) -> str:
+        if not self.lift_tests:
+            return super()._interval_holds()
+        return "sampling and the priors, and bias as far as the lift tests show it"
+
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
         return self._drawn(journeys.histories, journeys.outcome(of), of)
 

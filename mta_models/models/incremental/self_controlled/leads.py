@@ -55,6 +55,19 @@ class LeadTest:
         """Whether the p-value is below .01."""
         return self.p_value < REJECTION_LEVEL
 
+    def sentence(self) -> str:
+        """The outcome in words, for readers of the credit."""
+        ahead = f"touchpoints of the {self.days} days after a moment"
+        if self.rejects:
+            return (
+                f"Lead test failed (p = {self.p_value:.2g}): {ahead} still predict conversions at "
+                "it, which they cannot cause. The credit is biased."
+            )
+        return (
+            f"Lead test passed (p = {self.p_value:.2g}): {ahead} do not visibly predict "
+            "conversions at it. What moves intent and exposure forwards only, the test cannot see."
+        )
+
     @property
     def high(self) -> Mask:
         """Channels with |z| above 3, shape `(n_channels,)`."""

@@ -281,6 +281,9 @@ class SelfControlled(TimedModel):
                 IdentifiabilityWarning,
             )
 
+    def _checks(self) -> tuple[str, ...]:
+        return (self.lead_test_.sentence(),)
+
     # Credit.
 
     def _parts(self, histories: Histories) -> Floats:
