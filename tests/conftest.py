@@ -23,7 +23,7 @@ settings.load_profile("no deadline")
 
 
 def missing(reason: str) -> NoReturn:
-    """Skip where something installable is missing, or fail where MTA_REQUIRE_ALL says all must be."""
+    """Skip where something installable is missing, or fail where MTA_REQUIRE_ALL is set."""
     if os.environ.get("MTA_REQUIRE_ALL"):
         pytest.fail(reason)
     pytest.skip(reason)
