@@ -20,7 +20,7 @@ from mta_models.models.incremental.horizon_games import (
 )
 
 _LN2 = log(2)
-# With more conversions than this, similar ones are binned to at most so many rows.
+# Conversions above which similar ones are binned, and the maximum number of rows then.
 MAX_CONVERSIONS = 50_000
 _MAX_ROWS = 1 << 14
 # Maximum groups of users over the horizon.
@@ -29,7 +29,7 @@ _MAX_GROUPS = 1 << 12
 
 @dataclass(frozen=True, eq=False)
 class PointFit:
-    """The additive hazard of maximum likelihood, around which things are linearised.
+    """The additive hazard of maximum likelihood, around which lifts and biases are computed.
 
     Attributes:
         beta: conversions per touchpoint, shape `(n_channels,)`, >= 0.

@@ -46,7 +46,7 @@ def build(
         likelihood: of the histories.
         prior: as `prior_from` returns it.
         calibration: lift tests; None: none, and no bias.
-        nonnegative: whether effects are.
+        nonnegative: whether effects must be >= 0.
     """
     import pymc as pm  # type: ignore[import-untyped]  # no stubs
     import pytensor.tensor as pt

@@ -20,21 +20,20 @@ from mta_models.models.incremental.bayesian.half_life_interpolation import (
 from mta_models.models.incremental.bayesian.tabulated import TabulatedLikelihood
 from mta_models.models.parameters import check_number, is_number, shown
 
-# S.d. of the logarithm of the spread of effects, and of the proportion between biases and their
-# means.
+# S.d. of the logarithm of the spread of effects, and of the slope of biases on their means.
 _SPREAD_LOG_SD = 0.3
 _SLOPE_SD = 0.5
-# Minimum bias scale, as a fraction of its maximum.
+# Minimum bias scale, as a fraction of its maximum: without any signal of future touchpoints.
 _MIN_BIAS_SCALE = 0.35
 
 
 @dataclass(frozen=True, repr=False)
 class Prior:
-    """Priors of `BayesianHazard` and `BayesianLogistic`, relative to the data's mean rate.
+    """Priors of `BayesianHazard` and `BayesianLogistic`.
 
-    Unit of an effect: in `BayesianHazard` conversions per touchpoint, relative to the value if
-    touchpoints explained every conversion (1 means that they do); in `BayesianLogistic` the change
-    of the log hazard per unit of saturated adstock.
+    An effect's unit is, in `BayesianHazard`, the conversions per touchpoint at which touchpoints
+    would explain every conversion, so that 1 means that they do. In `BayesianLogistic` an effect
+    is the change of the log hazard per unit of saturated adstock.
 
     Attributes:
         effect_mean: prior mean of the effect that channels have in common. None: 0.3 in
@@ -48,12 +47,14 @@ class Prior:
         baseline_median: prior median of the hazard without touchpoints, relative to the mean
             hazard; > 0. None: 0.5 in `BayesianHazard`, 0.37 in `BayesianLogistic`.
         baseline_scale: s.d. of its logarithm; > 0.
-        half_life_median: prior median of half-lives, days, between 0.5 and 32. The prior is
-            logit-normal in the logarithm of the half-life between these limits.
+        half_life_median: prior median of half-lives, days, between 0.5 and 32 (default 4.9). The
+            prior is logit-normal in the logarithm of the half-life between these limits.
         half_life_scale: s.d. of what half-lives have in common, on the logit scale; > 0.
         half_life_spread: s.d. of channels' half-lives around it, on the logit scale; > 0.
-        bias_scale: scale of the half-normal prior of how far biases differ from their means,
-            relative to the largest plausible bias; > 0. Used with lift tests only.
+        bias_scale: scale of the half-normal prior of how far biases differ from their means, as a
+            fraction of the mean of a channel's observed credit and its credit if all touchpoints
+            were equally effective (less where future touchpoints carry little signal); > 0. Used
+            with lift tests only.
         bias_df: degrees of freedom of Student's t for these differences; > 0. With a small one a
             test that contradicts the rest makes its channel an exception.
 
@@ -96,14 +97,8 @@ class Prior:
     def __repr__(self) -> str:
         """With the fields that are not the defaults."""
         given = ((each, getattr(self, each.name)) for each in fields(self))
-        shown = [f"{each.name}={value!r}" for each, value in given if value != each.default]
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    @property
-    def half_life_logit(self) -> float:
-        """Prior mean of half-lives on the logit scale."""
-        position = float(position_of(np.array(self.half_life_median)))
-        return round(log(position / (1 - position)), 12)  # the default is 0.2 to the last digit
+        texts = [f"{each.name}={value!r}" for each, value in given if value != each.default]
+        return f"{type(self).__name__}({', '.join(texts)})"
 
 
 def prior_from(
@@ -155,7 +150,7 @@ class BiasPrior:
 
     Attributes:
         mean: shape `(n_channels,)`, conversions.
-        scale: shape `(n_channels,)`, conversions; the largest plausible bias.
+        scale: shape `(n_channels,)`, conversions.
         slope: mean and s.d. of the common slope.
     """
 
@@ -165,7 +160,7 @@ class BiasPrior:
 
     @classmethod
     def from_credit(cls, credited: Floats, equal: Floats, future: Floats | None) -> BiasPrior:
-        """From what observation credits, and to touchpoints that came too late to be causes.
+        """From what observation credits to touchpoints, and to future ones, which cannot be causes.
 
         `scale` averages the channel's observed credit and its credit if all touchpoints were
         equally effective, shrunk when future touchpoints carry little signal.
@@ -232,8 +227,8 @@ def add_priors(
         likelihood: of the model.
         prior: as `prior_from` returns it.
         bias: None without lift tests; then biases are 0.
-        nonnegative: whether effects are.
-        start: of observed effects, in units of an effect, shape `(n_active,)`.
+        nonnegative: whether effects must be >= 0.
+        start: where the sampler starts observed effects, in units of an effect, `(n_active,)`.
     """
     import pymc as pm  # type: ignore[import-untyped]  # no stubs
     import pytensor.tensor as pt
@@ -277,7 +272,7 @@ def _add_half_lives(likelihood: TabulatedLikelihood, prior: Prior) -> tuple[Any,
     if basis.is_given:
         pm.Deterministic("half_life_position", pt.zeros(k))
         return np.ones((k, 1)), likelihood.half_life[active]
-    common = pm.Normal("common_half_life", prior.half_life_logit, prior.half_life_scale)
+    common = pm.Normal("common_half_life", *_half_life(prior))
     own = pm.Normal("own_half_life", shape=k)
     position = pm.Deterministic(
         "half_life_position", pm.math.sigmoid(common + prior.half_life_spread * own)
@@ -315,10 +310,10 @@ def sample_prior(
     biases = np.zeros((n_draws, k))
     if bias is not None:
         mean, scale = bias.in_effect_units(likelihood)
-        apart = np.abs(rng.normal(0, prior.bias_scale, (n_draws, 1)))
+        bias_spread = np.abs(rng.normal(0, prior.bias_scale, (n_draws, 1)))
         biases = rng.normal(*bias.slope, (n_draws, 1)) * mean
-        biases = biases + apart * scale * rng.standard_t(prior.bias_df, (n_draws, k))
-    logit = rng.normal(prior.half_life_logit, prior.half_life_scale, (n_draws, 1))
+        biases = biases + bias_spread * scale * rng.standard_t(prior.bias_df, (n_draws, k))
+    logit = rng.normal(*_half_life(prior), (n_draws, 1))
     logit = logit + prior.half_life_spread * rng.standard_normal((n_draws, k))
     return {
         "baseline": rng.normal(*_baseline(prior), n_draws),
@@ -337,6 +332,13 @@ def _common(prior: Prior) -> tuple[float, float]:
 def _spread(prior: Prior) -> tuple[float, float]:
     """Mean and s.d. of the logarithm of the spread of effects, in units of an effect."""
     return log(prior.effect_spread) + log(prior.effect_scale), _SPREAD_LOG_SD
+
+
+def _half_life(prior: Prior) -> tuple[float, float]:
+    """Mean and s.d. of what half-lives have in common, on the logit scale."""
+    position = float(position_of(np.array(prior.half_life_median)))
+    # Rounded, so that the default's mean is 0.2 to the last digit.
+    return round(log(position / (1 - position)), 12), prior.half_life_scale
 
 
 def _baseline(prior: Prior) -> tuple[float, float]:

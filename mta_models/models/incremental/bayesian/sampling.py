@@ -18,7 +18,7 @@ import numpy as np
 from mta_models.core.ragged import Floats
 from mta_models.errors import ConvergenceWarning, MissingExtraError, warn
 
-# Vehtari et al. (2021) ask for R̂ < 1.01 of four long chains; two short ones seldom reach that.
+# Vehtari et al. (2021) ask for R̂ < 1.01 of four long chains; two short ones rarely reach that.
 _MAX_R_HAT = 1.03
 # Effective draws over all chains, for the ends of an interval.
 _MIN_ESS = 100.0

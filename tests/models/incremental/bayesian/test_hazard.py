@@ -97,7 +97,7 @@ def test_bins_are_of_equal_size_and_near() -> None:
     np.testing.assert_array_equal(bin_rows(rows[:10], 10), np.arange(10))
 
 
-def test_binned_conversions_lose_little_and_say_it(journeys: mta.Journeys) -> None:
+def test_binning_loses_little_and_reports_it(journeys: mta.Journeys) -> None:
     whole = likelihood_of(journeys)
     binned = whole.binned(64)
     assert len(binned.weight) == 64 < len(whole.weight)
@@ -190,7 +190,7 @@ def calibrated(
 
 
 def test_implied_lift_is_the_ablation_of_every_user(journeys: mta.Journeys) -> None:
-    """Users' hazards are as observed; without the channel, less what it causes."""
+    """Users' hazards are as observed, less what the channel causes."""
     likelihood, histories = likelihood_of(journeys), journeys.histories
     users = users_of(journeys)
     credit = 30.0
@@ -199,10 +199,10 @@ def test_implied_lift_is_the_ablation_of_every_user(journeys: mta.Journeys) -> N
     for user, (first, last) in enumerate(pairwise(histories.offsets.tolist())):
         code, time = histories.codes[first:last], histories.time[first:last]
         grown = 1 - np.exp2(-(histories.end[user] - time) / POINT.half_life[code])
-        level = POINT.baseline * (histories.end[user] - histories.start[user])
-        level += (POINT.beta[code] * grown).sum()
-        converts += 1 - np.exp(-level)
-        without += 1 - np.exp(-(level - caused * grown[code == 1].sum()))
+        hazard = POINT.baseline * (histories.end[user] - histories.start[user])
+        hazard += (POINT.beta[code] * grown).sum()
+        converts += 1 - np.exp(-hazard)
+        without += 1 - np.exp(-(hazard - caused * grown[code == 1].sum()))
     expected = (converts - without) * journeys.total / converts
     assert users.lift(POINT, 1, caused) == pytest.approx(expected)
 
@@ -222,7 +222,7 @@ def test_cubics_are_near_the_lifts_in_full(journeys: mta.Journeys) -> None:
 
 
 def test_a_population_of_its_own(journeys: mta.Journeys) -> None:
-    """Ten times the users, ten times the lift, though the model is of the others."""
+    """Ten times the users, ten times the lift, though the model is fitted on others."""
     likelihood = likelihood_of(journeys)
     many = journeys.reweighted(journeys.conversions * 10.0, journeys.nulls * 10.0)
     tests = (mta.LiftTest("Search", 50.0, 9.0), mta.LiftTest("Search", 500.0, 90.0, many))
@@ -230,7 +230,7 @@ def test_a_population_of_its_own(journeys: mta.Journeys) -> None:
     assert found[1] == pytest.approx(10 * found[0])
 
 
-def test_tests_must_be_of_channels_met(journeys: mta.Journeys) -> None:
+def test_a_lift_test_must_be_of_a_channel_with_touchpoints(journeys: mta.Journeys) -> None:
     model = mta.BayesianHazard([mta.LiftTest("Pigeon", 1.0, 1.0)], half_life=3)
     with pytest.raises(mta.UnknownChannelError, match="Pigeon"):
         model.fit(journeys)
@@ -240,17 +240,17 @@ def test_tests_must_be_of_channels_met(journeys: mta.Journeys) -> None:
         mta.BayesianHazard(n_chains=1).fit(journeys)
 
 
-def test_touchpoints_to_come_tell_who_is_targeted() -> None:
+def test_future_touchpoints_show_that_a_channel_is_targeted() -> None:
     """Half the users buy ten times as often and are shown Ads three times as often, to no effect.
 
-    Post is shown to all alike and works.
+    Post is shown to all users equally and works.
     """
     rng = np.random.default_rng(3)
     n, days = 4_000, 60
-    keen = rng.random(n) < 0.5
-    rate = np.stack([np.where(keen, 0.06, 0.02), np.full(n, 0.04)])
+    eager = rng.random(n) < 0.5
+    rate = np.stack([np.where(eager, 0.06, 0.02), np.full(n, 0.04)])
     met = rng.random((days, 2, n)) < rate
-    hazard = np.where(keen, 0.004, 0.0004) + np.zeros((days, n))
+    hazard = np.where(eager, 0.004, 0.0004) + np.zeros((days, n))
     adstock = np.zeros(n)
     for day in range(days):
         adstock = adstock * 2 ** (-1 / 3) + met[day, 1]
@@ -331,7 +331,7 @@ def test_bias_belongs_to_the_baseline(journeys: mta.Journeys) -> None:
     assert everything.baseline == pytest.approx(everything.total)
 
 
-def test_credit_is_the_mean_of_draws_each_of_which_adds_up(journeys: mta.Journeys) -> None:
+def test_credit_is_the_mean_of_draws_and_every_draw_adds_up(journeys: mta.Journeys) -> None:
     one, other = handmade(0.0, n=1), handmade(0.8, 0.006, n=1)
     both = HazardDraws(**{k: np.concatenate([v, vars(other)[k]]) for k, v in vars(one).items()})
     for of in ("conversions", "value"):
@@ -408,8 +408,8 @@ def test_predictions(sampled: mta.BayesianHazard, journeys: mta.Journeys) -> Non
 
 
 @pytest.mark.slow
-def test_posteriors_cover_what_logs_were_made_with() -> None:
-    """Effects of the log's own hazards: 80% intervals hold about 80% of them, over seeds.
+def test_posteriors_cover_the_true_effects() -> None:
+    """80% intervals hold about 80% of the effects that the logs were simulated with, over seeds.
 
     A day's hazard of 0.03 times an adstock that halves in 3 days is 0.03 / (1 − 2^(−1/3))
     conversions per touchpoint in all.
@@ -444,7 +444,7 @@ def test_two_lift_tests_halve_the_error_where_targeting_follows_intent() -> None
 
 @pytest.mark.parametrize("kind", [mta.BayesianHazard, mta.BayesianLogistic])
 def test_conversions_that_no_channel_touched_are_baseline(kind: Any) -> None:
-    """Nothing is sampled; what is not known is the rate, with the error of a count."""
+    """Nothing is sampled by Monte Carlo: only the rate is unknown, with the error of a count."""
     import polars as pl
 
     untouched = read(log().filter(pl.col("conversion") == 1))
@@ -459,7 +459,7 @@ def test_conversions_that_no_channel_touched_are_baseline(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [mta.BayesianHazard, mta.BayesianLogistic])
-def test_is_made_again_by_its_words(kind: Any) -> None:
+def test_repr_and_clone_make_the_same_model(kind: Any) -> None:
     model = kind([mta.LiftTest("Search", 1.0, 2.0)], random_state=1, half_life="3d")
     again = eval(repr(model), {kind.__name__: kind, "LiftTest": mta.LiftTest})
     assert repr(again) == repr(model)

@@ -122,7 +122,7 @@ def test_arrivals_in_all_orders_are_shapley_values() -> None:
 
 
 def test_sampled_users_stand_for_all(journeys: mta.Journeys) -> None:
-    """The game of sampled users against the integral over every user's every half day."""
+    """The game of sampled users against the sum over every half day of every user."""
     histories, fit = journeys.histories, likelihood_of(journeys).point
     rough = np.full(histories.n_users, 0.5)
     basis = HalfLifeBasis.from_given(HALF_LIFE)
@@ -145,7 +145,7 @@ def test_sampled_users_stand_for_all(journeys: mta.Journeys) -> None:
     # The lift of a channel that causes all it seems to is its ablation.
     lift = users.lift(fit, 0, float(fit.coef[0]))
     assert lift == pytest.approx(game.removal[0] * journeys.total / game.everyone)
-    # What is bias is there with nobody's touchpoints.
+    # The bias remains without any touchpoint.
     biased = LogFit(np.zeros(4), fit.coef, fit.intercept, HALF_LIFE)
     assert users.game(biased).nobody == pytest.approx(game.everyone)
 

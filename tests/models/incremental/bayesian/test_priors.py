@@ -74,7 +74,7 @@ def test_a_field_that_cannot_be_is_named(fields: dict[str, Any], words: str) -> 
         (2.0, "`prior` must be a Prior"),
     ],
 )
-def test_a_prior_that_is_none_is_refused(
+def test_what_is_no_prior_is_refused(
     journeys: mta.Journeys, kind: Any, prior: Any, words: str
 ) -> None:
     with pytest.raises(mta.ParameterError, match=words):
@@ -116,7 +116,6 @@ def test_a_model_is_named_with_lift_tests_and_a_prior() -> None:
 def test_none_is_the_default_of_each_model() -> None:
     assert prior_from(None, 0.3, 0.5) == mta.Prior(effect_mean=0.3, baseline_median=0.5)
     assert prior_from({"effect_mean": 1}, 0.3, 0.5).effect_mean == 1
-    assert mta.Prior().half_life_logit == 0.2
 
 
 def test_effects_are_scaled_and_shifted(journeys: mta.Journeys) -> None:
