@@ -44,7 +44,7 @@ def _read(span: object) -> float | None:
         words = _WORDS.fullmatch(span)
         unit = _DAYS.get(words[2]) if words else None
         return None if words is None or unit is None else float(words[1]) * unit
-    if isinstance(span, bool):  # a number to Python, and never a span of time
+    if isinstance(span, bool):  # a number to Python, but no span of time
         return None
     try:
         return float(span) if isinstance(span, Real) else None

@@ -1,4 +1,4 @@
-"""Arithmetic on ragged arrays: journeys of unequal length laid end to end.
+"""Arithmetic on ragged arrays: segments of unequal length laid end to end.
 
 `offsets` has the shape `(n + 1,)`; segment i holds the positions `offsets[i]:offsets[i + 1]`.
 Nothing here loops over segments in Python, and nothing knows what a channel means.
@@ -17,12 +17,12 @@ from mta_models.errors import InvariantError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-# Counts and codes keep the narrow type their source gave them; arithmetic casts to float64.
+# Counts and codes keep the narrow type of their source; arithmetic casts to float64.
 Numbers = NDArray[Any]
 
 
 def lengths(offsets: Ints) -> Ints:
-    """The number of items in each segment, shape `(n,)`; wide, even where offsets are narrow."""
+    """The number of items in each segment, shape `(n,)`; int64 even where offsets are narrow."""
     count: Ints = np.subtract(offsets[1:], offsets[:-1], dtype=np.int64)
     return count
 
@@ -33,7 +33,7 @@ def owner(offsets: Numbers) -> Ints:
 
 
 def position(offsets: Numbers) -> Ints:
-    """For each item its place in its segment, counted from 0, shape `(n_items,)`."""
+    """For each item its position in its segment, from 0, shape `(n_items,)`."""
     place: Ints = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths(offsets))
     return place
 
@@ -49,7 +49,7 @@ def segment_sum(values: Numbers, offsets: Numbers) -> Numbers:
     total: Numbers = np.zeros(len(offsets) - 1, dtype=wide)
     filled = np.flatnonzero(np.diff(offsets))
     if len(filled):
-        # `reduceat` gives an empty segment its neighbour's first item, so it sees only filled ones.
+        # `reduceat` gives an empty segment the first item of the next: only filled ones go in.
         total[filled] = np.add.reduceat(values, offsets[:-1][filled], dtype=total.dtype)
     return total
 
@@ -65,10 +65,10 @@ def predecessor(values: Ints, offsets: Ints) -> Ints:
 
 def last(values: Ints, offsets: Ints) -> Ints:
     """The last item of each segment, 0 where there is none, shape `(n,)`."""
-    found = np.zeros(len(offsets) - 1, dtype=values.dtype)
+    items = np.zeros(len(offsets) - 1, dtype=values.dtype)
     filled = np.flatnonzero(np.diff(offsets))
-    found[filled] = values[offsets[1:][filled] - 1]
-    return found
+    items[filled] = values[offsets[1:][filled] - 1]
+    return items
 
 
 def keep(mask: Mask, offsets: Numbers) -> Ints:
@@ -85,8 +85,8 @@ _TABLE = 1 << 21
 def first_occurrence(codes: Numbers, offsets: Numbers, n_codes: int) -> Mask:
     """True where an item is the first of its code in its segment, shape `(n_items,)`.
 
-    Writes every item's index into a (segment, code) table from the last item to the first; what
-    is left standing in a cell is the first. Linear in items: no sort, no hashing.
+    Writes every item's index into a (segment, code) table from the last item to the first; the
+    index that is left in a cell is the first. Linear in items: no sort, no hashing.
     """
     first = np.zeros(len(codes), dtype=bool)
     n, step = len(offsets) - 1, max(1, _TABLE // max(n_codes, 1))
@@ -108,7 +108,7 @@ def group_equal(codes: Numbers, offsets: Numbers) -> tuple[Ints, Ints]:
     Returns `group`, shape `(n,)`, the group of each segment, and `leader`, shape `(n_groups,)`, the
     first segment of each; groups are numbered by first appearance. Segments are hashed (a random
     linear form of their codes), sorted by hash, then compared item by item with their leader: a
-    collision is found, not hoped against, and hashed anew.
+    collision is detected, and hashed again with other factors.
     """
     n, place = len(offsets) - 1, position(offsets)
     longest = int(lengths(offsets).max(initial=0))
@@ -135,7 +135,7 @@ def sums_at(index: Ints, amounts: Floats, n: int) -> Floats:
 
 
 def chunks(cost: Ints, at_once: int = 1 << 22) -> Iterator[slice]:
-    """Runs of items that cost about `at_once` together, and at least one item each."""
+    """Runs of items whose cost adds up to about `at_once`, each of at least one item."""
     ends = np.cumsum(cost)
     start = 0
     while start < len(cost):
@@ -146,12 +146,12 @@ def chunks(cost: Ints, at_once: int = 1 << 22) -> Iterator[slice]:
 
 
 def per_item(sizes: Ints) -> Floats:
-    """1 / size, and 0 where there is no item."""
+    """1 / size, and 0 where the size is 0."""
     return np.divide(1.0, sizes, out=np.zeros(len(sizes)), where=sizes > 0)
 
 
 def normalised(weights: Floats, offsets: Ints) -> Floats:
-    """The weights, in place, scaled to sum to 1 over every segment that has an item."""
+    """The weights scaled, in place, to sum to 1 over every segment that has an item."""
     total: Floats = segment_sum(weights, offsets)
     weights /= spread(total, offsets)
     return weights

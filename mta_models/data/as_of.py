@@ -1,4 +1,4 @@
-"""Journeys as they stood on an earlier day, for models that are to be judged by what came next."""
+"""Journeys as they were on an earlier day, for models to be scored by what came next."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from mta_models.errors import JourneyError, ParameterError
 
 
 def until(journeys: Journeys, day: float) -> Journeys:
-    """The journeys that a tracker would have had on `day`: nothing of that moment or after it.
+    """The journeys that were known on `day`: nothing of that instant or after it.
 
-    What `read_events` makes of the events before `day`, with each user's observation ended by
-    then: touchpoints and conversions at `day` or later are forgotten, and rows are made anew by its
-    rules. A journey that ended in a conversion before `day` stays as it is. What follows a user's
-    last one is a null journey if it has touchpoints, or if the user has no other; it ends on
-    `day`, or with the user's observation if that was earlier. Users whose observation begins at
-    `day` or later are left out; those who were observed and had done nothing yet are not.
+    The result is that of `read_events` on the events before `day`, with each user's observation
+    ended by then: touchpoints and conversions at `day` or later are dropped, and rows are formed
+    again by its rules. A journey that ended in a conversion before `day` stays as it is. What
+    follows a user's last conversion is a null journey if it has touchpoints, or if the user has no
+    other journey; it ends on `day`, or with the user's observation if that was earlier. Users whose
+    observation begins at `day` or later are left out; users who were observed without an event are
+    not.
 
-    What the reading decided over the whole log stays decided: which of several events with one id
-    was kept, and which users were observed. There is no `report`, since nothing was read.
+    What the reading decided over the whole log stays: which of several events with one id was kept,
+    and which users were observed. There is no `report`, since nothing was read.
 
     Args:
         journeys: from an event log, read without a lookback: one that counts back from a later
-            conversion has dropped touchpoints that were still to be seen on `day`.
+            conversion has dropped touchpoints that were still known on `day`.
         day: days since the log's first instant, `timeline.origin`.
 
     Returns:
-        Journeys over the same channels, met or not, with a timeline of their own. User codes and
-        `timeline.ids` are those of the users who are left, in the order they had.
+        Journeys over the same channels, met or not, with their own timeline. User codes and
+        `timeline.ids` are those of the users who are left, in their old order.
 
     Raises:
         ParameterError: `day` is not a number.
@@ -93,14 +94,14 @@ def until(journeys: Journeys, day: float) -> Journeys:
 def _kept_rows(users: Numbers, converted: Mask, n_touched: Ints) -> Mask:
     """Which rows are left, shape `(n_journeys,)`.
 
-    The first row of a user that has not converted is where the user stood; those after it had not
-    begun. Like a row of `read_events` it needs a touchpoint, unless it is all there is of the user.
+    The first row of a user that had not converted yet is the journey under way; those after it had
+    not begun. As in `read_events` it needs a touchpoint, unless it is the user's only row.
     """
     first = np.ones(len(users), dtype=bool)
     first[1:] = users[1:] != users[:-1]
-    stands = ~converted & first
-    stands[1:] |= ~converted[1:] & converted[:-1] & ~first[1:]
-    kept: Mask = converted | (stands & (first | (n_touched > 0)))
+    under_way = ~converted & first
+    under_way[1:] |= ~converted[1:] & converted[:-1] & ~first[1:]
+    kept: Mask = converted | (under_way & (first | (n_touched > 0)))
     return kept
 
 
@@ -122,7 +123,7 @@ def _cut_timeline(timeline: Timeline, begun: Mask, early: Mask, day: float) -> T
 
 
 def _picked(ids: Any, mask: Mask) -> Any:
-    """Those user identifiers, kept as the source gave them."""
+    """User identifiers under a mask, of the type that the source gave them."""
     if hasattr(ids, "filter"):
         return ids.filter(mask)
     return np.asarray(ids)[mask]
@@ -133,8 +134,8 @@ def _uncut(journeys: Journeys) -> tuple[Timeline, Numbers, Numbers]:
     timeline, users, end = journeys.timeline, journeys.users, journeys.end
     if timeline is None or users is None or end is None:
         raise JourneyError(
-            "to know what was seen by a day, journeys must have a timeline, users and ends, and "
-            "these have not. Read an event log with read_events, and neither compress nor "
+            "to be cut at a day, journeys must have a timeline, users and ends; these have not. "
+            "Read an event log with read_events, and neither compress nor "
             "transform it first"
         )
     one = journeys.conversions.astype(np.int64) + journeys.nulls == 1

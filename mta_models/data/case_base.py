@@ -136,7 +136,7 @@ class CaseBaseSample:
         return balanced
 
     def period(self, days: float) -> Ints:
-        """The calendar period of so many days, 0 for the first sampled, shape `(n_rows,)`."""
+        """The calendar period of `days` days, 0 for the first sampled, shape `(n_rows,)`."""
         week = (self.time // days).astype(np.int64)
         counted: Ints = week - week.min()
         return counted

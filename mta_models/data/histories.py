@@ -1,8 +1,8 @@
-"""Histories: journeys as time models read them, and the few sums that they need of them.
+"""Histories: journeys as time models read them, and the sums over touchpoints that these need.
 
-Models of when people convert never look at a journey twice. They need what each user carried at
-the moment of a conversion, and how much exposure there was in all. Both are sums over touchpoints,
-one vectorised pass for each half-life tried; everything here is such a pass.
+Models of when users convert need two things: the adstock that each user carried at a conversion,
+and the exposure of all users together. Both are sums over touchpoints, one vectorised pass for each
+half-life tried.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from mta_models.data.kernels import Kernel, as_kernel
 from mta_models.data.timeline import Timeline
 from mta_models.errors import JourneyError
 
-# Touchpoints (or pairs of moment and touchpoint) looked at together: 32 MB an array.
+# Pairs of a time and a touchpoint handled together: 32 MB an array.
 _AT_ONCE = 1 << 22
-# Touchpoints whose few arrays stay in cache, where there is much arithmetic and no order.
+# Touchpoints handled together so that their arrays stay in cache.
 _IN_CACHE = 1 << 16
 
 
@@ -28,8 +28,9 @@ _IN_CACHE = 1 << 16
 class Histories:
     """Users with their touchpoints, their bounds of observation and their conversions.
 
-    From an event log a history is a user's whole timeline: no lookback, touchpoints after the last
-    conversion too. From rows without a timeline it is one row's converting users, or its others.
+    From an event log a history is a user's whole timeline: without a lookback, with touchpoints
+    after the last conversion. From rows without a timeline it stands for the converting users of
+    one row, or for the others of that row.
 
     Touchpoints of a user are in time order; so are conversions, user by user. Times are in days.
 
@@ -46,14 +47,14 @@ class Histories:
         event_weight: shape `(n_events,)`, conversions that each stands for.
         event_row: shape `(n_events,)`, the row of the journeys that ends with it.
         event_stop: shape `(n_events,)`; touchpoints `offsets[event_user]:event_stop` came before.
-        user_row: shape `(n_users,)`, a row of the journeys that knows the history's weight.
-        touchpoint: shape `(n_touchpoints,)`, each one's place among the journeys' touchpoints, -1
-            for one that a lookback cut off; None: the same order. (Rows without a timeline: a
-            touchpoint of converters and others is one of the journeys', met twice here.)
+        user_row: shape `(n_users,)`, a row of the journeys that has the history's weight.
+        touchpoint: shape `(n_touchpoints,)`, the index of each among the journeys' touchpoints, -1
+            for one that a lookback cut off; None: the same order. (Without a timeline a touchpoint
+            of a row appears twice, for converting users and for the others.)
         timeline: the log they were read from, or None.
         place: shape `(n_users,)`, each history's user in the timeline; None: all, in its order.
         derived: what follows from the times alone, shared with the same histories reweighted.
-        by_lag: what `lagged` has worked out.
+        by_lag: results of `lagged`, by lag.
     """
 
     channels: tuple[str, ...]
@@ -100,7 +101,7 @@ class Histories:
 
     @property
     def n_events(self) -> int:
-        """Conversions, each of which may stand for many."""
+        """Rows of conversions, each of which may stand for several."""
         return len(self.event_user)
 
     @property
@@ -117,7 +118,7 @@ class Histories:
         """
         if self.timeline is None:
             raise JourneyError(
-                "users are known by name only where journeys have a timeline; these have none. "
+                "users have identifiers only where journeys have a timeline; these have none. "
                 "Read an event log with read_events"
             )
         ids = self.timeline.user_ids
@@ -135,7 +136,7 @@ class Histories:
 
     @property
     def first_event(self) -> Floats:
-        """When each user first converted, shape `(n_users,)`; infinite for who never did."""
+        """When each user first converted, shape `(n_users,)`; infinite for those who never did."""
         return self.derived.first_event
 
     @property
@@ -156,7 +157,7 @@ class Histories:
         """Time at risk of all users together, from `start` to `stop` (None: `end`)."""
         return float(self.weight @ ((self.end if stop is None else stop) - self.start))
 
-    # What the moments of conversion carried.
+    # What users carried at conversions.
 
     @property
     def pairs(self) -> tuple[Ints, Ints, Floats]:
@@ -171,7 +172,7 @@ class Histories:
         return owner(cuts), position(cuts) + spread(first, cuts), self.derived.carried[1]
 
     def adstock(self, kernel: Kernel | Floats | float) -> Floats:
-        """What each conversion's user carried then, Σ w(age), shape `(n_events, n_channels)`.
+        """The adstock Σ w(age) of users at their conversions, shape `(n_events, n_channels)`.
 
         Args:
             kernel: w; or half-lives in days, > 0: one, or one per channel, `(n_channels,)`.
@@ -182,9 +183,9 @@ class Histories:
         return np.bincount(cell, faded, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
     def adstock_at(self, user: Ints, time: Floats, kernel: Kernel | Floats | float) -> Floats:
-        """What users carried at times of their own, shape `(n_times, n_channels)`.
+        """The adstock of users at given times, shape `(n_times, n_channels)`.
 
-        Touchpoints at the very time count.
+        Touchpoints at exactly the time count.
 
         Args:
             user: shape `(n_times,)`.
@@ -205,9 +206,9 @@ class Histories:
         return found
 
     def seen_by(self, user: Ints, time: Floats) -> Ints:
-        """The place after the last touchpoint of each user at or before a moment, `(n_moments,)`.
+        """The index after each user's last touchpoint at or before a time, shape `(n_times,)`.
 
-        A binary search in all users' segments abreast.
+        A binary search in all users' segments at the same time.
         """
         low = self.offsets[:-1][user].astype(np.int64)
         high = self.offsets[1:][user].astype(np.int64)
@@ -220,7 +221,7 @@ class Histories:
             low = np.where(open_ & ~later, middle + 1, low)
         return low
 
-    # How much exposure there was.
+    # Exposure.
 
     def exposure(
         self,
@@ -247,7 +248,7 @@ class Histories:
             user, code, time = self.owner[part], self.codes[part], self.time[part]
             left = np.maximum(until[user] - time, 0)
             before = since[user] - time
-            if (before > 0).any():  # what had faded before observation began is nobody's risk
+            if (before > 0).any():  # nobody was at risk before observation began
                 each[part] = integral(left, code, np.clip(before, 0, left))
             else:
                 each[part] = integral(left, code)
@@ -260,11 +261,11 @@ class Histories:
 
     @property
     def cells(self) -> tuple[Ints, Ints]:
-        """The channels of each user: offsets, shape `(n_users + 1,)`, and codes, rising in each."""
+        """The channels that each user met: offsets, shape `(n_users + 1,)`, and sorted codes."""
         return self.derived.cells[:2]
 
     def by_cell(self, amounts: Floats) -> Floats:
-        """Amounts of touchpoints, shape `(n_touchpoints,)`, summed per user and channel met."""
+        """Amounts of touchpoints, shape `(n_touchpoints,)`, summed by user and channel met."""
         _, codes, which = self.derived.cells
         return np.bincount(which, amounts, len(codes)).astype(np.float64)
 
@@ -288,7 +289,7 @@ class Histories:
         return other
 
     def lagged(self, days: float) -> Histories:
-        """The same users, whose touchpoints count from so many days after they were met."""
+        """The same users, whose touchpoints count from `days` days after they were met."""
         if days not in self.by_lag:
             later = replace(self, time=self.time + days)
             stop = later.seen_by(self.event_user, self.event_time)
@@ -296,7 +297,7 @@ class Histories:
         return self.by_lag[days]
 
     def take(self, users: Ints) -> Histories:
-        """The histories of some users, in rising order, without repeats; a slice of all of it."""
+        """The histories of some users, in the order they have here, whatever that of `users`."""
         chosen = np.zeros(self.n_users, dtype=bool)
         chosen[users] = True
         touched, events = chosen[self.owner], chosen[self.event_user]

@@ -34,7 +34,7 @@ def _from_timeline(journeys: JourneyArrays) -> Histories:
     user_row = np.zeros(timeline.n_users, dtype=np.int64)
     user_row[users[row]] = row
     events = np.flatnonzero(journeys.conversions)
-    found = Histories(
+    histories = Histories(
         channels=journeys.channels,
         offsets=timeline.offsets,
         time=timeline.time,
@@ -54,31 +54,31 @@ def _from_timeline(journeys: JourneyArrays) -> Histories:
         # Rows are a user's timeline end to end, in the source's order even at equal times.
         stop, place = journeys.offsets[1:][events], None
     else:
-        there = _found_again(journeys, found)
+        there = _places_in_timeline(journeys, histories)
         place = np.full(len(timeline.time), -1)
         place[there] = np.arange(journeys.n_touchpoints)
-        # A row of which the lookback left nothing had no touchpoint at its very end.
-        stop = found.seen_by(users[events].astype(np.int64), np.nextafter(end[events], -np.inf))
+        # A row of which the lookback left nothing had no touchpoint at its end.
+        stop = histories.seen_by(users[events].astype(np.int64), np.nextafter(end[events], -np.inf))
         filled = journeys.lengths[events] > 0
         stop[filled] = there[journeys.offsets[1:][events[filled]] - 1] + 1
-    return replace(found, event_stop=stop.astype(np.int64), touchpoint=place)
+    return replace(histories, event_stop=stop.astype(np.int64), touchpoint=place)
 
 
-def _found_again(journeys: JourneyArrays, found: Histories) -> Ints:
-    """The place in the timeline of each touchpoint that a lookback left, `(n_touchpoints,)`.
+def _places_in_timeline(journeys: JourneyArrays, histories: Histories) -> Ints:
+    """The index in the timeline of each touchpoint that a lookback left, `(n_touchpoints,)`.
 
-    Touchpoints of one user at one instant keep their order, and a lookback cuts the later of them:
-    those that belong to a journey that ended later.
+    Touchpoints of one user at one instant keep their order, and a lookback cuts the later ones:
+    those of a journey that ended later.
     """
-    assert journeys.users is not None  # the caller has looked
+    assert journeys.users is not None  # checked by the caller
     assert journeys.time is not None
     user = spread(journeys.users, journeys.offsets).astype(np.int64)
     new = np.ones(len(user), dtype=bool)
     new[1:] = (user[1:] != user[:-1]) | (journeys.time[1:] != journeys.time[:-1])
     index = np.arange(len(user))
     rank = index - np.maximum.accumulate(np.where(new, index, 0))
-    there: Ints = found.seen_by(user, np.nextafter(journeys.time, -np.inf)) + rank
-    if not np.array_equal(found.codes[there], journeys.codes):
+    there: Ints = histories.seen_by(user, np.nextafter(journeys.time, -np.inf)) + rank
+    if not np.array_equal(histories.codes[there], journeys.codes):
         raise InvariantError(
             "the journeys' touchpoints are not among their timeline's. This is a bug: please "
             "report it"
@@ -91,14 +91,14 @@ def _from_rows(journeys: JourneyArrays) -> Histories:
     if age is None and journeys.n_touchpoints == 0:
         age = np.zeros(0)
     if age is None or at_risk is None:
-        lacking = "no times" if age is None else "no word of how long each was observed"
+        lacking = "no times" if age is None else "no times at risk"
         raise JourneyError(
             "a model of when users convert must know the age of each touchpoint and how long each "
             f"journey was observed; these journeys have {lacking}. Read an event "
             "log with read_events, or give age= and at_risk= to from_arrays"
         )
     conversions, nulls = journeys.outcome("conversions"), journeys.nulls.astype(np.float64)
-    # First what converters of each row saw, then what its others did.
+    # First the converting users of each row, then the others.
     row = np.concatenate([np.flatnonzero(conversions), np.flatnonzero(nulls)])
     n_events = int(np.count_nonzero(conversions))
     size = journeys.lengths[row]

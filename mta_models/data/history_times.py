@@ -1,4 +1,4 @@
-"""What follows from the times of histories alone, whatever weights their users have."""
+"""What follows from the times of histories alone, not from the weights of users."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _TABLE = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class FromTimes:
-    """Arrays derived from those of `Histories`, each worked out when first asked for, and kept.
+    """Arrays derived from those of `Histories`, each computed on first use and kept.
 
-    The fields are those of `Histories`. A bootstrap draws other weights for the same times, so that
+    The fields are those of `Histories`. A bootstrap draws other weights for the same times, so
     reweighted histories share one of these.
     """
 
@@ -42,7 +42,7 @@ class FromTimes:
 
     @cached_property
     def first_event(self) -> Floats:
-        """When each user first converted, shape `(n_users,)`; infinite for who never did."""
+        """When each user first converted, shape `(n_users,)`; infinite for those who never did."""
         when = np.full(len(self.end), np.inf)
         # Written backwards, the first of a user's conversions is the one that stays.
         when[self.event_user[::-1]] = self.event_time[::-1]

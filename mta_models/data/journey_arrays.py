@@ -16,7 +16,7 @@ from mta_models.errors import JourneyError, ParameterError
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JourneyArrays:
-    """The fields of `Journeys`, unchecked; `Journeys` says what each holds."""
+    """The fields of `Journeys`, unchecked and described there, and what follows from them."""
 
     channels: tuple[str, ...]
     codes: Numbers
@@ -58,8 +58,8 @@ class JourneyArrays:
     def age(self) -> Floats | None:
         """Days from each touchpoint to its journey's end, shape `(n_touchpoints,)`, or None.
 
-        From an event log it is `end - time`, worked out when first asked for: models that do not
-        use times do not pay for them.
+        From an event log it is `end - time`, computed on first use, so that models which do not
+        use times cost nothing more.
         """
         if self.given_age is not None or self.time is None or self.end is None:
             return self.given_age
@@ -71,7 +71,7 @@ class JourneyArrays:
         """Days each journey was observed, shape `(n_journeys,)`, or None.
 
         From an event log: from the start of the user's observation, or the user's previous
-        conversion, to the journey's end. Worked out when first asked for, as `age` is.
+        conversion, to the journey's end. Computed on first use, as `age` is.
         """
         if self.given_at_risk is not None or self.timeline is None:
             return self.given_at_risk
@@ -98,7 +98,7 @@ class JourneyArrays:
         return float(self.outcome("value").sum())
 
     def outcome(self, of: str) -> Floats:
-        """What there is to credit on each row, shape `(n_journeys,)`: `"conversions"` or `"value"`.
+        """What is to be credited on each row, `(n_journeys,)`: `"conversions"` or `"value"`.
 
         Raises:
             ParameterError: `of` is neither.

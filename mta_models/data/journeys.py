@@ -1,4 +1,4 @@
-"""Journeys: ragged touchpoints as flat arrays, with their outcomes. The first of three nouns."""
+"""Journeys: ragged touchpoints as flat arrays, with their outcomes."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Journeys(JourneyArrays):
     """Ordered touchpoints of journeys and what became of each. A frozen value, checked when made.
 
     Row i of a journeys table is one path of channels that `conversions[i]` users ended with a
-    conversion and `nulls[i]` users without one. Rows without a touchpoint are legal: they are what
-    a baseline is learnt from. Arrays are read-only; a changed copy is a new `Journeys`.
+    conversion and `nulls[i]` users without one. Rows without a touchpoint are legal: a baseline is
+    estimated from them. Arrays are read-only; a changed copy is a new `Journeys`.
 
     Make one with `read_paths`, `read_wide`, `read_events`, `from_paths` or `from_arrays`.
 
@@ -43,14 +43,14 @@ class Journeys(JourneyArrays):
         nulls: shape `(n_journeys,)`, users who did not.
         value: shape `(n_journeys,)`, total value of the row's conversions, or None.
         time: shape `(n_touchpoints,)`, days from the log's start to the touchpoint, or None.
-        given_age: what `age` is where the source has no clock times, or None.
-        given_at_risk: what `at_risk` is where there is no timeline to tell, or None.
+        given_age: `age` where the source has no clock times, or None.
+        given_at_risk: `at_risk` where there is no timeline, or None.
         keys: shape `(n_touchpoints,)`, the source row of each touchpoint, or None.
         users: shape `(n_journeys,)`, integer code of the user, or None.
         end: shape `(n_journeys,)`, days from the log's start to the journey's end, or None.
         milestones: for each stage ("lead", "opportunity", "close" …) an array of shape
-            `(n_journeys,)`: the place in the journey, from 0, of the touchpoint that the stage is
-            credited to, -1 where the journey lacks it. Or None.
+            `(n_journeys,)`: the position in the journey, from 0, of the touchpoint to which the
+            stage is credited, -1 where the journey lacks it. Or None.
         timeline: every touchpoint of every user, lookback not applied, or None.
         report: the ledger of the reading, or None.
 
@@ -66,7 +66,7 @@ class Journeys(JourneyArrays):
         self._freeze()
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was worked out from the fields is worked out again where it is needed.
+        # What is computed from the fields is computed again where it is needed.
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ class Journeys(JourneyArrays):
             milestones: by stage, shape `(n_journeys,)`, as described on the class.
 
         Raises:
-            JourneyError: what must hold does not; names the row.
+            JourneyError: an array breaks one of these rules; names the row.
         """
         counts = numbers(conversions, "conversions")
         return cls(
@@ -184,7 +184,7 @@ class Journeys(JourneyArrays):
 
     @cached_property
     def histories(self) -> Histories:
-        """The same journeys as time models read them, worked out when first asked for.
+        """The same journeys as time models read them, computed on first use.
 
         Raises:
             JourneyError: the journeys have neither a timeline nor ages and times at risk.
@@ -195,7 +195,7 @@ class Journeys(JourneyArrays):
         """Equal paths merged into one row, their conversions, nulls and value added up.
 
         Rows keep the order in which their path first appears. What belongs to one user (times,
-        users, source rows, milestones, timeline) has no meaning for many and is left out.
+        users, source rows, milestones, timeline) has no meaning for several and is left out.
 
         Example:
             >>> from mta_models import Journeys
@@ -206,11 +206,11 @@ class Journeys(JourneyArrays):
         return self.merge(*group_equal(self.codes, self.offsets))
 
     def merge(self, group: Ints, leader: Ints) -> Journeys:
-        """As `compress`, for a caller who has the answer of `ragged.group_equal` already.
+        """As `compress`, for a caller who has the result of `ragged.group_equal` already.
 
         Args:
             group: shape `(n_journeys,)`, the group of each row.
-            leader: shape `(n_groups,)`, the first row of each group, rising.
+            leader: shape `(n_groups,)`, the first row of each group, in rising order.
         """
 
         def merged(amounts: Numbers) -> Floats:
@@ -234,7 +234,7 @@ class Journeys(JourneyArrays):
 
         Times, source rows and milestones follow their touchpoints; a milestone whose touchpoint is
         dropped moves to the latest one kept before it. Outcomes never change. The timeline is left
-        out, since it would still hold what the steps dropped: fit time models before transforming.
+        out, since it would still have what the steps dropped: fit time models before transforming.
 
         Args:
             steps: `"exposure"`, `"first"`, `"unique"`, `"frequency"`, or with arguments
@@ -298,11 +298,11 @@ class Journeys(JourneyArrays):
     def reweighted(
         self, conversions: Numbers, nulls: Numbers, value: Floats | None = None
     ) -> Journeys:
-        """The same paths with other outcomes, all of shape `(n_journeys,)`; nothing is rebuilt."""
+        """The same paths with other outcomes, all of shape `(n_journeys,)`; arrays are shared."""
         return self._with(conversions=conversions, nulls=nulls, value=value)
 
     def to_frame(self, *, separator: str = " > ") -> pd.DataFrame:
-        """One row per journey: `path`, `conversions`, `nulls` and what else the journeys carry.
+        """One row per journey: `path`, `conversions`, `nulls` and the other arrays per journey.
 
         Raises:
             JourneyError: a channel contains the separator, so the path could not be read back.
@@ -346,7 +346,7 @@ class Journeys(JourneyArrays):
         return columns | {name: array for name, array in optional.items() if array is not None}
 
     def _keep(self, mask: Mask) -> Journeys:
-        """Only the touchpoints under `mask`, with what each carries."""
+        """Only the touchpoints under `mask`, with the arrays per touchpoint."""
         if mask.all():
             return self._without_timeline()
         before = np.concatenate(([0], np.cumsum(mask)))
@@ -369,11 +369,11 @@ class Journeys(JourneyArrays):
         )
 
     def _without_timeline(self, **changes: Any) -> Journeys:
-        """A changed copy that no longer knows all that was seen, but what followed from it."""
+        """A changed copy without the timeline, but with the days at risk that follow from it."""
         return self._with(given_at_risk=self.at_risk, timeline=None, **changes)
 
     def _with(self, **changes: Any) -> Journeys:
-        """A changed copy whose invariants the caller answers for: the checks cost a pass each."""
+        """A changed copy, unchecked: checks cost a pass each, and the caller keeps the rules."""
         copy = object.__new__(Journeys)
         for each in fields(self):
             object.__setattr__(copy, each.name, changes.get(each.name, getattr(self, each.name)))

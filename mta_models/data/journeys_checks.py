@@ -1,4 +1,4 @@
-"""What must hold of the arrays of `Journeys`; every refusal names the row."""
+"""The invariants of the arrays of `Journeys`; every error names the row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mta_models.errors import JourneyError
 
 
 def check_journeys(journeys: JourneyArrays) -> None:
-    """The invariants of `Journeys`, each with an error that names the row."""
+    """Check the invariants of `Journeys`; each error names the row."""
     _check_channels(journeys.channels)
     offsets, n = journeys.offsets, journeys.n_journeys
     if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != journeys.n_touchpoints:
@@ -21,7 +21,7 @@ def check_journeys(journeys: JourneyArrays) -> None:
         )
     falling = np.flatnonzero(np.diff(offsets) < 0)
     if len(falling):
-        raise JourneyError(f"`offsets` must never fall; they do after row {falling[0]}")
+        raise JourneyError(f"`offsets` must never fall; they do after row {falling[0]}. Sort them")
     outside = np.flatnonzero((journeys.codes < 0) | (journeys.codes >= journeys.n_channels))
     if len(outside):
         row = int(np.searchsorted(offsets, outside[0], side="right")) - 1
@@ -47,7 +47,7 @@ def _check_channels(channels: tuple[str, ...]) -> None:
         raise JourneyError(f"every channel must be a non-blank text; got {wrong!r}")
     if len(set(channels)) < len(channels):
         twice = next(name for name in channels if channels.count(name) > 1)
-        raise JourneyError(f"channels must differ; {twice!r} stands twice. Merge the two")
+        raise JourneyError(f"channels must differ; {twice!r} is there twice. Merge the two")
 
 
 def _check_shape(array: Numbers | None, name: str, n: int) -> None:
@@ -108,6 +108,6 @@ def _check_milestones(journeys: JourneyArrays) -> None:
         wrong = np.flatnonzero((at < -1) | (at >= journeys.lengths))
         if len(wrong):
             raise JourneyError(
-                f"a milestone must be the place of a touchpoint in its journey, or -1; "
+                f"a milestone must be the position of a touchpoint in its journey, or -1; "
                 f"{stage!r} of row {wrong[0]} is {at[wrong[0]]} of {journeys.lengths[wrong[0]]}"
             )

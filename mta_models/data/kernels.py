@@ -1,9 +1,9 @@
 """Carry-over kernels: how the effect of a touchpoint changes with its age.
 
-A model of when users convert needs three things of a kernel: its value at an age (what a touchpoint
-still does at a conversion), its integral over a span of ages (what it did while its user was at
-risk, over which horizon games are played), and the scale between an effect per touchpoint and the
-hazard that it adds. A new kernel is a new class with these three methods; nothing else changes.
+A model of when users convert needs three things of a kernel: its value at an age (adstock at a
+conversion, credit of a touchpoint), its integral over a span of ages (exposure while the user was
+at risk, the amounts of horizon games), and the scale between an effect per touchpoint and the
+hazard that it adds. A new kernel is a class with these three methods; nothing else changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LN2 = log(2)
 
 @runtime_checkable
 class Kernel(Protocol):
-    """What a touchpoint of each channel does at each age, in parts of its unit.
+    """The weight of a touchpoint of each channel at each age.
 
     `codes` are the channels' codes, of the shape of the ages; ages are in days and >= 0.
     """
@@ -45,7 +45,7 @@ class Kernel(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class HalfLife:
-    """w(a) = 2^(−a / h): strongest at once, halved after each half-life.
+    """w(a) = 2^(−a / h): full at once, halved after each half-life.
 
     Attributes:
         half_life: shape `(n_channels,)`, days, > 0.
@@ -62,7 +62,7 @@ class HalfLife:
 
     @cached_property
     def _rate(self) -> Floats:
-        """Halvings per day, negative: with one pass less, the same digits."""
+        """Halvings per day, negative, which saves the sign a pass over the ages."""
         rate: Floats = -(1 / np.asarray(self.half_life, dtype=np.float64))
         return rate
 

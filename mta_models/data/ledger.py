@@ -1,4 +1,4 @@
-"""Ledger: what was read, what became of it, and that the two agree to the last conversion."""
+"""Ledger: what was read and what became of it, which agree to the last conversion."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 class Ledger:
     """The account of one reading: source on one side, journeys on the other.
 
-    `read` and `kept` use the same keys (`"conversions"`, `"value"`, `"touchpoints"` …); whatever
-    differs between them is explained by an entry of `set_aside`. `noted` counts what was kept but
-    deserves a look (ties, refunds, conversions without a touchpoint).
+    `read` and `kept` have the same keys (`"conversions"`, `"value"`, `"touchpoints"` …); each
+    difference is explained by entries of `set_aside`. `noted` counts what was kept and should be
+    checked (ties, refunds, conversions without a touchpoint).
 
     Attributes:
         read: totals of the source, by name.
         kept: totals of the journeys made of it, under the same names.
         set_aside: what is in the source and not in the journeys, by reason.
-        noted: counts that change nothing and may surprise.
-        cost: total cost of each channel, where the source names costs; every row inside the
-            observation counts, whatever became of its touchpoint.
+        noted: counts of what was kept and may be unexpected.
+        cost: total cost of each channel, where the source has costs; every row within observation
+            counts, whether or not its touchpoint was kept.
     """
 
     read: Mapping[str, float]

@@ -1,9 +1,10 @@
-"""A measured lift: what an experiment says a channel causes."""
+"""A measured lift: the conversions that a channel causes, by an experiment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 from typing import TYPE_CHECKING
 
 from mta_models.core.arrays import is_name
@@ -25,7 +26,7 @@ class LiftTest:
         journeys: the tested population; None: that of the journeys a model is fitted on.
 
     Raises:
-        ParameterError: one of these is not what it may be.
+        ParameterError: the channel is no text, or a number is not finite or outside its range.
 
     Example:
         >>> from mta_models import LiftTest
@@ -41,13 +42,20 @@ class LiftTest:
     def __post_init__(self) -> None:
         if not is_name(self.channel):
             raise ParameterError(f"a channel must be a non-blank text; got {self.channel!r}")
-        if not isfinite(self.lift):
+        if not _is_finite(self.lift):
             raise ParameterError(
                 f"a lift must be a finite number of conversions; that of {self.channel} is "
-                f"{self.lift!r}"
+                f"{self.lift!r}. Give the difference that the test measured"
             )
-        if not (isfinite(self.standard_error) and self.standard_error > 0):
+        if not (_is_finite(self.standard_error) and self.standard_error > 0):
             raise ParameterError(
                 "a standard error must be a finite number of conversions > 0; that of "
-                f"{self.channel} is {self.standard_error!r}. A test without one says nothing"
+                f"{self.channel} is {self.standard_error!r}. Give the one that the test reported"
             )
+
+
+def _is_finite(number: object) -> bool:
+    """Whether it is a finite number; a boolean is none."""
+    if isinstance(number, bool):
+        return False
+    return isinstance(number, Real) and isfinite(number)

@@ -1,4 +1,4 @@
-"""Timeline: all that was seen of each user, before any rule of journeys is applied to it."""
+"""Timeline: every touchpoint of each user, before any rule of journeys is applied."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from mta_models.core.ragged import Floats, Ints, Numbers
 class Timeline:
     """Every touchpoint of every user, in time order, with the bounds of observation.
 
-    The lookback is not applied and touchpoints after a user's last conversion are here too: time
-    models need exposure wherever it fell. A user's conversions are the rows of the `Journeys`
-    that this timeline belongs to (`users`, `end`, `conversions`); they are not stored twice.
+    The lookback is not applied, and touchpoints after a user's last conversion are here too: time
+    models need all exposure. A user's conversions are the rows of the `Journeys` to which this
+    timeline belongs (`users`, `end`, `conversions`); they are not stored twice.
 
     Times are in days since the log's first instant, `origin`.
 
@@ -25,12 +25,12 @@ class Timeline:
         offsets: shape `(n_users + 1,)`; user u's touchpoints are `offsets[u]:offsets[u + 1]`.
         time: shape `(n_touchpoints,)`, days since `origin`.
         codes: shape `(n_touchpoints,)`, index into the journeys' `channels`.
-        keys: shape `(n_touchpoints,)`, row of the source; None where it numbers none.
+        keys: shape `(n_touchpoints,)`, row of the source; None where it has no row numbers.
         start: shape `(n_users,)`, days since `origin` when observation of the user began.
         end: shape `(n_users,)`, days since `origin` when it ended.
-        ids: shape `(n_users,)`, the source's own user identifiers, in code order, kept as it gave
-            them (a polars Series, or a range where they are numbers without a gap).
-        origin: the log's first instant, ISO 8601 in UTC, or the number that the source has there.
+        ids: shape `(n_users,)`, the source's own user identifiers, in code order, of the source's
+            type (a polars Series, or a range where they are numbers without a gap).
+        origin: the log's first instant, ISO 8601 in UTC, or the number that the source gives.
     """
 
     offsets: Ints

@@ -1,9 +1,8 @@
-"""Path transforms: which touchpoints of each journey a rule gets to see.
+"""Path transforms: which touchpoints of each journey a rule uses.
 
-A transform looks at the flat arrays of journeys and answers with the mask of touchpoints it keeps,
-so whatever is carried per touchpoint (times, source rows) follows by one indexing. The names and
-the shown results are those of the path transforms that the field's SQL packages use
-(`D A B B C D C C` in each example). Behind the scenes nothing knows about files or models.
+A transform takes the flat arrays of journeys and returns the mask of touchpoints it keeps, so that
+everything stored per touchpoint (times, source rows) follows by one indexing. The names and the
+results shown (of `D A B B C D C C`) are those of the path transforms of the field's SQL packages.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ def remove_if_last_and_not_all(
     """
     dropped = _is_one_of(codes, channels, "remove_if_last_and_not_all", names)
     place = position(offsets)
-    # The last touchpoint that stays decides: whatever follows it is the trailing run.
+    # What follows the last touchpoint that stays is the trailing run.
     last = np.full(len(offsets) - 1, -1)
     stays = np.flatnonzero(~dropped)
     last[owner(offsets)[stays]] = place[stays]
@@ -87,7 +86,7 @@ def trim(codes: Numbers, offsets: Numbers, channels: Sequence[str], n: int) -> M
 def _is_one_of(
     codes: Numbers, channels: Sequence[str], transform: str, names: Sequence[str]
 ) -> Mask:
-    """The touchpoints whose channel is among `names`. A name that no journey has drops nothing."""
+    """The touchpoints whose channel is among `names`; names that no journey has match nothing."""
     if not names or not all(isinstance(name, str) for name in names):
         raise ParameterError(
             f'{transform} needs the channels to drop, as ("{transform}", "Direct"); got {names!r}'
@@ -100,8 +99,8 @@ def frequency(
 ) -> tuple[Mask, Numbers, tuple[str, ...]]:
     """One touchpoint per channel, named with its count: `D(2) A(1) B(2) C(3)`.
 
-    The only transform that renames. Returns the mask (that of `first`), the code of each touchpoint
-    kept, and the channels these index into, sorted by channel and count.
+    The only transform that renames channels. Returns the mask (that of `first`), the code of each
+    touchpoint kept, and the channels that these index, sorted by channel and count.
     """
     mask = first(codes, offsets, channels)
     cell = owner(offsets) * len(channels) + codes

@@ -214,7 +214,7 @@ def test_says_what_it_needs() -> None:
     with pytest.raises(mta.JourneyError, match="these journeys have no times"):
         _ = bare.histories
     aged = mta.Journeys.from_arrays(["A"], [0], [0, 1], [1], age=[1.0])
-    with pytest.raises(mta.JourneyError, match="how long each was observed"):
+    with pytest.raises(mta.JourneyError, match="these journeys have no times at risk"):
         _ = aged.histories
     untouched = mta.Journeys.from_arrays([], [], [0, 0], [1], [3], at_risk=[2.0])
     assert untouched.histories.days() == 8

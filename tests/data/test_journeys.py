@@ -99,7 +99,7 @@ def test_compress_leaves_out_what_belongs_to_one_user() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channels": ["A", "A"]}, "'A' stands twice"),
+        ({"channels": ["A", "A"]}, "'A' is there twice"),
         ({"channels": ["A", " "]}, "non-blank text; got ' '"),
         ({"channels": ["A", 1]}, "non-blank text; got 1"),
         ({"channels": []}, "the 0 channels; row 0 has 0"),
