@@ -1,4 +1,4 @@
-"""Attribution: what each channel is credited with, and what no channel is. The third noun."""
+"""Attribution: the credit of each channel, and what is credited to no channel."""
 
 from __future__ import annotations
 
@@ -33,25 +33,24 @@ _NOT_INCREMENTAL = (
     "incremental model or an experiment."
 )
 BASELINE = "(baseline)"
-# Sums of many floats differ in their last digits; more than this is a bug.
+# Relative difference of sums that rounding cannot explain.
 _TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Attribution(Printed):
-    """The credit of each channel, the baseline, and what they add up to.
+    """The credit of each channel, the baseline, and their total.
 
-    `credit.sum() + baseline == total` is checked when an attribution is made, to float tolerance,
-    and again for every draw where draws are present.
+    `credit.sum() + baseline == total` is checked, to float tolerance, when an attribution is made.
 
     Attributes:
         channels: names, shape `(n_channels,)`.
         credit: shape `(n_channels,)`, in conversions or in value, as `of` says.
         baseline: credited to no channel, in the same unit.
-        total: what there was to credit.
+        total: all conversions or value to be credited.
         estimand: what the credit estimates: `"rule"`, `"removal_effect"`, `"shapley"` or
             `"incremental"`, with a qualifier after a colon where one is needed.
-        model: the model that gave it, as its repr.
+        model: repr of the model that made it.
         of: `"conversions"` or `"value"`.
         draws: shape `(n_draws, n_channels)`, from a bootstrap or a posterior, or None.
         baseline_draws: shape `(n_draws,)`, or None.
@@ -97,9 +96,9 @@ class Attribution(Printed):
 
     @property
     def share(self) -> Floats:
-        """Each channel's part of all credit, shape `(n_channels,)`; the baseline is left out.
+        """Each channel's part of all credit, shape `(n_channels,)`, without the baseline.
 
-        Sums to 1; NaN where no channel is credited with anything.
+        Sums to 1; NaN where all credit is 0.
         """
         with np.errstate(invalid="ignore", divide="ignore"):
             share: Floats = self.credit / self.credit.sum()
@@ -107,6 +106,8 @@ class Attribution(Printed):
 
     def interval(self, prob: float = 0.95) -> Floats:
         """Central interval of each channel's credit over the draws, shape `(n_channels, 2)`.
+
+        `interval_holds` says what it covers: for a bootstrap sampling only, not bias.
 
         Args:
             prob: probability inside, between 0 and 1.
@@ -123,9 +124,9 @@ class Attribution(Printed):
     def to_frame(self, *, prob: float = 0.95) -> pd.DataFrame:
         """One row per channel and one, last, for the baseline: `channel`, `credit`, `share`.
 
-        With draws also `lower` and `upper`, the bounds of the `prob` interval, which holds what
-        `interval_holds` says. The `credit` column
-        sums to `total`; the baseline's share is missing, since shares are among channels.
+        With draws also `lower` and `upper`, the bounds of the `prob` interval, which covers what
+        `interval_holds` says. The `credit` column sums to `total`; the baseline's share is missing,
+        since only channels have shares.
         """
         import pandas as pd
 

@@ -12,27 +12,27 @@ from pathlib import Path
 
 
 class MTAError(Exception):
-    """Everything the toolkit raises on purpose. Catch this to catch them all."""
+    """Base of all errors that the toolkit raises."""
 
 
 class JourneyError(MTAError, ValueError):
-    """The data are not journeys, or lack what was asked of them. Names the row where it can."""
+    """The data are not journeys, or lack what is needed. Names the row where possible."""
 
 
 class ParameterError(MTAError, ValueError):
-    """A parameter of a model or function is outside what it may be."""
+    """A parameter of a model or function has a wrong type or is out of range."""
 
 
 class UnknownChannelError(MTAError, KeyError):
-    """A channel was met that the model was not fitted on."""
+    """The journeys have a channel that the model was not fitted on."""
 
     def __str__(self) -> str:
-        # KeyError shows repr(args[0]), which would put quotes round a whole sentence.
+        # KeyError shows repr(args[0]), with quotes around the sentence.
         return str(self.args[0]) if self.args else ""
 
 
 class MissingExtraError(MTAError, ImportError):
-    """An optional dependency is needed and not installed. Names the extra that brings it."""
+    """An optional dependency is needed and not installed. Names the extra that installs it."""
 
     @classmethod
     def from_extra(cls, user: str, package: str, extra: str) -> MissingExtraError:
@@ -48,27 +48,27 @@ class MissingExtraError(MTAError, ImportError):
 
 
 class NotFittedError(MTAError, ValueError, AttributeError):
-    """`attribute` was asked of a model before `fit`.
+    """A model was used before `fit`.
 
-    Kin to scikit-learn's exception of the same name by its bases, not by import: importing
-    `sklearn` costs seconds, and this module is imported by everything.
+    It has the same bases as scikit-learn's exception of this name but does not derive from it:
+    importing `sklearn` takes seconds, and everything imports this module.
     """
 
 
 class InvariantError(MTAError, AssertionError):
-    """A result broke its own arithmetic: a bug of ours, never of the data. Please report it."""
+    """A result contradicts itself: a bug of the toolkit, not of the data. Please report it."""
 
 
 class MTAWarning(UserWarning):
-    """Everything the toolkit warns of."""
+    """Base of all warnings of the toolkit."""
 
 
 class IdentifiabilityWarning(MTAWarning):
-    """The data cannot answer the question that was asked of them, or only with an assumption."""
+    """The data cannot answer the question, or only with an assumption."""
 
 
 class ConvergenceWarning(MTAWarning):
-    """An iteration or a sampler stopped before it had settled."""
+    """An iteration or a sampler stopped before it had converged."""
 
 
 # How the toolkit warns.

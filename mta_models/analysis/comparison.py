@@ -15,7 +15,7 @@ from mta_models.core.tables import Block, Printed, Table, TopRows, amounts, perc
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel
-from mta_models.models.names import distinct, label_of
+from mta_models.models.names import distinct_models, label_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -212,7 +212,7 @@ def compare(
         JourneyError: the journeys lack what a model needs or, with `skip_refused`, what every
             model needs.
     """
-    asked = {label_of(model): model for model in distinct(models)}
+    asked = {label_of(model): model for model in distinct_models(models)}
     journeys.outcome(of)  # missing values are an error of the call, not a refusal of a model
     attributions: dict[str, Attribution] = {}
     refusals: dict[str, JourneyError] = {}

@@ -17,7 +17,7 @@ from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.base import TimedModel
-from mta_models.models.names import distinct, label_of
+from mta_models.models.names import distinct_models, label_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +189,7 @@ def validate_forward(
         1  (last week's touchpoints)  0.16   0.92
         2     Hazard(half_life='4d')  0.23   0.94
     """
-    asked = {label_of(model): model for model in distinct(models)}
+    asked = {label_of(model): model for model in distinct_models(models)}
     for label, model in asked.items():
         if not isinstance(model, TimedModel):
             raise ParameterError(

@@ -1,4 +1,4 @@
-"""A model from its name: what the command line, a run's TOML and `compare` accept."""
+"""Models from their names, as the command line, a run's TOML and `compare` accept them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _NAME = re.compile(r"[A-Za-z][\w -]*")
 
 
 def model_from_name(text: str) -> AttributionModel:
-    """The model that `text` names, as its repr writes it: `"Markov"` or `"Markov(order=2)"`.
+    """The model with this name, written as in its repr: `"Markov"` or `"Markov(order=2)"`.
 
-    The words of a result's `model` are therefore words that make the same model again. In the
-    name, case, hyphens, spaces and underscores do not matter: `last-touch` is `LastTouch`.
-    Parameters are Python literals, models, a `Prior` or `LiftTest`s; nothing is evaluated.
+    So the `model` of a result makes the same model again. In the name, case, hyphens, spaces and
+    underscores do not matter: `last-touch` is `LastTouch`. Parameters are Python literals, models,
+    a `Prior` or `LiftTest`s; nothing is evaluated.
 
     Args:
-        text: a name of `ALL_MODELS`, with parameters in brackets where they are not the defaults.
+        text: a name in `ALL_MODELS`, with parameters in brackets where they are not the defaults.
 
     Raises:
-        ParameterError: no such model or parameter, or a parameter that is not a literal.
+        ParameterError: the model or parameter does not exist, or a parameter is not a literal.
 
     Example:
         >>> model_from_name("markov(order=2)")
@@ -97,13 +97,13 @@ def _made(name: str, call: ast.Call, text: str) -> object:
 
 def _known(name: str) -> type[AttributionModel]:
     models = _by_plain_name()
-    found = models.get(_plain(name))
-    if found is None:
+    model = models.get(_plain(name))
+    if model is None:
         near = difflib.get_close_matches(_plain(name), models, 1, 0.5)
         hint = f"Did you mean {models[near[0]].__name__}? " if near else ""
-        known = ", ".join(model.__name__ for model in models.values())
+        known = ", ".join(each.__name__ for each in models.values())
         raise ParameterError(f"there is no model {name!r}. {hint}There are {known}")
-    return found
+    return model
 
 
 def _by_plain_name() -> Mapping[str, type[AttributionModel]]:
@@ -132,7 +132,7 @@ def as_model(model: AttributionModel | type[AttributionModel] | str) -> Attribut
     """An unfitted model from a model, its class or its name.
 
     Raises:
-        ParameterError: it is none of these.
+        ParameterError: it is something else.
     """
     if isinstance(model, str):
         return model_from_name(model)
@@ -141,8 +141,8 @@ def as_model(model: AttributionModel | type[AttributionModel] | str) -> Attribut
             return model()
         except TypeError as error:
             raise ParameterError(
-                f"a model's class stands for the model without arguments; {model.__name__} cannot "
-                f"be made without ({error}). Give the model itself"
+                f"a model's class may be given where it needs no arguments; {model.__name__} "
+                f"cannot be made without ({error}). Give the model itself"
             ) from error
     if isinstance(model, AttributionModel):
         return model.__sklearn_clone__()
@@ -152,13 +152,13 @@ def as_model(model: AttributionModel | type[AttributionModel] | str) -> Attribut
     )
 
 
-def distinct(
+def distinct_models(
     models: Iterable[AttributionModel | type[AttributionModel] | str],
 ) -> list[AttributionModel]:
     """Unfitted models, no two of them equal.
 
     Raises:
-        ParameterError: there is none, two are equal, or one is no model.
+        ParameterError: the list is empty, two are equal, or one is not a model.
     """
     if isinstance(models, str | AttributionModel | type):
         raise ParameterError(f"models must be a list of models; got {models!r}. Write [{models!r}]")

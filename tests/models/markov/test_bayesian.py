@@ -27,7 +27,7 @@ ROWS = np.array(
 
 
 def true_shares() -> np.ndarray:
-    """Removal by its definition: a column of zeros, and the system solved anew."""
+    """Removal by its definition: a column of zeros, and the system solved again."""
     q = np.column_stack([np.zeros(4), ROWS[:, :3]])
 
     def rate(removed: int | None) -> float:
@@ -41,7 +41,7 @@ def true_shares() -> np.ndarray:
 
 
 def simulate(n_users: int, seed: int) -> mta.Journeys:
-    """Users walked through the chain, all of them one step at a time."""
+    """Users simulated through the chain, all of them one step at a time."""
     rng = np.random.default_rng(seed)
     edges = ROWS.cumsum(axis=1)
     state, here = np.zeros(n_users, dtype=int), np.arange(n_users)
@@ -89,7 +89,7 @@ def test_rows_are_dirichlet() -> None:
         (converting[:, 2], (3.0, 4.0)),
     ):
         assert stats.kstest(drawn, stats.beta(a, b).cdf).pvalue > 0.001
-    # Rows do not know of each other.
+    # Rows are independent.
     between = np.corrcoef(np.column_stack([first[:, :3], onward[:, 2], converting[:, 2]]).T)
     assert np.abs(between[:3, 3:]).max() < 0.03
 
@@ -99,7 +99,7 @@ def test_tiny_weights_make_rows_too() -> None:
     tiny = replace(BELIEVED, **{name: getattr(BELIEVED, name) / 1e4 for name in names})
     onward, converting = draw_rows(tiny, 4000, np.random.default_rng(0))
     assert np.isfinite(onward).all()
-    # In the limit one way out has all of the probability, each as often as its weight says.
+    # In the limit one exit has all the probability, each with a frequency equal to its weight.
     np.testing.assert_allclose((onward[:, 0] > 0.5).mean(), 5 / 9.9, atol=0.03)
     np.testing.assert_allclose((converting[:, 2] > 0.5).mean(), 3 / 7, atol=0.03)
 
@@ -133,7 +133,7 @@ def test_the_prior_adds_its_users_to_each_state_and_no_state(
     np.testing.assert_allclose(exits[0] * counts.nulls.sum(), exits[1] * counts.conversions.sum())
 
 
-def test_the_prior_has_the_mean_that_it_says() -> None:
+def test_the_prior_has_the_documented_mean() -> None:
     # 8 steps: A twice, B once, 2 conversions, 3 nulls. B leads nowhere.
     rows = mta.Journeys.from_paths([["A"], ["A", "B"], []], [1, 0, 1], [0, 1, 2])
     believed = with_prior(count_transitions(rows, 1), 4.0)
@@ -143,7 +143,7 @@ def test_the_prior_has_the_mean_that_it_says() -> None:
 
 
 def test_the_prior_does_not_make_rare_states_convert() -> None:
-    """A flat prior of as many users a state does: with hundreds of states it invents a quarter."""
+    """A flat prior of the same weight does: with hundreds of states it adds a quarter."""
     rng = np.random.default_rng(1)
     offsets = np.concatenate(([0], np.cumsum(rng.geometric(0.35, 2000) - 1)))
     converts = (rng.random(2000) < 0.05).astype(np.int8)
@@ -239,7 +239,7 @@ def test_a_seed_makes_the_same_draws(journeys: mta.Journeys) -> None:
     assert (draws(3) != draws(4)).all()
 
 
-def test_draws_gather_round_the_point_as_users_grow() -> None:
+def test_draws_approach_the_point_estimate_with_more_users() -> None:
     gaps, widths = [], []
     for n_users in (200, 20_000):
         result = mta.BayesianMarkov(random_state=0).fit_attribute(simulate(n_users, 1))
@@ -263,7 +263,7 @@ def test_few_transitions_make_wide_intervals() -> None:
     np.testing.assert_allclose(relative[1:] / 3.92, 1 / np.sqrt([40, 4]), rtol=0.25)
 
 
-def test_no_conversion_seen_is_not_no_effect_but_may_be() -> None:
+def test_a_channel_without_conversions_may_have_an_effect() -> None:
     rows = mta.Journeys.from_paths([["A"], ["B"]], [50, 0], [500, 20])
     result = mta.BayesianMarkov(random_state=0).fit_attribute(rows)
     assert 0 < result.credit[1] < 1
@@ -289,7 +289,7 @@ def test_agrees_with_a_bootstrap_where_steps_are_independent(
 
 
 @pytest.mark.parametrize(("n_users", "n_worlds"), [(150, 200), (1500, 200)])
-def test_intervals_hold_the_truth_as_often_as_they_say(n_users: int, n_worlds: int) -> None:
+def test_intervals_have_their_nominal_coverage(n_users: int, n_worlds: int) -> None:
     truth, held = true_shares(), np.zeros((2, 3))
     for seed in range(n_worlds):
         result = mta.BayesianMarkov(n_draws=400, random_state=seed).fit_attribute(
@@ -298,7 +298,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(n_users: int, n_worlds: i
         for i, prob in enumerate((0.5, 0.9)):
             bounds = result.interval(prob) / result.credit.sum()
             held[i] += (bounds[:, 0] <= truth) & (truth <= bounds[:, 1])
-    # Three standard errors of a share counted in so many worlds.
+    # Three standard errors of a share of `n_worlds` worlds.
     for rate, prob in zip(held / n_worlds, (0.5, 0.9), strict=True):
         np.testing.assert_allclose(rate, prob, atol=3 * np.sqrt(prob * (1 - prob) / n_worlds))
 

@@ -96,7 +96,7 @@ def test_from_the_longest_path_on_a_removal_effect_is_participation(table):
 
 @settings(deadline=None, max_examples=40)
 @given(table=rows)
-def test_repeats_in_a_row_do_not_move_order_one(table):
+def test_repeats_in_a_row_do_not_change_order_one(table):
     journeys = journeys_of(table)
     plain, collapsed = (mta.Markov().fit(j) for j in (journeys, journeys.transform("exposure")))
     np.testing.assert_allclose(plain.removal_effect_, collapsed.removal_effect_, atol=1e-9)
@@ -128,7 +128,7 @@ def test_labelled_and_iterated_paths_give_what_tables_and_inverses_give(table, o
 
 @settings(deadline=None, max_examples=40)
 @given(table=rows, order=st.integers(1, 3), seed=st.integers(0, 99))
-def test_steps_counted_again_are_a_fresh_count(table, order, seed):
+def test_counting_steps_again_equals_a_new_count(table, order, seed):
     journeys = journeys_of(table)
     steps = Steps(journeys, order)
     rng = np.random.default_rng(seed)
@@ -348,7 +348,7 @@ def test_order_selection_ends_at_the_longest_journey(five_paths):
 
 
 def test_order_by_user_keeps_a_users_journeys_in_one_part():
-    # Each user's own habit is the only pattern. Within users order 2 looks good; across it is not.
+    # Each user repeats one path. Within users order 2 predicts well; across users it does not.
     users = np.repeat(np.arange(40), 5)
     paths = [["A", "B"] if u % 2 else ["B", "A"] for u in users]
     journeys = replace(mta.Journeys.from_paths(paths, np.ones(200), np.ones(200)), users=users)
@@ -391,7 +391,7 @@ def test_bad_arguments_of_order_selection(arguments, five_paths):
         mta.Markov.select_order(five_paths, **arguments)
 
 
-def test_a_chain_that_will_not_settle_says_so(five_paths, monkeypatch):
+def test_a_chain_that_does_not_converge_warns(five_paths, monkeypatch):
     import scipy.sparse.linalg as linalg
 
     monkeypatch.setattr(chain_module, "_DENSE", 0)

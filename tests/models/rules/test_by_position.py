@@ -35,7 +35,7 @@ class One:
 
 
 # The oracle: what each rule means, in plain Python. Each gets a journey of n >= 1 touchpoints and
-# answers n numbers that sum to 1.
+# returns n numbers that sum to 1.
 
 
 def single(at: int) -> Callable[[One], list[float]]:
@@ -171,7 +171,7 @@ def one_journey(draw: st.DrawFn) -> One:
 
 
 def table(many: list[One]) -> mta.Journeys:
-    # Narrow integers, as event logs bring them.
+    # Narrow integers, as event logs give them.
     return mta.Journeys.from_arrays(
         CHANNELS,
         np.array([CHANNELS.index(name) for one in many for name in one.path], dtype=np.uint8),
@@ -231,7 +231,7 @@ def test_relabelling_channels_permutes_credit(
 
 
 @each_rule
-def test_weights_of_a_journey_sum_to_one_and_know_no_outcome(rule: Rule) -> None:
+def test_weights_of_a_journey_sum_to_one_and_do_not_depend_on_outcomes(rule: Rule) -> None:
     many = [SURE, One([], [], dict.fromkeys(SURE.stages, -1)), SURE]
     journeys = table(many)
     weights = rule.fit(journeys)._weights(journeys)
@@ -352,7 +352,7 @@ def test_spans_of_time_that_mean_a_week(half_life: Any) -> None:
     "half_life",
     ["0d", 0, -1, "-7d", "7", "7 fortnights", "", None, True, float("nan"), float("inf"), [7]],
 )
-def test_spans_of_time_that_are_none(half_life: Any) -> None:
+def test_invalid_spans_of_time(half_life: Any) -> None:
     with pytest.raises(mta.ParameterError, match=r"`half_life` must be a span of time above 0"):
         mta.TimeDecay(half_life).fit(table([SURE]))
 
@@ -420,7 +420,7 @@ def test_milestones_that_journeys_lack_are_refused() -> None:
         mta.FullPath().fit(with_stages(2, lead=0, opportunity=1))
     with pytest.raises(mta.JourneyError, match="reach lead or opportunity; none of the 1 does"):
         mta.WShaped().fit(with_stages(2, lead=-1, opportunity=-1))
-    # A model fitted on journeys with stages may still meet single ones that reach none.
+    # A model fitted on journeys with stages may be used on journeys that reach none.
     fitted = mta.WShaped().fit(with_stages(2, lead=0, opportunity=1))
     credit = fitted.attribute(with_stages(2, lead=-1, opportunity=-1)).credit
     assert credit.tolist() == pytest.approx([0.75, 0.25])
@@ -432,7 +432,7 @@ def test_milestones_follow_a_transform() -> None:
     assert credit.tolist() == pytest.approx([0, 0.6, 0.1, 0.3])
 
 
-# A rule of one's own.
+# Custom rules.
 
 
 def test_a_function_sees_the_journeys_and_is_scaled() -> None:
@@ -442,7 +442,7 @@ def test_a_function_sees_the_journeys_and_is_scaled() -> None:
     assert rule.touchpoint_credit(journeys).tolist() == pytest.approx([1, 2, 1])
 
 
-def test_a_function_may_hand_out_an_array_of_its_own() -> None:
+def test_a_function_may_return_an_array_that_it_keeps() -> None:
     own = np.array([1, 3, 5])
     rule = mta.CustomRule(lambda journeys: own)
     rule.fit_attribute(mta.Journeys.from_paths([["A", "B"], ["A"]], [4, 1]))
@@ -498,7 +498,7 @@ def test_functions_that_return_no_weights(
     ],
     ids=repr,
 )
-def test_parameters_that_mean_nothing_are_refused_at_fit(rule: Rule) -> None:
+def test_invalid_parameters_are_refused_at_fit(rule: Rule) -> None:
     with pytest.raises(mta.ParameterError, match=r"must|got"):
         rule.fit(table([SURE]))
 
@@ -521,7 +521,7 @@ def test_every_preset_is_a_rule_with_a_source() -> None:
         assert rule.fit_attribute(journeys).credit.sum() == pytest.approx(2)
 
 
-def test_presets_take_what_the_product_lets_choose() -> None:
+def test_presets_take_the_parameters_of_the_product() -> None:
     # PostHog, attribution_weights.py: half-life = window / 4, and at least a day.
     assert repr(mta.preset("posthog_time_decay", lookback="90d")) == "TimeDecay(half_life=22.5)"
     assert repr(mta.preset("posthog_time_decay", lookback="2d")) == "TimeDecay(half_life=1.0)"

@@ -1,4 +1,4 @@
-"""The simple probabilistic model against its published definition, written out slowly."""
+"""The simple probabilistic model against its published definition, in plain loops."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def journeys_of(table, channels=NAMES, value=None) -> mta.Journeys:
 
 
 def quiet_fit(journeys) -> mta.SimpleProbabilistic:
-    """Fit where pairs that nobody met are part of the data and not of the test."""
+    """Fit without the warning of pairs that nobody met."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mta.IdentifiabilityWarning)
         return mta.SimpleProbabilistic().fit(journeys)
@@ -120,7 +120,7 @@ def test_value_and_narrow_types():
     np.testing.assert_allclose(result.credit, [25, -5])
 
 
-def test_without_nulls_it_says_so():
+def test_without_nulls_it_warns():
     journeys = journeys_of([(["A", "B"], 1, 0), (["A"], 2, 0)], channels=("A", "B"))
     with pytest.warns(mta.IdentifiabilityWarning, match="no user without a conversion"):
         mta.SimpleProbabilistic().fit(journeys)

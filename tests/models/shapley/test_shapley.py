@@ -60,7 +60,7 @@ def rate_of(table):
 
 
 def quiet_fit(model, journeys):
-    """Fit where sets without users are part of the data and not of the test."""
+    """Fit without the warning of sets without users."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mta.IdentifiabilityWarning)
         return model.fit(journeys)
@@ -114,7 +114,7 @@ def test_two_channels_with_synergy():
     worth = {"": 20.0, "A": 35.0, "B": 24.0, "AB": 47.0}
     own = mta.Shapley(lambda s: worth["".join(sorted(s))]).fit_attribute(journeys)
     np.testing.assert_allclose([*own.credit, own.baseline], [19, 8, 20], atol=1e-9)
-    # The sum game gives the baseline's conversions away: 25 / 16 of the 41 touched ones.
+    # "conversions" credits all 41 conversions of touched journeys, though only 27 are caused.
     split = mta.Shapley().fit_attribute(journeys)
     np.testing.assert_allclose([*split.credit, split.baseline], [25, 16, 6], atol=1e-9)
 
@@ -215,12 +215,12 @@ def test_the_baseline_of_rates_is_a_rate_of_all_users():
 
 @given(rows)
 @settings(max_examples=60, deadline=None)
-def test_sampled_rate_walks_the_same_game(table):
+def test_sampled_rates_are_the_same_game(table):
     journeys = journeys_of(table)
     users = journeys.conversions + journeys.nulls
     players = by_first_appearance(journeys)
     n = len(players)
-    # With every order in the sample nothing is left to chance.
+    # With every order in the sample nothing is random.
     orders = np.array(list(permutations(range(n))), dtype=np.int64)
     both = [
         rate.solve(journeys.outcome("conversions"), users)
@@ -258,7 +258,7 @@ def test_twenty_channels_exactly_and_sampled():
     assert one.baseline == pytest.approx(other.baseline)
     off = (other.credit - one.credit) / sampled.standard_error_
     assert np.abs(off).max() < 4
-    # Were the errors much too large the scores would hardly spread.
+    # If the errors were much too large, all scores would be near 0.
     assert 0.5 < np.sqrt(np.mean(off**2)) < 1.6
     again = mta.Shapley("rate", n_permutations=400, random_state=7).fit_attribute(journeys)
     np.testing.assert_array_equal(again.credit, other.credit)
@@ -298,7 +298,7 @@ def test_a_coalition_without_users_is_named():
         mta.Shapley("rate", n_permutations=40, random_state=0).fit(journeys)
 
 
-def test_rate_without_nulls_says_so():
+def test_rate_without_nulls_warns():
     journeys = journeys_of([([], 1, 0), (["A"], 2, 0)])
     with pytest.warns(mta.IdentifiabilityWarning, match="no user without a conversion"):
         result = mta.Shapley("rate").fit_attribute(journeys)
@@ -349,7 +349,7 @@ def test_shares_learnt_are_applied_to_other_journeys():
     ],
     ids=repr,
 )
-def test_renaming_channels_moves_no_credit(model):
+def test_renaming_channels_changes_no_credit(model):
     table = [([], 1, 9), (["A", "C"], 2, 8), (["B"], 1, 4), (["C", "B", "A"], 5, 5), (["D"], 1, 1)]
     renamed = {"A": "Z, or B", "B": "A", "C": "BA", "D": "AB"}
     paths, conversions, nulls = zip(*table, strict=True)
@@ -367,7 +367,7 @@ def test_fifteen_channels_and_a_journey_through_all():
     paths = [[], names, *([name] for name in names)]
     journeys = mta.Journeys.from_paths(paths, [1] * 17, [9] * 17, channels=names)
     result = mta.Shapley("rate").fit_attribute(journeys)
-    # Nothing tells the channels or their sets apart: every rate is .1.
+    # All channels and all sets have the same rate, .1.
     np.testing.assert_allclose(result.credit, 0, atol=1e-9)
     assert result.baseline == pytest.approx(17)
     assert mta.Shapley().fit_attribute(journeys).credit == pytest.approx(np.full(15, 16 / 15))
@@ -614,9 +614,9 @@ def test_blocks_of_coalitions_change_nothing(monkeypatch):
     np.testing.assert_allclose(mta.Shapley(worth.__getitem__).fit_attribute(journeys).credit, whole)
 
 
-def test_untouched_users_of_whom_only_buyers_are_known_are_warned_of():
-    # Two buyers without a touchpoint are all that is known of the untouched: their rate is 1, so
-    # no channel at all seems worth all 12 users.
+def test_untouched_users_who_all_convert_are_warned_of():
+    # Of users without a touchpoint only two converters are known: their rate is 1, so v(no
+    # channel) is all 12 users.
     journeys = mta.Journeys.from_paths([[], ["A"]], [2, 1], [0, 9])
     with pytest.warns(mta.IdentifiabilityWarning, match="every user without a touchpoint converts"):
         given = mta.Shapley("rate").fit_attribute(journeys)
