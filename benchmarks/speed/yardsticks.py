@@ -68,7 +68,8 @@ def plain_removal(n: int, n_channels: int, order: int) -> Output:
     import numpy as np
     import scipy.sparse.linalg  # noqa: F401 (as the job that this is held against)
 
-    from mta_models.models.markov.chain import count_transitions, make_chain
+    from mta_models.models.markov.chain import make_chain
+    from mta_models.models.markov.transitions import count_transitions
 
     journeys, watch = inputs.journeys(n, n_channels), Watch()
     chain = make_chain(count_transitions(journeys, order))

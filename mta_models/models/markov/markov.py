@@ -17,8 +17,9 @@ from mta_models.errors import (
 )
 from mta_models.models.base import AttributionModel, Refitter, Resampling
 from mta_models.models.distinct_channels import participation_of, users_of
-from mta_models.models.markov.chain import Chain, Counts, Steps, count_transitions, make_chain
+from mta_models.models.markov.chain import Chain, make_chain
 from mta_models.models.markov.order_selection import OrderSelection, held_out_scores
+from mta_models.models.markov.transitions import Counts, Steps, count_transitions
 from mta_models.models.parameters import check_number, check_one_of
 
 if TYPE_CHECKING:

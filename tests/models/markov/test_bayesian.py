@@ -13,7 +13,8 @@ from scipy import stats
 
 import mta_models as mta
 from mta_models.models.markov.bayesian import _DENSE, draw_rows, effect_draws, with_prior
-from mta_models.models.markov.chain import Counts, count_transitions, make_chain
+from mta_models.models.markov.chain import make_chain
+from mta_models.models.markov.transitions import Counts, count_transitions
 
 # A chain over three channels whose removal effects are known; the last two columns are exits.
 ROWS = np.array(

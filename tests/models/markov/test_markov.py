@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.models.markov import chain as chain_module
-from mta_models.models.markov.chain import Steps, count_transitions, make_chain
+from mta_models.models.markov import transitions
+from mta_models.models.markov.chain import make_chain
+from mta_models.models.markov.transitions import Steps, count_transitions
 
 NAMES = ("A", "B", "C")
 
@@ -108,12 +110,12 @@ def test_labelled_and_iterated_paths_give_what_tables_and_inverses_give(table, o
     journeys = replace(journeys_of(table), value=np.array([c * 2.5 for _, c, _ in table]))
     usual = mta.Markov(order=order).fit(journeys)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chain_module, "_TABLE", 0)
+        patch.setattr(transitions, "_TABLE", 0)
         patch.setattr(chain_module, "_DENSE", 0)
-        patch.setattr(chain_module, "_CHUNK", 2)
+        patch.setattr(transitions, "_CHUNK", 2)
         other = mta.Markov(order=order).fit(journeys)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chain_module, "_CHUNK", 2)
+        patch.setattr(transitions, "_CHUNK", 2)
         chunked = mta.Markov(order=order).fit(journeys)
     assert set(usual.states_) == set(other.states_)
     for model in (other, chunked):
