@@ -87,7 +87,7 @@ def compare(
         bool,
         typer.Option(
             "--validate",
-            help="Also score what incremental models foretell of the log's last third.",
+            help="Also score what incremental models predict for the log's last third.",
         ),
     ] = False,
     of: OfOption = None,

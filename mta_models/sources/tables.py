@@ -264,7 +264,7 @@ def _unreadable(what: str, error: Exception) -> JourneyError:
     reason = _first_line(error)
     return JourneyError(
         f"{what} must be a readable table with one width throughout and text in UTF-8; "
-        f"reading it failed: {reason}. Mend it, or convert it to Parquet"
+        f"reading it failed: {reason}. Repair it, or convert it to Parquet"
     )
 
 

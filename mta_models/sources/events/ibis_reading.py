@@ -92,7 +92,7 @@ def _summary(marked: MarkedLog, options: EventOptions) -> pl.DataFrame:
         same = broken.filter(pl.col("wrong") == rule)
         raise JourneyError(
             f"{WRONG[rule]}; {same['rows'].sum()} row(s) break this, the first at "
-            f"{same['first'].sort().to_list()[0]}. Mend them in the database, or filter them out"
+            f"{same['first'].sort().to_list()[0]}. Repair them in the database, or filter them out"
         )
     return summary
 
