@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.logistic_regression import fit_logistic
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
@@ -155,15 +156,9 @@ def _recentred(found: LogHazard, rows: Rows, offset: float) -> LogHazard:
 
     Bags differ in their channels, and so do their intercepts: their mean belongs to none.
     """
-    weight = rows.weight / rows.weight.sum()
-    odds = found(rows.columns) - offset
-    target, shift = float(weight @ rows.converts), 0.0
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-(odds + shift)))
-        step = (target - float(weight @ p)) / float(weight @ (p * (1 - p)))
-        shift += float(np.clip(step, -2, 2))
-        if abs(step) < 1e-12:
-            break
+    odds, constant = found(rows.columns) - offset, np.ones((len(rows.weight), 1))
+    fit = fit_logistic(constant, rows.converts, rows.weight, 0.0, np.zeros(1), offset=odds)
+    shift = float(fit.coef[0])
     intercept = found.intercept if found.coef is None else found.intercept + shift
     return replace(found, offset=found.offset + shift, intercept=intercept)
 
