@@ -1,4 +1,4 @@
-"""Tables of the outside world as polars queries: one way in for files and for data frames."""
+"""Files and data frames as polars queries."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def open_table(
     header: bool = True,
     blank_is_missing: bool = True,
 ) -> pl.LazyFrame:
-    """The named columns of a table, as a query that has read nothing yet but the header.
+    """The named columns of a table, as a query that has read the header only.
 
     A CSV file is read as text throughout: no cell is guessed to be a number, a date or missing, so
-    channels may be called `null` or `NA`. Read what is a number with `as_number`. CSV cannot tell a
-    missing cell from an empty text; `blank_is_missing` decides. Other sources keep their types.
+    channels may be called `null` or `NA`. Numbers are read with `as_number`. CSV does not
+    distinguish a missing cell from an empty text; `blank_is_missing` decides. Other sources keep
+    their types.
 
     Args:
         source: path, glob or address (`s3://`, `gs://`, `az://`, `hf://`, `https://`, whatever
@@ -40,7 +41,7 @@ def open_table(
         blank_is_missing: whether an empty CSV cell, quoted or not, is missing; else it is `""`.
 
     Raises:
-        JourneyError: no such file or column, a name that stands twice, a source of another kind.
+        JourneyError: no such file or column, a repeated column name, a source of another kind.
     """
     if isinstance(source, str | os.PathLike):
         files = files_of(source)
@@ -105,11 +106,11 @@ def files_of(source: str | os.PathLike[str]) -> list[str]:
 
 
 def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
-    """Refuse a column that is missing, with the nearest name there is, or one that stands twice."""
+    """Refuse a missing column, suggesting the nearest name, or a name of several columns."""
     for name in present if needed is None else needed:
         if present.count(name) > 1:
             raise JourneyError(
-                f"the columns read must have different names; {name!r} stands "
+                f"the columns read must have different names; {name!r} is there "
                 f"{present.count(name)} times. Rename them"
             )
         if name in present:
@@ -163,7 +164,7 @@ def _has_glob(file: str) -> bool:
 
 
 def _scan_csv(file: str, header: bool) -> tuple[pl.LazyFrame, list[str]]:
-    """The query, and the names as the file has them: polars renames those that stand twice."""
+    """The query, and the names in the file: polars renames repeated ones."""
     options: dict[str, Any] = {
         "separator": _delimiter(file),
         "infer_schema": False,
