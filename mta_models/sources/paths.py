@@ -1,4 +1,4 @@
-"""Tables of paths to Journeys: a path and its counts a row, or one journey a row spread wide."""
+"""Journeys from tables with one path and its counts a row, or one touchpoint a column."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ def read_paths(
     value: str | None = None,
     separator: str = " > ",
 ) -> Journeys:
-    """Journeys from a table with one path a row.
+    """Journeys from a table with one path per row.
 
     Blanks around a channel's name are dropped and nothing else: `null`, `NA` and `(start)` are
     channels like any other. Channels are sorted. Rows in errors are counted from 0, without the
     header, and are the rows of the journeys.
 
     Args:
-        source: a CSV or Parquet path or glob; a pandas, polars or Arrow table. CSV is UTF-8 text
-            delimited by commas (`.tsv`: tabs), with or without a byte-order mark.
+        source: path, glob or address (`s3://…`, `https://…`) of CSV or Parquet files; a pandas,
+            polars or Arrow table. CSV is UTF-8 text delimited by commas (`.tsv`: tabs), with or
+            without a byte-order mark.
         path: column of texts such as `"Search > Email"`, or of lists of names. `""` and `[]` are
             journeys without touchpoints; so is an empty CSV cell, which in CSV is the same as `""`.
         conversions: column of counts >= 0, the users who converted after the path.
@@ -85,7 +86,7 @@ def read_wide(
     value: str | int | None = None,
     header: bool = True,
 ) -> Journeys:
-    """Journeys from a table with one journey a row and one touchpoint a column.
+    """Journeys from a table with one journey per row and one touchpoint per column.
 
     An empty cell (missing in a data frame, or blank) is no touchpoint. Most come after a journey's
     last touchpoint; those between two touchpoints, which may be lost touchpoints, are counted in
@@ -105,9 +106,9 @@ def read_wide(
             by position, from 0, or from the end by -1, -2 …
 
     Raises:
-        JourneyError: no such file or column, no rows, an outcome that is none of the words,
-            a value that is no number; names the row.
-        ParameterError: a word that means both outcomes.
+        JourneyError: no such file or column, no rows, an outcome that is none of the words, or
+            a value that is not a number; the message names the row.
+        ParameterError: a word means both outcomes.
 
     Example:
         >>> import polars as pl
@@ -170,7 +171,7 @@ def _amounts(
 def _numbers(
     rows: pl.DataFrame, table: pl.LazyFrame, columns: Mapping[str, str]
 ) -> dict[str, Floats]:
-    """The columns of numbers by role, checked."""
+    """The number columns by role, checked."""
     return {
         role: checked_numbers(rows[role], name, partial(cell, table, name))
         for role, name in columns.items()
@@ -178,7 +179,7 @@ def _numbers(
 
 
 def _as_text(names: pl.Series, column: str) -> pl.Series:
-    """A column of text or of lists of text as polars' own types for these."""
+    """A column of texts as `pl.String`, or of lists of texts as a list of them."""
     kind = names.dtype
     inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
     if inner not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
@@ -310,7 +311,9 @@ def _named(column: str | int, names: Sequence[str]) -> str:
     """A column by its name or its position."""
     if isinstance(column, int):
         if not -len(names) <= column < len(names):
-            raise JourneyError(f"there are {len(names)} columns; got the position {column}")
+            raise JourneyError(
+                f"a position must be one of the {len(names)} columns; got {column}. Count from 0"
+            )
         return names[column]
     check_columns(names, [column])
     return column
@@ -336,7 +339,7 @@ def _touchpoint_columns(
 
 
 def _words(words: Any) -> list[str]:
-    """One word or several, as the text of a cell; None is the empty cell, `""`."""
+    """One word or several, as texts of cells; None is the empty cell, `""`."""
     several = words if isinstance(words, Iterable) and not isinstance(words, str) else [words]
     return ["" if word is None else _text(word) for word in several]
 
@@ -346,11 +349,12 @@ def _text(word: Any) -> str:
 
 
 def _ends(column: str, converted: list[str], null: list[str]) -> pl.Expr:
-    """1 where the outcome is a word for a conversion, 0 where for none, missing elsewhere."""
+    """1 where the outcome means a conversion, 0 where it means none, missing elsewhere."""
     both = set(converted) & set(null)
     if both:
         raise ParameterError(
-            f"a word must mean a conversion or none; {min(both)!r} is given for both"
+            f"a word must mean either a conversion or none; {min(both)!r} is given for both. "
+            "Leave it out of one"
         )
     word = pl.col(column).cast(pl.String).str.strip_chars().fill_null("")
     return pl.when(word.is_in(converted)).then(1.0).when(word.is_in(null)).then(0.0)

@@ -75,7 +75,7 @@ def is_parquet(source: str | os.PathLike[str]) -> bool:
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a text that may be a word ends as the names of tables do."""
+    """Whether a text ends as file names of tables do, rather than being another word."""
     return name_of(text).endswith((".csv", ".csv.gz", ".tsv", ".parquet", ".pq"))
 
 
@@ -128,7 +128,7 @@ def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
 
 
 def cell(table: pl.LazyFrame, column: str, row: int) -> str:
-    """One cell as a message shows it."""
+    """One cell, as it is shown in a message."""
     given = table.select(column).slice(row, 1).collect().item()
     return "nothing" if given in (None, "") else repr(given)
 
@@ -159,7 +159,7 @@ def _open_file(
 
 
 def _has_glob(file: str) -> bool:
-    """Whether polars is to expand it: local globs are expanded by now, web addresses have none."""
+    """Whether polars must expand a glob: local ones are expanded here, web addresses have none."""
     return is_remote(file) and not file.startswith(("http://", "https://"))
 
 
@@ -182,7 +182,7 @@ def _scan_csv(file: str, header: bool) -> tuple[pl.LazyFrame, list[str]]:
 
 
 def numbered(n: int) -> list[str]:
-    """What the columns of a file without a header are called."""
+    """Names of the columns of a file without a header."""
     return [f"column_{i}" for i in range(n)]
 
 
@@ -191,7 +191,7 @@ def _delimiter(file: str) -> str:
 
 
 def _check_text(file: str) -> None:
-    """Refuse the first row of a CSV file that is wider than the first, or that is not UTF-8."""
+    """Refuse a CSV file with a row longer than the first, or with text that is not UTF-8."""
     if is_parquet(file) or is_remote(file) or file.lower().endswith(".gz"):
         return
     line, width = 0, None
@@ -264,13 +264,13 @@ def _first_line(error: Exception) -> str:
 def _unreadable(what: str, error: Exception) -> JourneyError:
     reason = _first_line(error)
     return JourneyError(
-        f"{what} must be a readable table with one width throughout and text in UTF-8; "
-        f"reading it failed: {reason}. Repair it, or convert it to Parquet"
+        f"{what} must be a readable table whose rows have the same number of cells, with text in "
+        f"UTF-8; reading it failed: {reason}. Correct it, or convert it to Parquet"
     )
 
 
 def _unreachable(address: str, error: Exception) -> JourneyError:
-    reason = str(error).strip().partition("\n")[0]
+    reason = _first_line(error)
     return JourneyError(
         f"the address of a source must be one that polars can read; {address!r} failed: {reason}. "
         "Check the address and the credentials, or download the file first"
