@@ -397,7 +397,7 @@ def test_wide_outcomes_that_are_not_text(kind: type, won: Any, lost: Any) -> Non
         ({"converted": "YES"}, mta.JourneyError, "row 0 has 'yes'"),
         ({"converted": ["yes", "no"]}, mta.ParameterError, "'no' is given for both"),
         ({"outcome": "ends"}, mta.JourneyError, "Did you mean 'end'"),
-        ({"outcome": 9}, mta.JourneyError, "there are 5 columns; got the position 9"),
+        ({"outcome": 9}, mta.JourneyError, "one of the 5 columns; got 9"),
         ({"touchpoints": "X"}, mta.JourneyError, "touchpoints='X' matches none"),
         ({"touchpoints": ["T_3"]}, mta.JourneyError, "there must be a column 'T_3'"),
         ({"value": "T_1"}, mta.JourneyError, "must be a finite number; row 0 has 'a'"),
