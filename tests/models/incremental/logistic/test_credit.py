@@ -6,6 +6,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,7 +194,7 @@ def test_backward_takes_touchpoints_away_from_the_last() -> None:
         def value(upto: int, user: int = user, first: int = first) -> float:
             some = histories.time.copy()
             some[upto:] = np.inf
-            cut = type(histories)(**{**_fields(histories), "time": some})
+            cut = replace(histories, time=some)
             return hazard_at(model, cut, user, 0.0, {0, 1, 2, 3})
 
         whole = value(stop)
@@ -207,10 +208,6 @@ def test_backward_takes_touchpoints_away_from_the_last() -> None:
     by_channel = np.bincount(journeys.codes, ours, 4)
     np.testing.assert_allclose(by_channel, fitted.attribute(journeys).credit)
     assert fitted.estimand == "incremental:backward"
-
-
-def _fields(histories: Histories) -> dict[str, object]:
-    return {name: getattr(histories, name) for name in histories.__dataclass_fields__}
 
 
 def test_removal_shares_out_what_is_lost() -> None:
