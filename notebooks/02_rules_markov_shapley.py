@@ -2,8 +2,8 @@
 # # Rules, Markov and Shapley on one table
 #
 # Three families of models credit the same 19,785 conversions and disagree. They are computed here
-# exactly, on a table of 10,000 paths that comes with the package `mta`, to see what each of them
-# answers, where they must agree, and what none of them can say.
+# exactly, on a table of 10,000 paths that comes with the package `mta` (the extra `test` installs
+# it), to see which question each of them answers, where they must agree, and what none can answer.
 
 # %%
 import importlib.util
@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import mta_models as mta
+from mta_models.reporting.styles import model_styles
 
 fast = "MTA_FAST" in os.environ
 n_draws = 20 if fast else 200
@@ -32,13 +33,13 @@ print(f"{(journeys.lengths == 0).sum()} journeys without a touchpoint")
 
 # %% [markdown]
 # Each row is a path with the users who converted after it, those who did not (`nulls`), and the
-# value of the conversions. There are no times, no stages of a sale, and nobody without a
-# touchpoint. The last will matter most.
+# value of the conversions. There are no times, no stages of a sale, and no users without a
+# touchpoint. The last matters most.
 #
 # ## Rules: bookkeeping
 #
-# A rule splits every conversion over its own journey's touchpoints. It learns nothing from users
-# who did not convert. Rules that need times or milestones refuse this table instead of guessing.
+# A rule splits every conversion over its own journey's touchpoints. It does not use users who did
+# not convert. Rules that need times or milestones refuse this table instead of guessing.
 
 # %%
 rules = [
@@ -53,8 +54,8 @@ rules = [
     "WShaped",
 ]
 by_rule = mta.compare(rules, journeys, skip_refused=True)
-for why in by_rule.refusals.values():
-    print(f"Refused: {why.partition('.')[0]}.")
+for reason in by_rule.refusals.values():
+    print(f"Refused: {reason.partition('.')[0]}.")
 moved = np.abs(by_rule.share[:, 0] - by_rule.share[:, -1]).sum() / 2
 fig, ax = plt.subplots(figsize=(8, 5))
 mta.plot.credits(by_rule, ax)
@@ -62,15 +63,16 @@ ax.set_title(f"Between first and last touch {moved:.0%} of the credit changes ch
 plt.show()
 
 # %% [markdown]
-# `alpha` and `eta` close; `iota`, `beta` and `theta` open. That is most of what the rules disagree
-# about. Which rule is right is not in the data: a rule is a convention about who is paid.
+# `alpha` and `eta` come last in journeys; `iota`, `beta` and `theta` first. That explains most of
+# the differences. The data cannot show which rule is right: a rule is a convention about who is
+# paid.
 #
 # ## Markov: how much passes through a channel
 #
 # A Markov chain learns from all users which channel follows which, and how journeys end. Below is
 # the chain that remembers one channel: circles are as large as their removal effect, arrows as wide
 # as their probability (below 8% they are left out). The *removal effect* of a channel is the share
-# of conversions that are lost if entering it always ends in null. It is solved exactly.
+# of conversions that are lost if entering it always ends in null. It is computed exactly.
 
 # %%
 chain = mta.Markov(order=1).fit(journeys)
@@ -112,8 +114,8 @@ plt.show()
 
 # %% [markdown]
 # Which order describes the paths best is a question that data can answer: the one that best
-# predicts the next step of users it was not fitted on. Here memory pays up to order 7. For the
-# credits it matters little: from order 2 on, another channel of memory moves less than 1% of them.
+# predicts the next step of users it was not fitted on. Here that is order 7. For the credits it
+# matters little: from order 2 on, one more channel of memory moves less than 1% of them.
 
 # %%
 selection = mta.Markov.select_order(journeys, max_order=4 if fast else 8, random_state=0)
@@ -137,11 +139,11 @@ plt.show()
 # %% [markdown]
 # ## What "removed" means
 #
-# Three meanings are in use. `"to_null"`: whoever would enter the channel is lost. `"fail"`: whoever
-# has it anywhere in the path does not convert. `"detour"`: the channel is deleted from the paths
-# and people end as they did; only those who met nothing else drop out. The first two count
-# presence. The third compares how often people convert, and here it is about 0: of the journeys
-# that hold a channel, between 22% and 25% convert, for every channel that is not rare (right).
+# Three meanings are in use. `"to_null"`: users who would enter the channel are lost. `"fail"`:
+# users with the channel anywhere in the path do not convert. `"detour"`: the channel is deleted
+# from the paths and users end as they did; only those who met nothing else drop out. The first two
+# count presence. The third compares how often users convert, and here it is about 0: of the
+# journeys with a channel, between 22% and 25% convert, for every channel that is not rare (right).
 
 # %%
 users = journeys.conversions + journeys.nulls
@@ -163,7 +165,7 @@ right.errorbar(rate[order], names, xerr=error, fmt="o", color="#0072B2")
 right.axvline(journeys.total / users.sum(), color="#BBBBBB", linewidth=1, zorder=0)
 right.set_xlim(left=0)
 right.xaxis.set_major_formatter("{x:.0%}")
-right.set_title("Conversion rate of journeys that hold it")
+right.set_title("Conversion rate of journeys with the channel")
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
 fig.tight_layout()
@@ -173,7 +175,7 @@ plt.show()
 # ## Shapley: a fair split of a stated game
 #
 # The Shapley value is what a channel adds to v(S), the worth of a set of channels, averaged over
-# all orders in which channels could arrive. Everything depends on v, so three are shown:
+# all orders in which channels could arrive. The result depends on v, so three are shown:
 #
 # - **conversions** that happened within S. This has a closed form, which is a rule: each conversion
 #   splits equally over the distinct channels of its path.
@@ -204,14 +206,14 @@ ax.set_title(
 plt.show()
 
 # %% [markdown]
-# The warning says why the rates stand apart. Nobody in this table met no channel, so the worth of
-# the empty set is unknown and taken as 0. Then *having any touchpoint at all* is what lifts the
-# rate from 0 to 22%. Every channel that some users met alone can give that, so all of these get
-# about the same, `mi` included. `zeta` and `delta`, which nobody met alone, get nothing.
+# The warning explains the rates. The table has no users without a channel, so the worth of the
+# empty set is unknown and taken as 0. Then *having any touchpoint at all* raises the rate from 0 to
+# 22%. Every channel that some users met alone does that, so all of these get about the same credit,
+# `mi` included. `zeta` and `delta`, which no users met alone, get nothing.
 #
 # ## Chance: intervals
 #
-# The bootstrap draws users again and again. Bars are 95% intervals.
+# The bootstrap resamples users. Bars are 95% intervals: chance in who was observed, nothing else.
 
 # %%
 with warnings.catch_warnings():
@@ -223,13 +225,13 @@ with warnings.catch_warnings():
     }
 fig, ax = plt.subplots(figsize=(8, 6.4))
 mta.plot.intervals(drawn, ax)
-ax.set_title("Chance hardly moves rules and Markov; it is the choice of model that does")
+ax.set_title("95% intervals, sampling only: the model matters more than chance")
 plt.show()
 
 # %% [markdown]
-# Narrow is not right: the interval says how far other users of the same kind would move the number.
-# It knows nothing of whether the number answers your question. The wide ones are honest about
-# something else: rates within small sets of channels rest on few users.
+# A narrow interval is not a right one: it shows how far other users of the same kind would change
+# the number, not whether the number answers your question. The wide ones come from rates within
+# small sets of channels, which rest on few users.
 #
 # ## Revenue
 #
@@ -246,24 +248,23 @@ order = [row for row in np.argsort(participation) if enough[row]]
 worth = in_value.credit[order] / in_conversions.credit[order]
 mean = journeys.total_value / journeys.total
 fig, ax = plt.subplots(figsize=(8, 4))
-for column, label in enumerate(models):
-    look = {"color": mta.plot.COLOURS[column], "marker": mta.plot.MARKERS[column]}
-    ax.scatter(worth[:, column], range(len(order)), label=label, **look)
+for column, (label, style) in enumerate(model_styles(models).items()):
+    ax.scatter(worth[:, column], range(len(order)), label=label, **style)
 ax.axvline(mean, color="#BBBBBB", linewidth=1, zorder=0)
 ax.set_yticks(range(len(order)), [journeys.channels[row] for row in order])
 ax.set_xlabel("value per conversion credited")
 low, high = worth[-1].min(), worth[-1].max()
 ax.set_title(f"A conversion of alpha is worth {low:.1f} to {high:.1f}; the average is {mean:.1f}")
-ax.legend(frameon=False, loc="upper right")
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# ## What none of them can say
+# ## What none of them can answer
 #
-# How many of these conversions would have come without any marketing? Suppose we also saw 100,000
-# people who met no channel, and that they convert just as often as all others. If they are people
-# of the same kind, marketing did nothing. Rules, Markov and two of the three Shapley values credit
+# How many of these conversions would have come without any marketing? Suppose the table also had
+# 100,000 users who met no channel and converted just as often as all others. If they are users of
+# the same kind, marketing caused nothing. Rules, Markov and two of the three Shapley values credit
 # the channels with exactly what they credited before.
 
 # %%
@@ -295,13 +296,17 @@ ax.barh(
     color="#E69F00",
     label="with untouched users who convert as often",
 )
+for at, each in zip(place, then.values(), strict=True):
+    if each.credit.sum() < 1:
+        ax.text(100, at + 0.2, "0", va="center", color="#8A5A00")
 ax.set_yticks(place, list(then))
 ax.invert_yaxis()
+ax.xaxis.set_major_formatter("{x:,.0f}")
 ax.set_xlabel("conversions credited to channels")
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
 moved = max(np.abs(before[name].credit - then[name].credit).max() for name in list(then)[:-1])
 ax.set_xlim(left=0)
-ax.set_title("Credit without effect: only Shapley of rates falls to 0")
+ax.set_title("Channels without effect: only Shapley of rates falls to 0")
 ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 print(f"Largest change of a credit, Shapley of rates aside: {moved:.0e} conversions")
@@ -316,10 +321,9 @@ print(f"Largest change of a credit, Shapley of rates aside: {moved:.0e} conversi
 # | Shapley of the Markov game | `shapley` | the same, with parts that add up |
 # | Shapley of rates | `shapley` | how much more often do people with these channels convert? |
 #
-# The first never looks at users who did not convert. The next two do, but not at whether buyers
-# would have come anyway. The last compares people, and those who meet more channels may be the
-# keener ones.
+# The first does not use users who did not convert. The next two do, but not whether buyers would
+# have come anyway. The last compares users, and those who meet more channels may have more intent.
 #
 # They differ because they answer different questions, and more data will not make them agree. None
-# of them measures incrementality: how many conversions the channel caused. That needs people who
+# of them measures incrementality: how many conversions the channel caused. That needs users who
 # were not reached, times, and an assumption or an experiment about who is reached.

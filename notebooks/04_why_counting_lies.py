@@ -3,7 +3,7 @@
 #
 # Count the touchpoints of those who bought and of those who did not, and ads seem to keep people
 # from buying. This notebook shows why, in a simulated world where every effect is known, what
-# changes once time is looked at, and what a model of time still cannot see.
+# changes once time is modelled, and what a model of time still gets wrong.
 
 # %%
 import os
@@ -29,14 +29,14 @@ print(journeys)
 truth.to_frame()[["channel", "removal", "shapley"]].round(1)
 
 # %% [markdown]
-# In the world `randomised` who meets a channel is pure chance. No channel does harm; the Affiliate
+# In the world `randomised` exposure is random. No channel does harm; the Affiliate
 # does nothing. The truth above is in conversions that would be lost: of one channel alone
 # (`removal`), and as Shapley values that add up with the baseline, the conversions that would have
 # come with no channel at all.
 #
 # ## A buyer's journey ends when it succeeds
 #
-# Each dot is a user's first journey: how long it was watched, and how many touchpoints it holds.
+# Each dot is a user's first journey: how long it was observed, and its touchpoints.
 
 # %%
 timeline = journeys.timeline
@@ -60,18 +60,18 @@ bars = right.barh(["did not buy", "bought"], pace, color=["#999999", orange])
 right.bar_label(bars, fmt="{:.3f}", padding=3)
 right.set_xticks([])
 right.spines["bottom"].set_visible(False)
-right.set_title("Touchpoints per day watched")
+right.set_title("Touchpoints per day observed")
 fig.tight_layout()
 plt.show()
 
 # %% [markdown]
 # Buyers' journeys hold fewer touchpoints because they are shorter: they stop at the purchase. Per
-# day watched, buyers met *more*. A table of counts has lost the days, and with them the reason.
+# day observed, buyers met *more*. A table of counts has lost the days, and with them the reason.
 #
 # ## A regression on counts
 #
 # The usual table: one row per journey, a column of counts per channel, bought or not. Then a
-# logistic regression. `LogisticCounts` is that model, and it says why not to use it.
+# logistic regression. `LogisticCounts` is that model, and it warns against its use.
 
 # %%
 with warnings.catch_warnings(record=True) as said:
@@ -98,9 +98,9 @@ plt.show()
 # %% [markdown]
 # ## Person-time
 #
-# The remedy is old: do not ask who bought, ask *when*, among those who still could. Every user
-# gives one row per day until the purchase, with what they carried that day: each touchpoint counts
-# 1 when it is fresh and half as much every four days (*adstock*).
+# The remedy is old: do not ask who bought, ask *when*, among those at risk. Every user gives one
+# row per day until the purchase, with the *adstock* of that day: each touchpoint counts 1 when it
+# is fresh and half as much every four days.
 
 # %%
 n_days = int(np.ceil(timeline.end.max()))
@@ -114,9 +114,9 @@ last = np.where(bought, days, n_days).astype(int)
 at_risk = np.arange(n_days) <= last[:, None]
 buys_on = bought[:, None] & (np.arange(n_days) == last[:, None])
 cuts = np.array([0, 0.001, 0.25, 0.5, 1, 1.5, 2, 3])
-level = np.digitize(adstock, cuts) - 1
+place = np.digitize(adstock, cuts) - 1
 carried, exposed, sales = (
-    np.bincount(level[at_risk], each[at_risk]) for each in (adstock, at_risk, buys_on)
+    np.bincount(place[at_risk], each[at_risk]) for each in (adstock, at_risk, buys_on)
 )
 fig, (left, right) = plt.subplots(1, 2)
 steps = np.array([0, 3, 5, 7, 9, 11, 13, 16, 40])
@@ -134,22 +134,23 @@ right.errorbar(
 )
 right.axhline(1_000 * world.base_rate, color="#444444", linestyle="--", linewidth=1)
 right.text(3.2, 1_000 * world.base_rate, "true base rate", ha="right", va="bottom")
-right.set_xlabel("adstock carried that day")
+right.set_xlabel("adstock of the day")
 right.set_ylim(bottom=0)
 right.set_title("Purchases per 1,000 user-days: it rises")
 fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The same users, the same touchpoints. By days at risk the rate rises with what people carry, about
-# in a straight line, from the rate of those who carry nothing. That line is the next model.
+# The same users, the same touchpoints. By days at risk the rate rises with the adstock, about in a
+# straight line, from the rate of those without any. That line is the next model.
 #
 # ## Hazard: a baseline, an effect per channel, and how it fades
 #
-# `Hazard` says: a user's rate of buying is a baseline plus what each touchpoint adds, which halves
-# every half-life. Its likelihood is climbed by EM, which splits every purchase among the baseline
-# and the touchpoints before it, and never falls; Newton's method does the last steps. Half-lives
-# are those of the best likelihood: one for all, and another where a channel's own pays.
+# `Hazard` assumes that a user's rate of buying is a baseline plus what each touchpoint adds, which
+# halves every half-life. EM maximises its likelihood: it splits every purchase among the baseline
+# and the touchpoints before it, and the likelihood never falls; Newton's method does the last
+# steps. Half-lives are those of the largest likelihood: one for all, and another for a channel
+# where that improves the likelihood enough.
 
 # %%
 hazard = mta.Hazard().fit(journeys)
@@ -185,8 +186,9 @@ print("half-lives:", dict(zip(journeys.channels, hazard.half_life_.tolist(), str
 # ## Credit with intervals
 #
 # Credit is the Shapley value of "purchases by the end if only these channels' touchpoints had
-# been"; the baseline is what needed no touchpoint. Bars are 95% bootstrap intervals, for which
-# users are drawn anew and half-lives chosen anew.
+# been"; the baseline is what needed no touchpoint. Bars are 95% bootstrap intervals: users are
+# resampled and half-lives chosen again for each draw. They hold chance in who was observed, not
+# bias.
 
 # %%
 drawn = mta.bootstrap(hazard, journeys, n_draws=15 if fast else 100, random_state=0)
@@ -195,7 +197,7 @@ fig, ax = plt.subplots()
 mta.plot.intervals(drawn, ax)
 marks = [*(true[journeys.channels[row]] for row in order), truth.baseline]
 ax.plot(marks, range(len(marks)), "kx", label="truth")
-ax.legend(frameon=False, loc="center right")
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 held = mta.metrics.covered(drawn, truth)
 ax.set_title(f"{held.sum()} of {len(held)} 95% intervals hold the truth")
 plt.show()
@@ -203,8 +205,8 @@ plt.show()
 # %% [markdown]
 # ## Beside the rules
 #
-# The share error is the part of the credit that sits on the wrong channels. The rules leave to the
-# baseline what no channel touched, which here is next to nothing. `Logistic` is explained below.
+# The share error is the part of the credit that is on the wrong channels. The rules leave to the
+# baseline the untouched conversions, which are few here. `Logistic` is explained below.
 
 # %%
 models = {
@@ -217,12 +219,12 @@ models = {
 }
 credited = {name: model.fit_attribute(journeys) for name, model in models.items()}
 errors = [mta.metrics.total_variation(each, truth) for each in credited.values()]
-left_alone = [each.baseline for each in credited.values()]
+baselines = [each.baseline for each in credited.values()]
 colours = ["#999999"] * 4 + [blue, green]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), sharey=True)
 left.bar_label(left.barh(list(models), errors, color=colours), fmt="{:.0%}", padding=3)
-left.set_title("Share of credit on the wrong channels")
-right.bar_label(right.barh(list(models), left_alone, color=colours), fmt="{:,.0f}", padding=3)
+left.set_title("Share error")
+right.bar_label(right.barh(list(models), baselines, color=colours), fmt="{:,.0f}", padding=3)
 right.axvline(truth.baseline, color="black", linestyle="--", linewidth=1)
 right.set_xlim(right=1.25 * truth.baseline)
 right.set_title(f"Baseline; the dashed line is the truth, {truth.baseline:,.0f}")
@@ -236,10 +238,10 @@ plt.show()
 # %% [markdown]
 # ## Logistic: the same question, any learner
 #
-# `Logistic` puts person-time into a classifier: every purchase, with what its user carried then,
-# against sampled moments of users who could still buy. It learns how effects bend and combine
-# instead of assuming that they add up, and it is judged on users it has not seen. Calibration:
-# moments in ten groups of rising predicted rate, each with as many predicted purchases.
+# `Logistic` puts person-time into a classifier: every purchase, with its user's adstock then,
+# against sampled times of users at risk. It learns how effects bend and combine instead of
+# assuming that they add up, and it is judged on users who were held out. Calibration: sampled times
+# in ten groups of rising predicted rate, each with the same number of predicted purchases.
 
 # %%
 learners = {
@@ -250,10 +252,10 @@ learners = {
         )
     ).fit(journeys),
 }
-n_moments = max(20 * journeys.total, 20_000)
-part = journeys.total / (journeys.total + n_moments)
-blind = -part * np.log(part) - (1 - part) * np.log(1 - part)
-print(f"held-out log-loss of one rate for all: {blind:.4f}")
+n_sampled = max(20 * journeys.total, 20_000)
+part = journeys.total / (journeys.total + n_sampled)
+one_rate = -part * np.log(part) - (1 - part) * np.log(1 - part)
+print(f"held-out log-loss of one rate for all: {one_rate:.4f}")
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
 for ax, (name, model), colour in zip(axes, learners.items(), (blue, green), strict=True):
     table = model.calibration_
@@ -273,25 +275,25 @@ fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The regression's points lie close to the line. Trees find nothing more, since effects add up in
-# this world; with fewer than 3,000 purchases, what can bend freely also bends with chance. And the
-# log-loss is little below that of one rate for all: who buys on which day is mostly luck, and no
-# model of touchpoints will say otherwise. It is still enough to credit channels.
+# Most of the regression's points lie near the line; in the top group it predicts 4.9 and 3.8 ± 0.6
+# are observed, since it multiplies effects that add up here. Trees fit no better; with fewer than
+# 3,000 purchases a flexible learner also fits chance. And the log-loss is little below that of one
+# rate for all: who buys on which day is mostly chance. It is still enough to credit channels.
 #
 # ## One purchase, explained
 #
-# SHAP values say what each channel did to the fitted log rate at one purchase, against the same
-# moment without touchpoints. Turned into parts of the purchase they add up to what the model
-# credits by the moment, exactly. Between channels the two differ: SHAP shares out the logarithm of
-# the rate, credit the rate itself.
+# SHAP values are what each channel adds to the fitted log rate at one purchase, compared with the
+# same time without touchpoints. Turned into parts of the purchase they add up to what the model
+# credits with `counterfactual="moment"`, exactly. Between channels the two differ: SHAP shares out
+# the logarithm of the rate, credit the rate itself.
 
 # %%
 model = learners["logistic regression"]
-found = model.explain(journeys)
-size = journeys.lengths[found.rows]
-third = np.sort(found.parts, axis=1)[:, -3]
+explained = model.explain(journeys)
+size = journeys.lengths[explained.rows]
+third = np.sort(explained.parts, axis=1)[:, -3]
 one = int(np.argmax(np.where((size >= 5) & (size <= 9), third, -1)))
-row = found.rows[one]
+row = explained.rows[one]
 span = slice(journeys.offsets[row], journeys.offsets[row + 1])
 code, age = journeys.codes[span], journeys.end[row] - journeys.time[span]
 credit = np.bincount(code, model.touchpoint_credit(journeys)[span], journeys.n_channels)
@@ -302,28 +304,28 @@ axes[0].axvline(0, color=orange)
 axes[0].set_xlim(age.max() + 3, -3)
 axes[0].set_xlabel("days before the purchase")
 axes[0].set_title("Touchpoints")
-axes[1].barh(place, found.channel_values[one], 0.6, color=blue)
+axes[1].barh(place, explained.channel_values[one], 0.6, color=blue)
 axes[1].set_xlabel("SHAP value, log rate")
-log_ratio = found.channel_values[one].sum()
+log_ratio = explained.channel_values[one].sum()
 axes[1].set_title(f"Rate {np.exp(log_ratio):.1f} times as high")
-axes[2].barh(place - 0.2, found.parts[one], 0.36, color=blue, label="SHAP")
+axes[2].barh(place - 0.2, explained.parts[one], 0.36, color=blue, label="SHAP")
 axes[2].barh(place + 0.2, credit, 0.36, color="#56B4E9", label="credit")
 axes[2].set_yticks(place, journeys.channels)
 axes[2].set_xlabel("part of this purchase")
-axes[2].set_title(f"Sums: {found.parts[one].sum():.4f} and {credit.sum():.4f}")
+axes[2].set_title(f"Sums: {explained.parts[one].sum():.4f} and {credit.sum():.4f}")
 axes[2].legend(frameon=False, fontsize=8)
 fig.tight_layout()
 plt.show()
-gap = found.parts.sum() - model.attribute(journeys).credit.sum()
-print(f"over all {len(found.rows):,} purchases the two sums differ by {abs(gap):.0e}")
+gap = explained.parts.sum() - model.attribute(journeys).credit.sum()
+print(f"over all {len(explained.rows):,} purchases the two sums differ by {abs(gap):.0e}")
 
 # %% [markdown]
 # ## Acceleration is not incrementality
 #
-# Two questions sound alike. *Moment*: what brought this purchase about on this day? *Horizon*: how
-# many purchases would be missing at the end? Where many would have bought later anyway, an ad that
-# only makes them buy sooner gets credit for the first and none for the second. In `organic` the
-# base rate is high.
+# Two questions sound similar. *Moment*: what caused this purchase on this day? *Horizon*: how many
+# purchases would be missing at the end? Where many would have bought later anyway, an ad that only
+# makes them buy sooner gets credit for the first and none for the second. In `organic` the base
+# rate is high.
 
 # %%
 brand = mta.worlds.make("organic", n_users=n_users, strength=0.5, seed=1)
@@ -350,42 +352,41 @@ plt.show()
 # %% [markdown]
 # ## What Hazard cannot see
 #
-# Everything so far leaned on chance: who met a channel was no sign of who would buy. In `intent` it
-# is. Keen people search more, are retargeted more, and buy more anyway.
+# Everything so far needed random exposure: who met a channel was no sign of who would buy. In
+# `intent` it is. Users of high intent search more, are retargeted more, and buy more anyway.
 
 # %%
-keen = mta.worlds.make("intent", n_users=n_users, strength=1.0, seed=1)
-keen_journeys = keen.simulate().journeys
-keen_truth = keen.truth(users=truth_users)
-fooled = mta.Hazard().fit_attribute(keen_journeys)
-wrong = mta.metrics.total_variation(fooled, keen_truth)
-names = list(fooled.channels)
-actual = dict(zip(keen_truth.channels, keen_truth.shapley, strict=True))
+targeted = mta.worlds.make("intent", n_users=n_users, strength=1.0, seed=1)
+targeted_journeys = targeted.simulate().journeys
+targeted_truth = targeted.truth(users=truth_users)
+biased = mta.Hazard().fit_attribute(targeted_journeys)
+wrong = mta.metrics.total_variation(biased, targeted_truth)
+names = list(biased.channels)
+actual = dict(zip(targeted_truth.channels, targeted_truth.shapley, strict=True))
 fig, ax = plt.subplots()
 place = np.arange(len(names) + 1)
-fig, ax = plt.subplots()
-in_truth = [*(actual[name] for name in names), keen_truth.baseline]
+in_truth = [*(actual[name] for name in names), targeted_truth.baseline]
 ax.bar(place - 0.2, in_truth, 0.4, color="#444444", label="truth")
-ax.bar(place + 0.2, [*fooled.credit, fooled.baseline], 0.4, color=blue, label="Hazard")
+ax.bar(place + 0.2, [*biased.credit, biased.baseline], 0.4, color=blue, label="Hazard")
 ax.set_xticks(place, [*names, "(baseline)"])
 ax.set_ylabel("conversions")
 ax.legend(frameon=False, loc="upper left")
 ax.set_title(
-    f"intent: {wrong:.0%} of the credit is on the wrong channels, and the baseline is "
-    f"{fooled.baseline:,.0f} instead of {keen_truth.baseline:,.0f}"
+    f"intent: share error {wrong:.0%}, and the baseline is "
+    f"{biased.baseline:,.0f} instead of {targeted_truth.baseline:,.0f}"
 )
 plt.show()
 
 # %% [markdown]
-# Nothing in the fit complains. Here are both worlds forecast: models are fitted on the first two
-# thirds of the log and say who converts in the last third. `gain` is the held-out log-likelihood
-# per conversion above one rate for everybody; `auc` is the chance that a buyer was given a higher
-# rate than another user on the same day; `ratio` is predicted over observed purchases.
+# No warning comes from the fit. Here are forecasts in both worlds: models are fitted on the first
+# two thirds of the log and predict who converts in the last third. `gain` is the held-out
+# log-likelihood per conversion above one rate for everybody; `auc` is the chance that a buyer had a
+# higher rate than another user on the same day; `ratio` is predicted over observed purchases.
 
 # %%
 forward = {
     "randomised": mta.validate_forward([mta.Hazard(), mta.Logistic()], journeys).to_frame(),
-    "intent": mta.validate_forward([mta.Hazard(), mta.Logistic()], keen_journeys).to_frame(),
+    "intent": mta.validate_forward([mta.Hazard(), mta.Logistic()], targeted_journeys).to_frame(),
 }
 error = {"randomised": mta.metrics.total_variation(credited["Hazard"], truth), "intent": wrong}
 pd.concat(
@@ -398,17 +399,16 @@ pd.concat(
 ).round(2)
 
 # %% [markdown]
-# Hazard tells buyers from others far better in the world in which its credit is wrong. Intent is
-# exactly what foretells a purchase, and the model has found its traces: the touchpoints that keen
-# people meet. A good forecast is no evidence of a cause. The ratio is a hint that something is
-# amiss (the keenest have bought and left), but a rate that knows no channel is off as well, and
-# it does not say whose credit is wrong.
+# `Hazard` predicts far better in the world in which its credit is wrong. Intent predicts a purchase
+# best, and the model reads it off the touchpoints that users of high intent meet. A good forecast
+# does not show a cause. The ratio is a hint (users of high intent have bought and left the risk
+# set), but a rate without any channel is off as well, and it does not show whose credit is wrong.
 #
 # ## What to take home
 #
 # - Never regress purchases on counts of touchpoints: a purchase ends the counting.
-# - Compare days, not people's totals: `Hazard` needs the days and everybody who was watched, buyers
-#   or not. It leaves organic sales in the baseline, which no rule here does.
+# - Compare days, not people's totals: `Hazard` needs the days of all users who were observed,
+#   buyers or not. It leaves organic sales in the baseline, which no rule here does.
 # - Decide which question you ask: by the moment or over the horizon. Where few buy they agree.
-# - It assumes that who meets an ad is no sign of who would buy. No forecast can tell you whether
-#   that holds. Notebook 05 compares people with themselves, and asks experiments.
+# - It assumes that exposure is random. No forecast can show whether that holds. Notebook 05
+#   compares people with themselves, and uses experiments.

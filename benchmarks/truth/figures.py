@@ -115,6 +115,8 @@ def _lines(results: Results, column: str, label: str, *, log: bool) -> Figure:
         ax.set_title(world, fontsize=10, loc="left")
         if log:
             _log_users(ax, means[column])
+        else:
+            ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         _plain(ax)
     axes.flat[0].set_ylim(0, None)
     figure.supxlabel(f"{label}; {_seeds(results, models)}", fontsize=10)

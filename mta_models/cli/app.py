@@ -44,10 +44,8 @@ class Of(StrEnum):
 OfOption = Annotated[
     Of | None, typer.Option(help="What to credit.  [default: conversions]", show_default=False)
 ]
-TopOption = Annotated[
-    int, typer.Option(min=1, help="Channels with a row of their own in the terminal.")
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+TopOption = Annotated[int, typer.Option(min=1, help="Channels named in the terminal's tables.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of whatever is random.")]
 
 
 def _examples(*lines: str) -> str:
@@ -89,7 +87,7 @@ def compare(
         bool,
         typer.Option(
             "--validate",
-            help="Also score how incremental models predict the last third of the log.",
+            help="Also score what incremental models foretell of the log's last third.",
         ),
     ] = False,
     of: OfOption = None,
@@ -98,9 +96,9 @@ def compare(
 ) -> None:
     """Credit per channel by several models, side by side.
 
-    Without --model: the usual models that the data allow, with --validate Hazard too. CSV and
-    Parquet files hold one row per model and channel and one for each model's baseline: model,
-    estimand, of, channel, credit, share. JSON files also hold the scores of --validate.
+    Without --model, the usual ones that the data can serve. CSV and Parquet files hold one row per
+    model and channel and one per model's baseline: model, estimand, of, channel, credit, share.
+    With --validate, Hazard joins the usual ones, and JSON files have the scores too.
     """
 
     def work(journeys: Journeys) -> Output:
@@ -142,18 +140,16 @@ def attribute(
         typer.Option(metavar="NAME", help=f"{_MODEL_HELP}  [default: Markov]", show_default=False),
     ] = None,
     draws: Annotated[
-        int,
-        typer.Option(min=0, help="Bootstrap draws for 95% intervals, of sampling only; try 200."),
+        int, typer.Option(min=0, help="Bootstrap draws for 95% intervals; 200 will do.")
     ] = 0,
     seed: SeedOption = 0,
     of: OfOption = None,
     top: TopOption = 25,
     out: OutOption = None,
 ) -> None:
-    """Credit per channel by one model, with intervals where --draws asks for them.
+    """Credit per channel by one model, with intervals by --draws.
 
-    CSV and Parquet files have the columns that compare writes and, with --draws, lower and upper:
-    the bounds of an interval that holds sampling only, that is chance in who was observed.
+    CSV and Parquet files are as those of compare, with lower and upper where there are draws.
     """
     if model is None and len(run.models) > 1:
         misuse(f"attribute takes one model, and the run has {len(run.models)}; name one by --model")
@@ -190,7 +186,7 @@ def attribute(
 )
 @reads
 def diagnose(run: Run, out: OutOption = None) -> None:
-    """What can and what cannot be learnt from these journeys, and what to do about it."""
+    """What these journeys can and cannot tell."""
 
     def work(journeys: Journeys) -> Output:
         from mta_models.diagnosis.checking import diagnose as diagnose_journeys
@@ -215,7 +211,7 @@ def diagnose(run: Run, out: OutOption = None) -> None:
 def example(
     out: OutOption = None,
     paths: Annotated[
-        bool, typer.Option("--paths", help="Write the log's journeys as a table of paths.")
+        bool, typer.Option("--paths", help="Write its journeys as a table of paths.")
     ] = False,
     users: Annotated[int, typer.Option(min=1, help="Users simulated.")] = 20_000,
     seed: SeedOption = 0,
@@ -246,22 +242,18 @@ def simulate(
     out: OutOption = None,
     users: Annotated[int, typer.Option(min=1, help="Users simulated.")] = 20_000,
     strength: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Strength of the mechanism that the world is named after."),
+        float, typer.Option(min=0, max=1, help="Of what the world is about.")
     ] = 0.5,
     seed: SeedOption = 0,
     lift_test: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CHANNEL",
-            help="Channel to run a lift test of, by a holdout. Repeat it for more.",
-        ),
+        typer.Option(metavar="CHANNEL", help="Test it by a holdout. Repeat it for more."),
     ] = None,
 ) -> None:
-    """Write the log of a simulated world, and what its channels truly cause.
+    """Write the log of a world whose causal truth is known, with the truth beside.
 
-    Three files: the events; all users with the start and end of their observation, in a file with
-    .observed before its ending; and the truth, the costs and the lift tests, in .truth.json.
+    Three files: the events; all users with their bounds of observation, .observed before the
+    ending; and, ending in .truth.json, the truth, the costs and the lift tests.
     """
     if out is None or out.suffix.lower() == ".json":
         misuse("name a file to write by --out, ending in .csv or .parquet")
@@ -288,7 +280,7 @@ app.command(
 
 
 def _model(name: str) -> AttributionModel:
-    """The model of that name; an unknown name is a misuse, reported before anything is read."""
+    """The model named; a name that is none is a misuse, found before anything is read."""
     from mta_models.models.names import model_from_name
 
     try:

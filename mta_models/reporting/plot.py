@@ -54,7 +54,7 @@ def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
         credit, names = np.vstack([credit, baseline]), [*names, BASELINE]
     place = np.arange(len(names))
     axes.hlines(place, credit.min(axis=1), credit.max(axis=1), colors=_LINE, linewidth=2, zorder=1)
-    styles = model_styles(comparison.attributions)
+    styles = _styles(comparison.attributions)
     for i, label in enumerate(comparison.attributions):
         # Later marks are smaller, so that those of models that agree can all be seen.
         size = 90 - 50 * i / max(credit.shape[1] - 1, 1)
@@ -103,14 +103,11 @@ def intervals(
     with_baseline = any(each.baseline or bounds[label][-1].any() for label, each in several.items())
     names = [*names, BASELINE] if with_baseline else names
     n = len(names)
-    # The labels are the caller's; a model is recognised by its own words where they are distinct.
-    models = [each.model for each in several.values()]
-    models = models if len(set(models)) == len(models) else list(several)
-    styles = model_styles(models)
+    styles = _styles(several)
     for i, (label, each) in enumerate(several.items()):
         place = np.arange(n) + 0.6 * ((i + 0.5) / len(several) - 0.5)
         low, high = bounds[label][:n].T
-        style = styles[models[i]]
+        style = styles[label]
         axes.hlines(place, low, high, colors=style["color"], linewidth=2)
         credit = np.append(each.credit[rows], each.baseline)[:n]
         axes.scatter(credit, place, s=22, label=label or None, **style)
@@ -300,6 +297,14 @@ def _axes(ax: Axes | None) -> Axes:
     from matplotlib import pyplot
 
     return pyplot.gca() if ax is None else ax
+
+
+def _styles(attributions: Mapping[str, Attribution]) -> dict[str, dict[str, Any]]:
+    """The style of each result: its model's, or where two are of one model its label's."""
+    models = [each.model for each in attributions.values()]
+    names = models if len(set(models)) == len(models) else list(attributions)
+    styles = model_styles(names)
+    return {label: styles[name] for label, name in zip(attributions, names, strict=True)}
 
 
 def _finished(axes: Axes, *, legend: bool = False) -> Axes:

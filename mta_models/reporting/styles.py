@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -13,19 +13,19 @@ COLOURS = (
     *("#332288", "#882255", "#999933", "#44AA99", "#661100", "#AA4499"),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-# Models that are often compared stand first, so that no two of them share a colour.
+# Models that are often compared, each with the place of its colour.
 _MODELS = (
     *("LastTouch", "Linear", "Markov", "Shapley", "SimpleProbabilistic", "Hazard"),
     *("SelfControlled", "FirstTouch", "Logistic", "DoublyRobust", "BayesianMarkov"),
-    *("BayesianHazard", "BayesianLogistic", "PositionBased", "TimeDecay", "LastNonDirect"),
+    "BayesianHazard",
 )
 
 
 def model_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Marker and colour of each model, whatever their order and number.
+    """Marker and colour of each model: by its label, not by its place among the others.
 
-    The colour is that of the model's class. Models of one class in the same picture, such as
-    `Markov` and `Markov(order=3)`, have markers of their own.
+    Models of which two would have the same colour are separated in alphabetical order, as long as
+    there are colours.
 
     Args:
         labels: as `label_of` writes them, or any other texts.
@@ -35,18 +35,19 @@ def model_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
         >>> styles["Markov"] == model_styles(["Markov"])["Markov"]
         True
         >>> styles["Markov"]["color"] == styles["Markov(order=3)"]["color"]
-        True
+        False
     """
-    order = list(labels)
-    by_class: dict[str, list[str]] = {}
-    for label in sorted(order):  # the one without parameters comes first
-        by_class.setdefault(label.partition("(")[0], []).append(label)
-    places = {
-        label: (_place(name), _place(name) + rank)
-        for name, variants in by_class.items()
-        for rank, label in enumerate(variants)
+    labels = list(labels)
+    given = [label.removesuffix("()") for label in labels]
+    known = {label: _MODELS.index(label) for label in given if label in _MODELS}
+    # A variant prefers the colour of its class, if the class itself is not in the picture.
+    preferred = {
+        label: _MODELS.index(name) if (name := label.partition("(")[0]) in _MODELS else _hash(label)
+        for label in given
+        if label not in known
     }
-    return {label: _style(*places[label]) for label in order}
+    places = _separated(preferred, known)
+    return {label: _style(places[label.removesuffix("()")]) for label in labels}
 
 
 def channel_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -60,24 +61,29 @@ def channel_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
         >>> first == again
         True
     """
-    taken: set[int] = set()
-    places: dict[str, tuple[int, int]] = {}
-    for name in sorted(names):
-        preferred = crc32(name.encode()) % len(COLOURS)
-        steps = ((preferred + i) % len(COLOURS) for i in range(len(COLOURS)))
-        place = next((step for step in steps if step not in taken), preferred)
-        taken.add(place)
-        places[name] = (place, len(places) if len(names) > len(COLOURS) else place)
-    return {name: _style(*places[name]) for name in names}
+    places = _separated({name: _hash(name) for name in names}, {})
+    return {name: _style(places[name]) for name in names}
 
 
-def _place(model: str) -> int:
-    return _MODELS.index(model) if model in _MODELS else crc32(model.encode()) % len(COLOURS)
+def _separated(preferred: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, int]:
+    """The places taken, and for each other name the first free place from its preferred one on."""
+    places, n = dict(taken), len(COLOURS)
+    for name in sorted(preferred):
+        steps = (preferred[name] + i for i in range(n))
+        used = {place % n for place in places.values()}
+        # With more names than colours a colour comes again, with another marker.
+        again = preferred[name] + n * (len(places) // n)
+        places[name] = next((step for step in steps if step % n not in used), again)
+    return places
 
 
-def _style(colour: int, marker: int) -> dict[str, Any]:
+def _hash(name: str) -> int:
+    return crc32(name.encode()) % len(COLOURS)
+
+
+def _style(place: int) -> dict[str, Any]:
     return {
-        "marker": MARKERS[marker % len(MARKERS)],
-        "color": COLOURS[colour % len(COLOURS)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "color": COLOURS[place % len(COLOURS)],
         "zorder": 2,
     }
