@@ -13,6 +13,8 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 
+from mta_models.core import files
+
 FOLDER = Path(__file__).parent
 
 
@@ -43,7 +45,7 @@ def build(script: Path) -> Path:
         # When a cell ran is of no interest to a reader and differs in every diff.
         cell.metadata = {}
     target = script.with_suffix(".ipynb")
-    nbformat.write(notebook, target)
+    files.write_text(target, nbformat.writes(notebook).rstrip("\n") + "\n")
     return target
 
 

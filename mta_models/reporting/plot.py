@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mta_models.attribution import BASELINE, Attribution
+from mta_models.attribution import BASELINE, SAMPLING_ONLY, Attribution
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.errors import JourneyError
 from mta_models.reporting.styles import COLOURS as COLOURS
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _PALE, _LINE, _BASELINE_COLOUR = "#E6E6E6", "#BBBBBB", "#444444"
 _MOST_STATES = 12  # of a chain; more arrows than theirs cannot be read
-# Their draws are of a posterior that may hold bias; those of all other models hold chance only.
-_WITH_BIAS = ("BayesianHazard", "BayesianLogistic")
 
 
 def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
@@ -112,8 +110,8 @@ def intervals(
         credit = np.append(each.credit[rows], each.baseline)[:n]
         axes.scatter(credit, place, s=22, label=label or None, **style)
     _rows(axes, names, first.of)
-    all_with_bias = all(each.model.startswith(_WITH_BIAS) for each in several.values())
-    axes.set_title(f"Credit, {prob:.0%} intervals" + ("" if all_with_bias else " (sampling only)"))
+    with_bias = all(each.interval_holds != SAMPLING_ONLY for each in several.values())
+    axes.set_title(f"Credit, {prob:.0%} intervals" + ("" if with_bias else " (sampling only)"))
     return _finished(axes, legend=len(several) > 1)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import resource
 import shutil
 import signal
@@ -272,6 +274,48 @@ def test_a_command_on_a_full_disk_leaves_the_old_file(
         app(["example", "--users", "5000", "--out", str(out)])
     assert "cannot write" in capsys.readouterr().err
     assert [each.read_bytes() for each in full_disk.iterdir()] == [OLD]
+
+
+# Nothing else writes.
+
+WRITERS = {"write_text", "write_bytes", "write_csv", "write_parquet", "savefig", "to_csv", "dump"}
+# Rows are appended; the other two are inputs that a benchmark makes anew, in a folder of its own.
+OTHERS = {"mta_models/benchmark/rows.py", "benchmarks/data.py", "benchmarks/truth/rivals.py"}
+IN_MEMORY = {"drawn", "buffer"}  # what these receive goes to the writer afterwards
+
+
+def writes(call: ast.Call) -> bool:
+    """Whether a call writes to a file other than by `core.files`."""
+    if not isinstance(call.func, ast.Attribute | ast.Name):
+        return False
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
+    modes = [each.value for each in call.args if isinstance(each, ast.Constant)]
+    if name == "open":
+        return any(
+            isinstance(mode, str) and re.fullmatch("[rwxabt+]*[wxa+][bt+]*", mode) for mode in modes
+        )
+    if name not in WRITERS or isinstance(call.func, ast.Name):
+        return False
+    target = call.args[0] if call.args else None
+    in_memory = target is None or (isinstance(target, ast.Name) and target.id in IN_MEMORY)
+    return not in_memory and ast.unparse(call.func.value) != "files"
+
+
+def test_everything_is_written_by_the_one_writer() -> None:
+    root = Path(__file__).parents[2]
+    files_with_writes = set()
+    for folder in ("mta_models", "benchmarks", "notebooks"):
+        for file in (root / folder).rglob("*.py"):
+            calls = (
+                each for each in ast.walk(ast.parse(file.read_text())) if isinstance(each, ast.Call)
+            )
+            if any(writes(call) for call in calls):
+                files_with_writes.add(file.relative_to(root).as_posix())
+    # The lock of an environment is a file without content.
+    assert files_with_writes == OTHERS | {
+        "mta_models/core/files.py",
+        "benchmarks/peers/environments.py",
+    }
 
 
 # Names, links, modes.
