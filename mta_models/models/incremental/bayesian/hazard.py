@@ -46,13 +46,13 @@ class BayesianHazard(BayesianModel):
     is of β; the bias belongs to the baseline. Without lift tests the two cannot be separated, δ is
     0, and the credit is that of observation.
 
-    Biases, in conversions b_c, are Student's t (3 degrees) around slope · bias_mean_c with the
-    scale spread · bias_scale_c; slope and spread are learnt. `bias_mean` is what the same additive
-    hazard credits to *future* touchpoints when they stand beside past ones: these cannot be
-    causes, so they show that users with more touchpoints convert more anyway (a negative control).
-    Where observation ends with the conversion there are no future touchpoints, and exposure takes
-    their place. `bias_scale` averages the channel's observed credit and its credit if all
-    touchpoints were equally effective, shrunk when future touchpoints carry little signal.
+    A bias, in conversions, is Student's t around slope · m_c with the scale spread · s_c; slope and
+    spread are learnt. The mean m_c is what the same additive hazard credits to *future* touchpoints
+    when they stand beside past ones: these cannot be causes, so they show that users with more
+    touchpoints convert more anyway (a negative control). Where observation ends with the conversion
+    there are no future touchpoints, and exposure takes their place. The scale s_c averages the
+    channel's observed credit and its credit if all touchpoints were equally effective, shrunk when
+    future touchpoints carry little signal.
 
     Measured in the world `intent` at strength 1 with 40,000 users (benchmarks/README.md): two lift
     tests take the share error from 34% to between 10 and 15% and the baseline from 37 points of
@@ -73,8 +73,8 @@ class BayesianHazard(BayesianModel):
           0 below 1% of the mean rate. Where many touchpoints of a harmful channel meet, the
           integrated hazard may be negative.
         - With lift tests, not that exposure is as good as random, but that channels' biases are
-          similar: in proportion to `bias_mean`, up to `bias_scale`. Where the tested channels
-          differ from the rest in this, the credit of the rest is wrong.
+          similar: in proportion to m_c, up to about s_c. Where the tested channels differ from the
+          rest in this, the credit of the rest is wrong.
         - A test's population is like that of the journeys fitted, or is given by its `journeys`.
 
     Source: Li & Kannan (2014), Attributing conversions in a multichannel online marketing
