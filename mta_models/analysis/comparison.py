@@ -116,6 +116,7 @@ class Comparison(Printed):
 
         Columns: `model`, `estimand`, `of`, `channel`, `credit`, `share` (missing for the
         baseline), and `lower` and `upper`, the bounds of the 95% interval, where a model has draws.
+        An interval of `bootstrap` holds sampling error only, and no bias.
         """
         import polars as pl
 
