@@ -44,14 +44,14 @@ class Kernel(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class HalfLife:
+class HalfLifeKernel:
     """w(a) = 2^(−a / h): full at once, halved after each half-life.
 
     Attributes:
         half_life: shape `(n_channels,)`, days, > 0.
 
     Example:
-        >>> kernel = HalfLife(np.array([1.0, 2.0]))
+        >>> kernel = HalfLifeKernel(np.array([1.0, 2.0]))
         >>> kernel.weight(np.array([2.0, 2.0]), np.array([0, 1]))
         array([0.25, 0.5 ])
         >>> kernel.integral(np.array([1.0]), np.array([0])).round(3)  # half of 1 / ln 2
@@ -88,7 +88,7 @@ class HalfLife:
 
 
 def as_kernel(kernel: Kernel | Floats | float, n_channels: int) -> Kernel:
-    """A kernel as it is; half-lives in days, one or one per channel, as `HalfLife`."""
+    """A kernel as it is; half-lives in days, one or one per channel, as `HalfLifeKernel`."""
     if isinstance(kernel, Kernel):
         return kernel
-    return HalfLife(np.broadcast_to(np.asarray(kernel, dtype=np.float64), n_channels))
+    return HalfLifeKernel(np.broadcast_to(np.asarray(kernel, dtype=np.float64), n_channels))

@@ -13,7 +13,7 @@ from scipy.special import gamma, gammainc
 
 import mta_models as mta
 from mta_models.data.histories import Histories
-from mta_models.data.kernels import HalfLife, Kernel, as_kernel
+from mta_models.data.kernels import HalfLifeKernel, Kernel, as_kernel
 from tests.data.test_histories import half_of, logs, read
 
 
@@ -44,7 +44,7 @@ SCALE, SHAPE = np.array([1.0, 3.0, 6.0]), np.array([2.0, 1.0, 0.7])
 
 def kernels_of(histories: Histories) -> list[Kernel]:
     k = histories.n_channels
-    return [Weibull(SCALE[:k], SHAPE[:k]), HalfLife(half_of(histories))]
+    return [Weibull(SCALE[:k], SHAPE[:k]), HalfLifeKernel(half_of(histories))]
 
 
 @settings(max_examples=25, deadline=None)
@@ -86,17 +86,17 @@ def test_sums_with_any_kernel_are_what_loops_find(rows: Any) -> None:
 @pytest.mark.parametrize("place", [0, 1])
 def test_per_day_is_the_effect_over_the_whole_integral(place: int) -> None:
     effect = np.array([2.0, 0.5, 1.0])
-    kernel = (Weibull(SCALE, SHAPE), HalfLife(np.array([1.0, 3.0, 9.0])))[place]
+    kernel = (Weibull(SCALE, SHAPE), HalfLifeKernel(np.array([1.0, 3.0, 9.0])))[place]
     whole = kernel.integral(np.full(3, 1e4), np.arange(3))
     np.testing.assert_allclose(kernel.per_day(effect), effect / whole)
 
 
 def test_half_lives_are_a_kernel() -> None:
-    kernel = HalfLife(np.array([1.0, 3.0]))
+    kernel = HalfLifeKernel(np.array([1.0, 3.0]))
     assert as_kernel(kernel, 2) is kernel
     for given_ in (2.0, np.array([2.0, 2.0])):
         made = as_kernel(given_, 2)
-        assert isinstance(made, HalfLife)
+        assert isinstance(made, HalfLifeKernel)
         assert made.half_life.tolist() == [2.0, 2.0]
 
 

@@ -14,7 +14,7 @@ from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats, Mask
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
-from mta_models.data.kernels import HalfLife, Kernel
+from mta_models.data.kernels import HalfLifeKernel, Kernel
 from mta_models.errors import (
     IdentifiabilityWarning,
     JourneyError,
@@ -163,7 +163,7 @@ class TimedModel(AttributionModel):
 
     def _kernel(self) -> Kernel:
         """The carry-over fitted; override it for one that is no half-life."""
-        return HalfLife(self.half_life_)
+        return HalfLifeKernel(self.half_life_)
 
     def _histories(self, journeys: Journeys) -> Histories:
         """The histories that the model learns from and credits."""
