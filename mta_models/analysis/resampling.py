@@ -27,6 +27,7 @@ from mta_models.errors import (
     warnings_of,
 )
 from mta_models.models.base import AttributionModel, clone
+from mta_models.models.parameters import check_seed, check_whole_number
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -38,6 +39,7 @@ _AT_ONCE = 1 << 21
 # Users above which a cell is large: a multinomial count costs about as much as this many picks.
 _LARGE = 8
 _TOLERANCE = 1e-8
+_MAX_DRAWS = 1_000_000
 
 
 def bootstrap(
@@ -77,7 +79,8 @@ def bootstrap(
         total. A model's own posterior draws are replaced.
 
     Raises:
-        ParameterError: `n_draws` is not a whole number >= 1.
+        ParameterError: `n_draws` is not a whole number from 1 to 1,000,000, or `random_state` is no
+            seed.
         JourneyError: a count is not whole and the journeys have no users; or as `model.fit`.
 
     Example:
@@ -90,8 +93,8 @@ def bootstrap(
         1      Search    20.0    0.3   11.0   28.0
         2  (baseline)     5.0    NaN    1.0   10.0
     """
-    if isinstance(n_draws, bool) or not isinstance(n_draws, int | np.integer) or n_draws < 1:
-        raise ParameterError(f"n_draws must be a whole number >= 1; got {n_draws!r}")
+    check_whole_number(n_draws, "n_draws", 1, _MAX_DRAWS)
+    check_seed(random_state)
     fitted = clone(model)
     with warnings_of(type(model).__name__):
         with collected_warnings() as notices:

@@ -28,6 +28,7 @@ EVENTS = pl.DataFrame(
         "bought": [0, 1, 0, 0],
     }
 )
+TIMED = mta.worlds.make("randomised", n_users=400, seed=0).simulate().journeys
 PATHS = pl.DataFrame({"path": ["a>b", "a"], "conversions": [1, 1]})
 COLUMNS = {"user": "user", "time": "day", "channel": "channel", "conversion": "bought"}
 
@@ -59,6 +60,8 @@ with collected_warnings():
 CALLS: dict[str, Callable[[], object]] = {
     "fit": lambda: mta.Markov().fit(CONVERTERS),
     "fit_attribute": lambda: mta.Markov().fit_attribute(CONVERTERS),
+    "fit_histories": lambda: mta.SelfControlled().fit_histories(TIMED.histories),
+    "validate_forward": lambda: mta.validate_forward([mta.SelfControlled()], TIMED),
     "deep in a fit": lambda: mta.Shapley("rate").fit(CONVERTERS),
     "compare": lambda: mta.compare(["Markov"], CONVERTERS),
     "bootstrap": lambda: mta.bootstrap(mta.Markov(), CONVERTERS, n_draws=3, random_state=0),
@@ -88,7 +91,9 @@ def test_a_models_warning_names_the_model(name: str) -> None:
     with pytest.warns(mta.MTAWarning) as caught:
         CALLS[name]()
     for each in caught:
-        assert re.match(r"(Markov|Shapley|Uneasy): [a-z]", str(each.message)), each.message
+        assert re.match(r"(Markov|Shapley|SelfControlled|Uneasy): [a-z0-9]", str(each.message)), (
+            each.message
+        )
 
 
 def test_a_model_inside_another_warns_in_the_outer_ones_name() -> None:

@@ -20,13 +20,14 @@ from mta_models.models.distinct_channels import participation_of, users_of
 from mta_models.models.markov.chain import Chain, make_chain
 from mta_models.models.markov.order_selection import OrderSelection, held_out_scores
 from mta_models.models.markov.transitions import Counts, Steps, count_transitions
-from mta_models.models.parameters import check_number, check_one_of
+from mta_models.models.parameters import check_number, check_one_of, check_seed, check_whole_number
 
 if TYPE_CHECKING:
     import networkx as nx
     from scipy.sparse import csr_array
 
 REMOVALS = ("to_null", "fail", "detour")
+_MAX_FOLDS = 1_000
 State = tuple[str, ...] | str
 
 
@@ -212,7 +213,7 @@ class Markov(AttributionModel):
             journeys: folds are of whole users where `users` is known, else of single outcomes.
             max_order: orders 1 to this are tried, but none beyond the touchpoints of the longest
                 journey, where all orders are the same.
-            n_folds: number of folds, >= 2.
+            n_folds: number of folds, 2 to 1,000.
             smoothing: users added to every next step, > 0.
             random_state: seed or `numpy.random.Generator` of the folds.
 
@@ -220,10 +221,9 @@ class Markov(AttributionModel):
             ParameterError: an argument has a wrong type or is out of range.
         """
         check_order(max_order, "max_order")
-        if not (isinstance(n_folds, int) and n_folds >= 2):
-            raise ParameterError(f"n_folds must be a whole number >= 2; got {n_folds!r}")
-        if not 0 < smoothing < np.inf:
-            raise ParameterError(f"smoothing must be > 0 and finite; got {smoothing!r}")
+        check_whole_number(n_folds, "n_folds", 2, _MAX_FOLDS)
+        check_number(smoothing, "smoothing", above=True, of="a number of users")
+        check_seed(random_state)
         rng = np.random.default_rng(random_state)
         return held_out_scores(journeys, max_order, n_folds, smoothing, rng)
 

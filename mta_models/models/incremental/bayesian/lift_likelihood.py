@@ -57,7 +57,7 @@ def check_tested_channels(
     for test in tests:
         if test.channel not in known:
             raise UnknownChannelError(
-                f"a lift test must be of a channel with touchpoints; {test.channel!r} has none "
+                f"`lift_tests` must be of channels with touchpoints; {test.channel!r} has none "
                 f"here. The channels are {', '.join(channels)}"
             )
 
