@@ -62,6 +62,12 @@ def by_first_appearance(journeys: Journeys) -> Ints:
     return met[np.argsort(first[met])]
 
 
+def all_by_first_appearance(journeys: Journeys) -> Ints:
+    """Codes of all channels: `by_first_appearance`, then those that do not occur."""
+    met = by_first_appearance(journeys)
+    return np.concatenate((met, np.setdiff1d(np.arange(journeys.n_channels), met)))
+
+
 def distinct_codes(journeys: Journeys) -> tuple[Ints, Ints]:
     """The distinct channels of each journey, in the order of their first touchpoints.
 

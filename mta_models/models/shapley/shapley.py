@@ -15,6 +15,7 @@ from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, ParameterError
 from mta_models.models.base import AttributionModel, Refitter, Resampling, clone
 from mta_models.models.distinct_channels import (
+    all_by_first_appearance,
     by_channel,
     by_first_appearance,
     split_over_channels,
@@ -199,7 +200,7 @@ class Shapley(AttributionModel):
     def _fit_function(self, journeys: Journeys) -> None:
         function, names = self.characteristic_function, journeys.channels
         assert callable(function)
-        players = _all_players(journeys)
+        players = all_by_first_appearance(journeys)
 
         def values(members: Mask) -> Floats:
             sets = (frozenset(names[code] for code in players[row]) for row in members)
@@ -232,7 +233,7 @@ class Shapley(AttributionModel):
                 f"{self.model_!r} knows {known}. Give it unfitted, or fit it on them"
             )
         users = users_of(journeys).sum()
-        players = _all_players(journeys)
+        players = all_by_first_appearance(journeys)
         # The column of each player in the mask that the model takes.
         column = np.array([known.index(journeys.channels[code]) for code in players], dtype=int)
 
@@ -256,7 +257,7 @@ class Shapley(AttributionModel):
                     f"distinct channels; {wide:,} have more. Give n_permutations (say 100) to "
                     "sample orders of arrival for these, with standard errors"
                 )
-            players = _all_players(journeys)
+            players = all_by_first_appearance(journeys)
             orders = players[self._orders(len(players), "")]
         users = users_of(journeys)
         split = split_predictions(self.model_.predict_proba, journeys, users, orders)
@@ -360,12 +361,6 @@ class Shapley(AttributionModel):
             return _to_channels(game, players, journeys.n_channels).shapley, game.nobody
 
         return solved
-
-
-def _all_players(journeys: Journeys) -> Ints:
-    """All channels: those that occur, by first appearance, then the others."""
-    met = by_first_appearance(journeys)
-    return np.concatenate((met, np.setdiff1d(np.arange(journeys.n_channels), met)))
 
 
 def _to_channels(game: Game, players: Ints, n_channels: int) -> Game:

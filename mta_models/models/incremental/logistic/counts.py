@@ -10,7 +10,7 @@ from mta_models.core.ragged import Floats, owner
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import AttributionModel
-from mta_models.models.distinct_channels import users_of
+from mta_models.models.distinct_channels import all_by_first_appearance, users_of
 from mta_models.models.incremental.horizon_games import scaled_to
 from mta_models.models.incremental.logistic.learners import MOST_PENALTY
 from mta_models.models.parameters import check_number, check_seed
@@ -110,7 +110,9 @@ class LogisticCounts(AttributionModel):
         orders = None
         if n_wide(journeys):
             rng = np.random.default_rng(self.random_state)
-            orders = random_orders(journeys.n_channels, (_PAIRS,), rng)
+            # By first appearance, so that renaming channels does not change what is sampled.
+            players = all_by_first_appearance(journeys)
+            orders = players[random_orders(journeys.n_channels, (_PAIRS,), rng)]
         split = split_predictions(self.predict_proba, journeys, users, orders)
         if of == "value":
             # What a row's conversions are worth; a row without any, what they are on average.
