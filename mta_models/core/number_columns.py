@@ -87,10 +87,9 @@ def entries(values: Iterable[Any], what: str) -> Numbers | list[Any]:
     if hasattr(given, "to_pylist"):  # Arrow, whose arrays with a missing entry are no numpy arrays
         given = given.to_pylist()
     elif hasattr(given, "to_numpy"):  # pandas and polars
-        try:
-            given = given.to_numpy()
-        except Exception:  # polars' own kind: numpy has no integers of 128 bits, Python has
-            given = list(given)
+        # NumPy has no integers of 128 bits, Python has.
+        wide = str(getattr(given, "dtype", "")) in ("Int128", "UInt128")
+        given = list(given) if wide else given.to_numpy()
     if isinstance(given, np.ndarray) and given.ndim:
         return given
     if not isinstance(given, Iterable) or isinstance(given, np.ndarray | str | bytes):
