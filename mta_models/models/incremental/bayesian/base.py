@@ -69,6 +69,7 @@ class BayesianModel(TimedModel):
     n_draws: int
     n_chains: int
     prior: Prior | Mapping[str, float] | None
+    prior_: Prior
     repeat_: bool
     diagnostics_: Diagnostics
     binning_error_: float
@@ -145,6 +146,7 @@ class BayesianModel(TimedModel):
     def _learn(self, histories: Histories) -> None:
         require_pymc()
         self._last = None
+        self.prior_ = self._full_prior()
         tests = check_lift_tests(self.lift_tests)
         rng = np.random.default_rng(self.random_state)
         self._likelihood = likelihood = self._tabulate(histories, rng)
@@ -198,7 +200,7 @@ class BayesianModel(TimedModel):
         bias = None if self._calibration is None else self._calibration.bias
         rng = np.random.default_rng(self.random_state)
         sampled = sample_prior(
-            self._likelihood, self._full_prior(), bias, self.nonnegative, self.n_draws, rng
+            self._likelihood, self.prior_, bias, self.nonnegative, self.n_draws, rng
         )
         return self._replicates(histories, self._draws_from(sampled), prob)
 

@@ -98,6 +98,7 @@ class BayesianHazard(BayesianModel):
         draws_: `effect`, `bias` and `half_life`, each of shape `(n_draws, n_channels)`, and
             `baseline`, shape `(n_draws,)`, conversions per user and day.
         half_life_: shape `(n_channels,)`, days: geometric means over draws.
+        prior_: the `Prior` used, its None replaced by the model's defaults.
         diagnostics_: `r_hat`, `ess` and `divergences` of the chains.
         repeat_: whether users were taken to be at risk after a conversion.
         binning_error_: log-likelihood per conversion lost because more than 50,000 conversions
@@ -153,7 +154,7 @@ journeys=None)], random_state=1)
         return HazardLikelihood.from_histories(histories, self._risk_end(histories), basis, point)
 
     def _build(self) -> Any:
-        return build(self._likelihood, self._full_prior(), self._calibration, self.nonnegative)
+        return build(self._likelihood, self.prior_, self._calibration, self.nonnegative)
 
     def _draws_from(self, sampled: dict[str, Floats]) -> HazardDraws:
         return hazard_draws(sampled, self._likelihood)

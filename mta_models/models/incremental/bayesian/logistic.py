@@ -81,6 +81,7 @@ class BayesianLogistic(BayesianModel):
         draws_: `effect`, `bias` and `half_life`, each of shape `(n_draws, n_channels)`, and
             `intercept`, shape `(n_draws,)`, the logarithm of conversions per user and day.
         half_life_: shape `(n_channels,)`, days: geometric means over draws.
+        prior_: the `Prior` used, its None replaced by the model's defaults.
         diagnostics_: `r_hat`, `ess` and `divergences` of the chains.
         repeat_: whether users convert more than once, and are at risk after a conversion.
         binning_error_: root mean square of the log-odds lost by binning.
@@ -135,7 +136,7 @@ class BayesianLogistic(BayesianModel):
         )
 
     def _build(self) -> Any:
-        return build(self._likelihood, self._full_prior(), self._calibration, self.nonnegative)
+        return build(self._likelihood, self.prior_, self._calibration, self.nonnegative)
 
     def _draws_from(self, sampled: dict[str, Floats]) -> LogisticDraws:
         return logistic_draws(sampled, self._likelihood)

@@ -385,6 +385,7 @@ def test_sampled(sampled: mta.BayesianHazard, journeys: mta.Journeys) -> None:
     assert result.draws is not None
     assert (np.diff(result.interval(0.9)) > 0).all()
     assert sampled.half_life_.shape == (4,)
+    assert sampled.prior_ == PRIOR
     assert ((sampled.half_life_ > SHORTEST) & (sampled.half_life_ < LONGEST)).all()
     # A test that found less than nothing pulls the credit of its channel far down.
     assert result.credit[0] < 0.75 * mta.Hazard().fit_attribute(journeys).credit[0]
