@@ -19,7 +19,7 @@ RULES = {"first_touch": "FirstTouch", "last_touch": "LastTouch", "linear_touch":
 def main() -> None:
     name, arguments = sys.argv[1], json.loads(sys.argv[2])
     start = time.perf_counter()
-    with contextlib.redirect_stdout(io.StringIO()):  # it greets
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints a banner
         import ChannelAttribution  # type: ignore[import-not-found]  # in its own environment only
         import pandas as pd
 

@@ -44,8 +44,10 @@ class Of(StrEnum):
 OfOption = Annotated[
     Of | None, typer.Option(help="What to credit.  [default: conversions]", show_default=False)
 ]
-TopOption = Annotated[int, typer.Option(min=1, help="Channels named in the terminal's tables.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of whatever is random.")]
+TopOption = Annotated[
+    int, typer.Option(min=1, help="Channels with a row of their own in the terminal.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 
 
 def _examples(*lines: str) -> str:
@@ -87,7 +89,7 @@ def compare(
         bool,
         typer.Option(
             "--validate",
-            help="Also score what incremental models foretell of the log's last third.",
+            help="Also score how incremental models predict the last third of the log.",
         ),
     ] = False,
     of: OfOption = None,
@@ -96,9 +98,9 @@ def compare(
 ) -> None:
     """Credit per channel by several models, side by side.
 
-    Without --model, the usual ones that the data can serve. CSV and Parquet files hold one row per
-    model and channel and one per model's baseline: model, estimand, of, channel, credit, share.
-    With --validate, Hazard joins the usual ones, and JSON files have the scores too.
+    Without --model: the usual models that the data allow, with --validate Hazard too. CSV and
+    Parquet files hold one row per model and channel and one for each model's baseline: model,
+    estimand, of, channel, credit, share. JSON files also hold the scores of --validate.
     """
 
     def work(journeys: Journeys) -> Output:
@@ -140,16 +142,18 @@ def attribute(
         typer.Option(metavar="NAME", help=f"{_MODEL_HELP}  [default: Markov]", show_default=False),
     ] = None,
     draws: Annotated[
-        int, typer.Option(min=0, help="Bootstrap draws for 95% intervals; 200 will do.")
+        int,
+        typer.Option(min=0, help="Bootstrap draws for 95% intervals, of sampling only; try 200."),
     ] = 0,
     seed: SeedOption = 0,
     of: OfOption = None,
     top: TopOption = 25,
     out: OutOption = None,
 ) -> None:
-    """Credit per channel by one model, with intervals by --draws.
+    """Credit per channel by one model, with intervals where --draws asks for them.
 
-    CSV and Parquet files are as those of compare, with lower and upper where there are draws.
+    CSV and Parquet files have the columns that compare writes and, with --draws, lower and upper:
+    the bounds of an interval that holds sampling only, that is chance in who was observed.
     """
     if model is None and len(run.models) > 1:
         misuse(f"attribute takes one model, and the run has {len(run.models)}; name one by --model")
@@ -186,7 +190,7 @@ def attribute(
 )
 @reads
 def diagnose(run: Run, out: OutOption = None) -> None:
-    """What these journeys can and cannot tell."""
+    """What can and what cannot be learnt from these journeys, and what to do about it."""
 
     def work(journeys: Journeys) -> Output:
         from mta_models.diagnosis.checking import diagnose as diagnose_journeys
@@ -211,7 +215,7 @@ def diagnose(run: Run, out: OutOption = None) -> None:
 def example(
     out: OutOption = None,
     paths: Annotated[
-        bool, typer.Option("--paths", help="Write its journeys as a table of paths.")
+        bool, typer.Option("--paths", help="Write the log's journeys as a table of paths.")
     ] = False,
     users: Annotated[int, typer.Option(min=1, help="Users simulated.")] = 20_000,
     seed: SeedOption = 0,
@@ -242,18 +246,22 @@ def simulate(
     out: OutOption = None,
     users: Annotated[int, typer.Option(min=1, help="Users simulated.")] = 20_000,
     strength: Annotated[
-        float, typer.Option(min=0, max=1, help="Of what the world is about.")
+        float,
+        typer.Option(min=0, max=1, help="Strength of the mechanism that the world is named after."),
     ] = 0.5,
     seed: SeedOption = 0,
     lift_test: Annotated[
         list[str] | None,
-        typer.Option(metavar="CHANNEL", help="Test it by a holdout. Repeat it for more."),
+        typer.Option(
+            metavar="CHANNEL",
+            help="Channel to run a lift test of, by a holdout. Repeat it for more.",
+        ),
     ] = None,
 ) -> None:
-    """Write the log of a world whose causal truth is known, with the truth beside.
+    """Write the log of a simulated world, and what its channels truly cause.
 
-    Three files: the events; all users with their bounds of observation, .observed before the
-    ending; and, ending in .truth.json, the truth, the costs and the lift tests.
+    Three files: the events; all users with the start and end of their observation, in a file with
+    .observed before its ending; and the truth, the costs and the lift tests, in .truth.json.
     """
     if out is None or out.suffix.lower() == ".json":
         misuse("name a file to write by --out, ending in .csv or .parquet")
@@ -280,7 +288,7 @@ app.command(
 
 
 def _model(name: str) -> AttributionModel:
-    """The model named; a name that is none is a misuse, found before anything is read."""
+    """The model of that name; an unknown name is a misuse, reported before anything is read."""
     from mta_models.models.names import model_from_name
 
     try:

@@ -17,7 +17,7 @@ from mta_models.errors import MTAError, ParameterError
 if TYPE_CHECKING:
     from mta_models.benchmark.suite import Suite
 
-_EVERY = 0.05  # of all logs, between two lines of progress
+_STEP = 0.05  # of all logs, between two lines of progress
 _SEEDS = 5
 
 
@@ -44,20 +44,25 @@ def benchmark(
     ] = None,
     strength: Annotated[
         list[float] | None,
-        typer.Option(min=0, max=1, help="Of the worlds.  [default: 0.5]", show_default=False),
+        typer.Option(
+            min=0,
+            max=1,
+            help="Strength of the worlds' mechanisms.  [default: 0.5]",
+            show_default=False,
+        ),
     ] = None,
     users: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="Users of a log.  [default: 10000]", show_default=False),
+        typer.Option(min=1, help="Users in a log.  [default: 10000]", show_default=False),
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(min=1, help=f"Logs of each world.  [default: {_SEEDS}]", show_default=False),
     ] = None,
     draws: Annotated[
-        int, typer.Option(min=0, help="Bootstrap draws, for coverage of intervals.")
+        int, typer.Option(min=0, help="Bootstrap draws, for the coverage of intervals.")
     ] = 0,
-    metric: Annotated[str, typer.Option(help="What the leaderboard shows.")] = "total_variation",
+    metric: Annotated[str, typer.Option(help="Metric that the table shows.")] = "total_variation",
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="Processes.  [default: as many as cores]", show_default=False),
@@ -66,15 +71,15 @@ def benchmark(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A .csv for every row; run again, it goes on where it stopped.",
+            help="A .csv file for all rows; the same command goes on where it stopped.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Models on logs of worlds whose causal truth is known: how far each is from it.
+    """Distance of models from the truth, on logs of worlds whose causal truth is known.
 
-    Every model meets the same logs. Three rows are no models: Uniform knows nothing,
-    ExposureShare knows the volume, Oracle knows the truth.
+    Every model is fitted to the same logs. Three rows are for reference and no models: Uniform
+    gives every channel the same credit, ExposureShare its share of touchpoints, Oracle the truth.
     """
     if out is not None and out.suffix.lower() != ".csv":
         misuse(f"--out must end in .csv; got {str(out)!r}")
@@ -87,7 +92,7 @@ def benchmark(
         from mta_models.worlds.catalogue import names
 
         if any(":" in name for name in (*(world or ()), *(model or ()))):
-            # Modules of one's own are in the folder one is in; installed commands look elsewhere.
+            # Users' own modules are in the current folder, which installed commands do not search.
             sys.path.append(os.getcwd())
         try:
             check_metric(metric)
@@ -106,11 +111,13 @@ def benchmark(
         results = run(suite, out=out, jobs=jobs or os.cpu_count() or 1, progress=_Progress(suite))
         terminal.show_leaderboard(terminal.console(), results, metric)
         if results.errors().height == len(results.rows):
-            raise MTAError("no model had an answer on any log")
+            raise MTAError(
+                "at least one model must have a result; no model has. See the reasons above"
+            )
 
 
 class _Progress:
-    """Says on stderr how far it is: on one line to whoever watches, else now and then."""
+    """Shows progress on stderr: on one line of a terminal, else in lines now and then."""
 
     def __init__(self, suite: Suite) -> None:
         self.start, self.said, self.watched = time.monotonic(), 0.0, sys.stderr.isatty()
@@ -120,7 +127,7 @@ class _Progress:
 
     def __call__(self, done: int, of: int) -> None:
         part = done / of
-        if not self.watched and part < 1 and part - self.said < _EVERY:
+        if not self.watched and part < 1 and part - self.said < _STEP:
             return
         self.said = part
         left = (time.monotonic() - self.start) * (1 / part - 1)

@@ -44,16 +44,16 @@ OutOption = Annotated[
     typer.Option(
         metavar="FILE",
         callback=known_ending,
-        help="Write here instead of to the terminal, as the name ends: .csv, .parquet, .json.",
+        help="File to write instead of showing the result: .csv, .parquet or .json.",
         show_default=False,
     ),
 ]
 
 
 def reads(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say what to read; they arrive as its first argument, a Run.
+    """Add the options of the source to a command, which gets them as its first argument, a Run.
 
-    Whatever goes wrong in it that is not a bug ends as one line on stderr and exit code 1.
+    An error in it that is no bug ends as one line on stderr and exit code 1.
     """
     own = list(signature(command, eval_str=True).parameters.values())[1:]
     shared = _reading_options()

@@ -1,4 +1,4 @@
-"""A run: what to read and how, which models, credit of what. From options, a TOML file or both."""
+"""A run: the source, how to read it, the models, and what they credit; by options or TOML."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 EXAMPLE_NOTE = (
     "this shop is simulated. Paid Social, Retargeting, Email and Display cause conversions there; "
-    "the Coupon Site, Organic Search, Direct and Brand Search cause none, and are met by those who "
-    "would buy anyway"
+    "the Coupon Site, Organic Search, Direct and Brand Search cause none: users who would buy "
+    "anyway come through them"
 )
 _KEYS = ("source", "models", "of", *KINDS)
 
 
 @dataclass(frozen=True)
 class Run:
-    """One repeatable piece of work: journeys from a source, and models to ask about them.
+    """A source to read journeys from, and the models to fit to them.
 
     Attributes:
         source: path, glob or address of CSV or Parquet files; None: the example log.
-        kind: of the source, one of `KINDS`; None where nobody has named it.
+        kind: of the source, a key of `KINDS`; None: inferred from `reading`.
         reading: arguments of the kind's reader, by name.
         models: names of models, as `model_from_name` takes them; empty: the usual ones.
         of: `"conversions"` or `"value"`.
@@ -51,10 +51,10 @@ class Run:
         return "Example log" if self.source is None else self.source
 
     def journeys(self) -> tuple[Journeys, list[str]]:
-        """Read the source: its journeys, and what a user should know about the reading.
+        """The journeys of the source, and notes on the reading for the user.
 
         Raises:
-            MTAError: the source cannot be read as what it is said to be.
+            MTAError: the source cannot be read as its kind.
         """
         if self.source is None:
             from mta_models.worlds.mechanisms.shop import example_events
@@ -63,7 +63,7 @@ class Run:
         return kind_of(self.reading, self.kind).read(self.source, self.reading, self.of)
 
     def refuse_to_write(self, out: Path) -> None:
-        """Refuse an `out` that the run reads, by whatever path or link, or that its glob matches.
+        """Refuse an `out` that the run reads, by any path or link, or that its glob matches.
 
         Raises:
             MTAError: it is one of them.
@@ -83,7 +83,7 @@ class Run:
 
 
 def _reads(given: Any, out: Path) -> bool:
-    """Whether a path or glob, if it is one, reads `out`, now or once it is there."""
+    """Whether the path or glob `given` reads `out`, now or once that file exists."""
     from mta_models.sources.tables import files_of, is_remote
 
     if not isinstance(given, str) or is_remote(given):
@@ -109,11 +109,11 @@ def run_from_toml(file: Path) -> Run:
     """The run that a TOML file describes.
 
     ```toml
-    source = "log.csv"                       # beside the TOML file, unless absolute
+    source = "log.csv"                       # in this file's folder, or absolute, or an address
     models = ["LastTouch", "Markov(order=2)"]
     of = "value"
 
-    [events]                                 # arguments of read_events; or [paths], of read_paths
+    [events]                                 # the kind of source, and arguments of its reader
     user = "visitor"
     time = "at"
     channel = "channel"

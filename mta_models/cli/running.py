@@ -1,4 +1,4 @@
-"""What every command shares: what to read, where the result goes, how errors and waits show."""
+"""What all commands share: reading, showing or writing the result, errors, and long waits."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from mta_models.data.journeys import Journeys
 
 
-_PATIENCE = 1.0  # seconds before a wait is worth a word
-_LONGEST = 600  # characters of an error: a broken file's one line may be the whole file
+_PATIENCE = 1.0  # seconds before a wait is shown
+_LONGEST = 600  # characters of an error: one line of a broken file may be all of it
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a command found, in each form it may be asked for.
+    """The result of a command, in each form in which it may be shown or written.
 
     Attributes:
-        show: print it for a reader.
+        show: print it in the terminal.
         table: as rows, for CSV and Parquet.
         document: as an object, for JSON.
-        notes: what a reader should know beside it.
+        notes: sentences for the reader of the result.
     """
 
     show: Callable[[Console], None]
@@ -49,7 +49,7 @@ class Output:
 def carry_out(run: Run, out: Path | None, work: Callable[[Journeys], Output]) -> None:
     """Read the run's journeys, work on them, and show the result or write it to `out`.
 
-    Whether `out` can be written is found out first.
+    Whether `out` can be written is checked first.
     """
     if out is not None:
         run.refuse_to_write(out)
@@ -73,7 +73,7 @@ def carry_out(run: Run, out: Path | None, work: Callable[[Journeys], Output]) ->
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Errors that are not bugs as one line on stderr and exit code 1; warnings as a line each."""
+    """Errors that are no bugs end as one line on stderr and exit code 1; a warning is one line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -82,7 +82,7 @@ def one_line_errors() -> Iterator[None]:
             if sys.stdout is not None:  # as in a shell's `>&-`
                 sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read us has gone; the interpreter must not flush to them again on its way out.
+        # The reader of the output has gone; the interpreter must not flush to it again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail("the output was closed before all of it was written")
     except MTAError as error:
@@ -95,7 +95,7 @@ def one_line_errors() -> Iterator[None]:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Say on stderr what is going on, if it takes more than a second and somebody is watching."""
+    """Say on stderr what is going on, if it takes more than a second and stderr is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
@@ -129,6 +129,6 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _line(text: str) -> str:
-    """On one line, not a page long, without the control characters that a terminal would obey."""
+    """On one line of limited length, without control characters that a terminal would execute."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"

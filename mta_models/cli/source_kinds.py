@@ -72,7 +72,7 @@ class SourceKind:
         return {option.argument: option.flag for option in self.options}
 
     def read(self, source: str, reading: Reading, of: str) -> tuple[Journeys, list[str]]:
-        """The journeys of `source`, and what a user should know about the reading.
+        """The journeys of `source`, and notes on the reading for the user.
 
         Raises:
             MTAError: the source cannot be read so, or the reader has no such argument.
@@ -91,15 +91,15 @@ class SourceKind:
 
 
 def kind_of(reading: Reading, name: str | None = None) -> SourceKind:
-    """The kind of source that is named, or else the one that all arguments belong to.
+    """The kind of source called `name`, or without a name the one that all arguments belong to.
 
-    Where they belong to several, as none at all do, it is the first: a table of paths.
+    Where several kinds have all the arguments, it is the first; without arguments: paths.
 
     Raises:
         ParameterError: no kind has all the arguments, or the one named does not.
     """
     candidates = [*KINDS.values()] if name is None else [KINDS[name]]
-    # Arguments that no kind has as an option come from a TOML file: its reader checks them.
+    # Arguments without an option come from a TOML file; `SourceKind.read` checks them.
     asked = [argument for argument in reading if argument in OPTIONS]
     for kind in candidates:
         if all(argument in kind.flags for argument in asked):
@@ -117,14 +117,14 @@ def kind_of(reading: Reading, name: str | None = None) -> SourceKind:
 
 
 def _prepare_paths(source: str, reading: Reading, of: str) -> tuple[Reading, list[str]]:
-    """Take the columns of nulls and, if asked for, of values by their usual names."""
+    """Add the columns of nulls and, for credit in value, of values by their usual names."""
     if "path" not in reading:
         _check_path_column(source)
-    # Values that nobody asks for are left alone: they may be anything.
+    # Values are read only for credit in value: otherwise the column may hold anything.
     usual = ("nulls", "value") if of == "value" else ("nulls",)
     present = {name: name for name in usual if name not in reading and _has(source, name)}
     arguments = {**reading, **present}
-    missing = "there is no column of nulls: only users who converted are known"
+    missing = "there is no column of nulls, so only users who converted are in the data"
     return arguments, [] if "nulls" in arguments else [missing]
 
 
@@ -147,7 +147,7 @@ def _has(source: str, column: str) -> bool:
 
     try:
         open_table(source, [column])
-    except MTAError:  # whatever else is wrong with the source, reading it will say
+    except MTAError:  # other faults of the source are reported when it is read
         return False
     return True
 

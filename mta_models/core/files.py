@@ -1,19 +1,19 @@
 """Files written whole or not at all: the one writer of everything that the toolkit writes.
 
-A write that is interrupted (`kill -9`, SIGTERM, Ctrl-C, a full disk, a power cut) leaves the old
-file or the new one, never a part of it, and nothing beside it. On Linux the content goes to a file
-without a name (`O_TMPFILE`), which the kernel frees when its process ends, whatever ended it. The
-file is flushed to the disk and gets its name only then. Two cases leave less than that:
+An interrupted write (`kill -9`, SIGTERM, Ctrl-C, a full disk, a power cut) leaves the old file or
+the new one, never a part of it, and no other file. On Linux the content goes to a file without a
+name (`O_TMPFILE`), which the kernel removes when the process ends, for whatever reason. It gets its
+name after it was flushed to the disk. There are two exceptions:
 
-- Linux cannot name a file over an old one: it gets a temporary name, and that name replaces the
-  old one in the next system call. A `kill -9` between the two calls leaves the old file and a whole
-  new one, hidden under the temporary name.
+- Linux cannot give a file the name of another one. Where there is an old file, the new one gets a
+  temporary name, which replaces the old name in the next system call. `kill -9` between the two
+  calls leaves the old file and, under the temporary name, the whole new one.
 - Without `O_TMPFILE` (macOS, Windows, some network file systems) the file has its temporary name
-  from the start, so that a `kill -9` leaves it.
+  from the start, so that `kill -9` leaves it.
 
-The next write into the folder removes such files: a writer holds a lock on its file from before the
-name is there, and the kernel drops the lock with the process. Windows has no such lock; there they
-stay.
+The next write into the folder removes such files. A living writer holds a lock on its file before
+others can see the name; the kernel drops the lock when the process ends. Windows has no such lock,
+so there the files stay.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _targets(files: Iterable[Path]) -> dict[Path, Path]:
 def _check(file: Path) -> None:
     if file.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    # A new name over it would get past the protection that its owner gave it.
+    # Replacing it would bypass its protection.
     if file.exists() and not os.access(file, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
@@ -162,9 +162,9 @@ def _explained(file: Path) -> Iterator[None]:
 
 
 class _NewFile:
-    """A file that is to take the place of `target`; entered, it is open and empty.
+    """A new file that will replace `target`; on entry it is open and empty.
 
-    Left before `give_name` has succeeded, there is no trace of it.
+    On exit before `give_name` has succeeded, nothing is left of it.
     """
 
     def __init__(self, target: Path) -> None:
@@ -181,7 +181,7 @@ class _NewFile:
                 stack.callback(os.close, self.folder)
             _remove_abandoned(folder)
             self.old = self.target.stat() if self.target.exists() else None
-            # Until the old file's mode is set, nobody else may read what only its owner might.
+            # Only the owner may read it until it has the mode of the old file.
             mode = 0o666 if self.old is None else 0o600
             handle = _open_unnamed(folder, mode)
             if handle is None:
@@ -196,7 +196,7 @@ class _NewFile:
         self.cleanup.close()
 
     def write(self, content: bytes) -> None:
-        """Write all of it, and do not return before the disk has it."""
+        """Write the content, and return when it is on the disk."""
         self.out.write(content)
         self.out.flush()
         if self.old is not None and sys.platform != "win32":
@@ -206,7 +206,7 @@ class _NewFile:
         os.fsync(self.out.fileno())
 
     def give_name(self) -> None:
-        """Be the target from now on; to be called with signals deferred."""
+        """Replace the target; to be called with signals deferred."""
         if not (self.name is None and self._is_linked()):
             if self.name is None:
                 self.name = _free_name(self.target.parent)
@@ -220,17 +220,17 @@ class _NewFile:
             os.fsync(self.folder)
 
     def _is_linked(self) -> bool:
-        """Whether the target could be had as the first name, which it can if there is no file."""
+        """Whether the file got the target's name directly: only where there is no old file."""
         if self.target.exists():
             return False
         try:
             self._link(self.target)
-        except FileExistsError:  # made by another process this very moment
+        except FileExistsError:  # another process has just made it
             return False
         return True
 
     def _link(self, name: Path) -> None:
-        # Python asks the kernel to follow the link in /proc only if it is given a folder's handle.
+        # Python makes the kernel follow the link in /proc only if it gets the handle of a folder.
         os.link(f"/proc/self/fd/{self.out.fileno()}", name.name, dst_dir_fd=self.folder)
 
     def _remove(self) -> None:
@@ -239,14 +239,14 @@ class _NewFile:
 
 
 def _open_unnamed(folder: Path, mode: int) -> int | None:
-    """The handle of a file without a name, locked; None where there is no such thing."""
+    """The handle of a file without a name, locked; None where such files are not supported."""
     if not hasattr(os, "O_TMPFILE"):
         return None
     try:
         handle = os.open(folder, os.O_TMPFILE | os.O_WRONLY, mode)
-    except OSError:  # not on this file system; what else is wrong, the next attempt will say
+    except OSError:  # no such files here; any other fault is reported by `_open_named`
         return None
-    if not os.path.exists(f"/proc/self/fd/{handle}"):  # no way to name it later
+    if not os.path.exists(f"/proc/self/fd/{handle}"):  # then it could not be named
         os.close(handle)
         return None
     _lock(handle)
@@ -260,7 +260,7 @@ def _open_named(folder: Path, mode: int) -> tuple[int, Path]:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
         handle = os.open(name, flags, mode)
         _lock(handle)
-        # Another writer may have taken it for abandoned before the lock was there.
+        # Another writer may have removed it as abandoned before it was locked.
         if name.exists():
             return handle, name
         os.close(handle)
@@ -272,16 +272,16 @@ def _free_name(folder: Path) -> Path:
 
 def _lock(handle: int) -> None:
     if sys.platform != "win32":
-        with suppress(OSError):  # a file system without locks: nobody removes what is abandoned
+        with suppress(OSError):  # no locks on this file system: abandoned files stay
             fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove files with a temporary name whose writers are dead, so that nobody holds the lock."""
+    """Remove files with a temporary name that nobody has locked: their writers are dead."""
     if sys.platform == "win32":
         return
     for name in folder.glob(f"{_PREFIX}*{_ENDING}"):
-        with suppress(OSError):  # locked, gone by now, or not ours to open
+        with suppress(OSError):  # locked, already gone, or not permitted
             handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -292,7 +292,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 @contextmanager
 def _deferred_signals() -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP wait until the end, when they do what they would have done."""
+    """Delay SIGINT, SIGTERM and SIGHUP until the end, where they have their usual effect."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets no other thread set handlers
         return
@@ -300,8 +300,8 @@ def _deferred_signals() -> Iterator[None]:
     handlers: dict[signal.Signals, Any] = {}
     try:
         for number in _DEFERRED:
-            # SIGINT is the first to be set and the last to be set back: no KeyboardInterrupt
-            # between. A handler of None is not Python's, and could not be set back.
+            # SIGINT is set first and restored last, so that no KeyboardInterrupt comes between.
+            # A handler of None was not set by Python and cannot be restored.
             if signal.getsignal(number) is not None:
                 handlers[number] = signal.signal(number, lambda which, _: waiting.append(which))
         yield

@@ -46,8 +46,11 @@ def fit_logistic(
     weight: Floats,
     ridge: float | Floats,
     start: Floats | None = None,
+    offset: Floats | float = 0.0,
 ) -> LogisticFit:
-    """The coefficients that minimise Σ w_i log(1 + exp(∓columns_i·coef)) + Σ_j ridge_j coef_j² / 2.
+    """The coefficients that minimise Σ w_i log(1 + exp(∓odds_i)) + Σ_j ridge_j coef_j² / 2.
+
+    The log-odds of a row are odds_i = columns_i·coef + offset_i.
 
     Newton's method; a step after which the loss is higher is halved. Where the columns separate the
     outcomes only a ridge above 0 keeps coefficients finite.
@@ -58,7 +61,8 @@ def fit_logistic(
         weight: shape `(n,)`, >= 0; a row of weight 2 counts as two rows.
         ridge: on the sum (not the mean) of the loss, >= 0; one for all columns or one for each,
             shape `(n_columns - 1,)`. The constant has none.
-        start: shape `(n_columns,)`; None: the constant alone.
+        start: shape `(n_columns,)`; None: the constant alone, at its best without an offset.
+        offset: shape `(n,)`, added to the log-odds.
 
     Raises:
         InvariantError: all outcomes are the same, so that the constant has no best value.
@@ -78,7 +82,7 @@ def fit_logistic(
     step: Numbers = np.zeros(n_columns)
     information, value, converged = np.diag(penalty), np.inf, False
     for _ in range(_STEPS):
-        odds = columns @ coef
+        odds = columns @ coef + offset
         now = float(weight @ log_loss(odds, converts) + penalty @ coef**2 / 2)
         if now > value + _ROUNDING * total:  # too far: half way back
             coef, step = coef - step / 2, step / 2

@@ -45,7 +45,7 @@ def numbers(values: Iterable[float], what: str) -> Numbers:
         return array
     if array.dtype.kind == "b" and array.ndim == 1:
         return array.astype(np.float64)
-    found = np.empty(len(given))
+    floats = np.empty(len(given))
     for row, each in enumerate(given):
         number = _as_float(each)
         if number is None:
@@ -53,8 +53,8 @@ def numbers(values: Iterable[float], what: str) -> Numbers:
                 f"every entry of `{what}` must be a number; row {row} has {each!r}. "
                 "Convert the column, or drop the row"
             )
-        found[row] = number
-    return found
+        floats[row] = number
+    return floats
 
 
 def integers(values: Iterable[int], what: str) -> Numbers:

@@ -193,7 +193,7 @@ class Histories:
             kernel: as in `adstock`.
         """
         weight = as_kernel(kernel, self.n_channels).weight
-        found = np.zeros((len(user), self.n_channels))
+        carried = np.zeros((len(user), self.n_channels))
         first = self.offsets[:-1][user].astype(np.int64)
         count = self.seen_by(user, time) - first
         for part in chunks(count, _AT_ONCE):
@@ -201,9 +201,9 @@ class Histories:
             touched = position(cuts) + spread(first[part], cuts)
             code = self.codes[touched]
             faded = weight(spread(time[part], cuts) - self.time[touched], code)
-            cell, shape = owner(cuts) * self.n_channels + code, found[part].shape
-            found[part] = np.bincount(cell, faded, shape[0] * shape[1]).reshape(shape)
-        return found
+            cell, shape = owner(cuts) * self.n_channels + code, carried[part].shape
+            carried[part] = np.bincount(cell, faded, shape[0] * shape[1]).reshape(shape)
+        return carried
 
     def seen_by(self, user: Ints, time: Floats) -> Ints:
         """The index after each user's last touchpoint at or before a time, shape `(n_times,)`.

@@ -80,7 +80,7 @@ def diagnose(
 
     Returns:
         The findings, most severe first, with the checks that found nothing or could not be made;
-        and a `verdict`: which channels' effects no check found a reason to distrust, and which lift
+        and a `verdict`: which channels' effects no check found biased, and which lift
         test has the highest expected value, with the values of all as `experiments`.
 
     Example:

@@ -45,7 +45,7 @@ class Diagnosis(Printed):
         findings: most severe first.
         silent: names of the checks that found nothing.
         skipped: by name, why a check could not be made.
-        verdict: which channels' effects no check found a reason to distrust and which experiment
+        verdict: which channels' effects no check found biased and which experiment
             has the highest expected value, in a few sentences.
         experiments: by channel, the expected value of a perfect lift test of it, in conversions
             gained when a tenth of the touchpoints is moved to where they do most, highest first;

@@ -1,4 +1,4 @@
-"""Which effects no check distrusts, and which experiment is worth most; see `diagnose`."""
+"""Which effects no check found biased, and which experiment is worth most; see `diagnose`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as CSV, Parquet or JSON files."""
+"""Results as plain values for JSON files, and tables for CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def attribution_document(attribution: Attribution) -> dict[str, Any]:
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """`of`, `total`, and `models`, a list of attributions as `attribution_document` makes them.
+    """`of`, `total`, and `models`, a list of what `attribution_document` gives for each.
 
     And `validation`, if there is one: `since`, `until` and a list of scores.
     """
@@ -87,7 +87,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> pl.DataFrame:
-    """One row per finding; the channels concerned in one text, since CSV has no lists."""
+    """One row per finding; its channels are joined to one text, since CSV has no lists."""
     import polars as pl
 
     return diagnosis.to_polars().with_columns(pl.col("channels").list.join("; "))

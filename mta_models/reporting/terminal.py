@@ -1,4 +1,4 @@
-"""Results as tables in a terminal, for readers who would rather not open Python."""
+"""Results as tables in a terminal."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 _NARROWEST = 40
 _AS_PERCENT = ("total_variation", "total_variation_removal", "share_mae", "budget_regret")
-_MEANINGS = {
-    "total_variation": ": the part of all credit that sits on the wrong channel",
-    "budget_regret": ": conversions lost by moving the budget by the credit, not by the truth",
+_TITLES = {
+    "total_variation": "Share error: the part of all credit that is on the wrong channel",
+    "budget_regret": "Budget regret: conversions lost by moving the budget by the credit, not by "
+    "the truth",
 }
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to whoever started us to say so; rich would leave without a word."""
+        """Let the command report it; rich would exit without a message."""
         raise BrokenPipeError
 
 
@@ -39,12 +40,12 @@ def console() -> Console:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     out = _Console(highlight=False, markup=False, emoji=False)
-    out.width = max(out.width, _NARROWEST)  # a longer line wraps, a cut number lies
+    out.width = max(out.width, _NARROWEST)  # a longer line wraps, but a cut number would be wrong
     return out
 
 
 def show_journeys(out: Console, journeys: Journeys, source: str) -> None:
-    """What was read and what of it was set aside, before anything is said about it."""
+    """What was read and what of it was set aside."""
     untouched = journeys.outcome("conversions")[journeys.lengths == 0].sum()
     nulls = journeys.nulls.sum(dtype=np.float64)
     report = journeys.report
@@ -88,18 +89,21 @@ def show_comparison(out: Console, comparison: Comparison, *, top: int) -> None:
 
 
 def show_leaderboard(out: Console, results: Results, metric: str) -> None:
-    """A metric's mean over seeds, model × world, with mean ranks; then what has no answer."""
-    board = results.leaderboard(metric)
+    """A metric's mean over seeds, model × world, then the reasons of missing numbers.
+
+    Models stand in the suite's order: a rank over worlds would depend on which worlds were chosen.
+    """
+    order = results.table["model"].unique(maintain_order=True)
+    board = order.to_frame().join(results.leaderboard(metric), on="model", maintain_order="left")
     percent = metric in _AS_PERCENT
     columns = {
         world: ["" if x is None else f"{x:.1%}" if percent else f"{x:.3g}" for x in board[world]]
         for world in board.columns[2:-1]
     }
-    columns["mean rank"] = ["" if x is None else f"{x:.1f}" for x in board["mean_rank"]]
-    # The parameter's name would take the place of its value.
+    # Names are cut to a maximum width, and the parameter's value matters more than its name.
     names = [name.replace("characteristic_function=", "") for name in board["model"]]
-    n_seeds, what = results.table["seed"].n_unique(), metric.replace("_", " ").capitalize()
-    title = f"{what}, mean of {n_seeds} seeds{_MEANINGS.get(metric, '')}"
+    what = _TITLES.get(metric, metric.replace("_", " ").capitalize())
+    title = f"{what}; mean of {results.table['seed'].n_unique()} seeds"
     show(out, [Table(title, names, columns, len(CONTROLS), first="model")])
     out.print()
     models: dict[str, list[str]] = {}
@@ -111,7 +115,7 @@ def show_leaderboard(out: Console, results: Results, metric: str) -> None:
     show_notes(
         out,
         (
-            f"{row['model']} has no answer on {row['n']} logs of {row['world']}: {row['error']}"
+            f"{row['model']} failed on {row['n']} logs of {row['world']}: {row['error']}"
             for row in results.errors().iter_rows(named=True)
         ),
     )

@@ -1,4 +1,4 @@
-"""Tables of paths to Journeys: a path and its counts a row, or one journey a row spread wide."""
+"""Journeys from tables with one path and its counts a row, or one touchpoint a column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mta_models.data.ledger import Ledger
 from mta_models.errors import JourneyError, MTAWarning, ParameterError, warn
 from mta_models.sources.tables import cell, check_columns, collect, open_table
 
-# Paths split at a time. The pieces of a million paths would be the largest thing in memory.
+# Paths split at a time: the pieces of a million paths would take more memory than all else.
 _CHUNK = 250_000
 
 
@@ -30,30 +30,31 @@ def read_paths(
     value: str | None = None,
     separator: str = " > ",
 ) -> Journeys:
-    """Journeys from a table with one path a row.
+    """Journeys from a table with one path per row.
 
-    Blanks round a channel's name are dropped, whatever else a name holds is kept: `null`, `NA` and
-    `(start)` are channels like any other. Channels are sorted. Rows in errors are counted from 0,
-    the header left out, and are the rows of the journeys.
+    Blanks around a channel's name are dropped and nothing else: `null`, `NA` and `(start)` are
+    channels like any other. Channels are sorted. Rows in errors are counted from 0, without the
+    header, and are the rows of the journeys.
 
     Args:
-        source: a CSV or Parquet path or glob; a pandas, polars or Arrow table. CSV is UTF-8 text
-            delimited by commas (`.tsv`: tabs), with or without a byte-order mark.
+        source: path, glob or address (`s3://…`, `https://…`) of CSV or Parquet files; a pandas,
+            polars or Arrow table. CSV is UTF-8 text delimited by commas (`.tsv`: tabs), with or
+            without a byte-order mark.
         path: column of texts such as `"Search > Email"`, or of lists of names. `""` and `[]` are
-            journeys without touchpoints; so is an empty CSV cell, which CSV cannot tell from `""`.
+            journeys without touchpoints; so is an empty CSV cell, which in CSV is the same as `""`.
         conversions: column of counts >= 0, the users who converted after the path.
         nulls: column of counts >= 0, the users who did not; None: the rows carry none.
         value: column of totals, each for all conversions of its row, 0 or missing on rows without
             a conversion; None: no values.
-        separator: what stands between two channels, taken literally.
+        separator: the text between two channels, taken literally.
 
     Returns:
         Journeys whose `report` counts what was read. Rows of 0 conversions and 0 nulls are kept
-        and count for nothing.
+        and have no influence.
 
     Raises:
-        JourneyError: no such file or column, no rows, a missing path, a blank channel, a count
-            that is missing, textual, infinite or negative; names the row.
+        JourneyError: no such file or column, no rows, a missing path, a blank channel, an amount
+            that is no number, missing, infinite or negative; names the row.
         ParameterError: the separator is empty.
 
     Example:
@@ -64,7 +65,9 @@ def read_paths(
         Journeys(3 journeys, 3 touchpoints, 2 channels, 4 conversions, 0 nulls)
     """
     if not isinstance(separator, str) or not separator:
-        raise ParameterError(f"the separator must be a text of one sign or more; got {separator!r}")
+        raise ParameterError(
+            f"the separator must be a text of one character or more; got {separator!r}"
+        )
     given = (("conversions", conversions), ("nulls", nulls), ("value", value))
     columns = {role: name for role, name in given if name is not None}
     table = open_table(source, [path, *columns.values()], blank_is_missing=False)
@@ -83,29 +86,29 @@ def read_wide(
     value: str | int | None = None,
     header: bool = True,
 ) -> Journeys:
-    """Journeys from a table with one journey a row and one touchpoint a column.
+    """Journeys from a table with one journey per row and one touchpoint per column.
 
-    An empty cell (missing in a data frame, or blank) is no touchpoint. Most stand after a journey's
-    last one; those between two touchpoints, which may be touchpoints that were lost, are counted in
-    the report. Blanks round names are dropped and channels sorted, as by `read_paths`.
+    An empty cell (missing in a data frame, or blank) is no touchpoint. Most come after a journey's
+    last touchpoint; those between two touchpoints, which may be lost touchpoints, are counted in
+    the report. Blanks around names are dropped and channels sorted, as by `read_paths`.
 
     Args:
         source: as for `read_paths`.
-        outcome: the column that says how the journey ended.
+        outcome: the column of how the journey ended.
         converted: its word for a conversion, or several. None stands for an empty cell.
         null: its word for no conversion, or several. None stands for an empty cell; the text
             `"null"` is a word like any other.
-        touchpoints: the touchpoint columns in order; or the prefix of their names, which a number
-            must follow (`"T_"`: T_1, T_2, … in order of number); None: all columns but the
-            outcome and the value, in the table's order.
+        touchpoints: the touchpoint columns in order; or the prefix of their names, before a number
+            (`"T_"`: T_1, T_2, … in order of number); None: all columns except the outcome and the
+            value, in the table's order.
         value: column of the conversion's value, 0 or missing where nothing converts; None: none.
         header: whether the first row of a CSV file names the columns. Columns may always be given
             by position, from 0, or from the end by -1, -2 …
 
     Raises:
-        JourneyError: no such file or column, no rows, an outcome that is none of the words,
-            a value that is no number; names the row.
-        ParameterError: a word that means both outcomes.
+        JourneyError: no such file or column, no rows, an outcome that is none of the words, or
+            a value that is not a number; the message names the row.
+        ParameterError: a word means both outcomes.
 
     Example:
         >>> import polars as pl
@@ -146,14 +149,16 @@ def read_wide(
 def _rows(query: pl.LazyFrame, source: Any) -> pl.DataFrame:
     rows = collect(query, source)
     if not len(rows):
-        raise JourneyError("a table must have a row at least; this one has a header only")
+        raise JourneyError(
+            "a table must have at least one row; this one has a header only. Check the source"
+        )
     return rows
 
 
 def _amounts(
     table: pl.LazyFrame, columns: Mapping[str, str], converts: pl.Expr | None = None
 ) -> list[pl.Expr]:
-    """The columns of numbers under their roles; a value that need not be given is 0."""
+    """The columns of numbers under their roles; a value is 0 where none needs to be given."""
     schema = table.collect_schema()
     amounts = {role: as_number(name, schema[name]) for role, name in columns.items()}
     if "value" in columns:
@@ -166,7 +171,7 @@ def _amounts(
 def _numbers(
     rows: pl.DataFrame, table: pl.LazyFrame, columns: Mapping[str, str]
 ) -> dict[str, Floats]:
-    """The columns of numbers by role, checked."""
+    """The number columns by role, checked."""
     return {
         role: checked_numbers(rows[role], name, partial(cell, table, name))
         for role, name in columns.items()
@@ -174,7 +179,7 @@ def _numbers(
 
 
 def _as_text(names: pl.Series, column: str) -> pl.Series:
-    """A column of text or of lists of text as polars' own types for these."""
+    """A column of texts as `pl.String`, or of lists of texts as a list of them."""
     kind = names.dtype
     inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
     if inner not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
@@ -188,7 +193,7 @@ def _as_text(names: pl.Series, column: str) -> pl.Series:
 
 
 def _split(path: pl.Series, separator: str) -> tuple[tuple[str, ...], Numbers, Ints]:
-    """Channels, codes and offsets of a column of paths, texts or lists."""
+    """Channels, codes and offsets of a column of paths, which are texts or lists."""
     if path.null_count():
         raise JourneyError(
             f"every row must have a path; row {path.is_null().arg_max()} has none. Write a journey "
@@ -206,7 +211,7 @@ def _split(path: pl.Series, separator: str) -> tuple[tuple[str, ...], Numbers, I
         codes.append(_encode(pieces.explode(), known))
     offsets = _offsets(sizes)
     joined = np.concatenate(codes)
-    wrong = _suspects(known, separator if path.dtype == pl.String else None)
+    wrong = _blank_names(known, separator if path.dtype == pl.String else None)
     if len(wrong):
         entry = int(np.argmax(np.isin(joined, wrong)))
         row = int(np.searchsorted(offsets, entry, side="right")) - 1
@@ -218,13 +223,13 @@ def _split(path: pl.Series, separator: str) -> tuple[tuple[str, ...], Numbers, I
     return *_sorted(known, joined), offsets
 
 
-def _suspects(known: Sequence[str], separator: str | None) -> Ints:
-    """Which names are blank; warns of one that looks like a path with another separator."""
+def _blank_names(known: Sequence[str], separator: str | None) -> Ints:
+    """Indices of blank names; warns of a name that looks like a path with another separator."""
     sign = (separator or "").strip()
     if not sign or sign == separator:
         return np.flatnonzero([not name.strip() for name in known])
     odd = next((name for name in known if sign in name), None)
-    # In "a > > b" and "a > b >" a channel is blank, and its blanks went to the separator.
+    # In "a > > b" and "a > b >" a channel is blank, and the separator took its blanks.
     blank = re.compile(rf"\s*|{re.escape(sign)}(\s.*)?|.*\s{re.escape(sign)}", re.DOTALL)
     wrong = np.flatnonzero([blank.fullmatch(name.strip()) is not None for name in known])
     if odd is not None and not len(wrong):
@@ -237,7 +242,7 @@ def _suspects(known: Sequence[str], separator: str | None) -> Ints:
 
 
 def _gather(columns: Sequence[pl.Series]) -> tuple[tuple[str, ...], Numbers, Ints, int]:
-    """Channels, codes and offsets of touchpoint columns side by side, and the cells skipped."""
+    """Channels, codes and offsets of touchpoint columns, and the count of empty cells between."""
     known: list[str] = []
     grid = np.stack([_encode(column, known) for column in columns], axis=1)
     filled = np.array([bool(name.strip()) for name in known])[grid]
@@ -247,7 +252,7 @@ def _gather(columns: Sequence[pl.Series]) -> tuple[tuple[str, ...], Numbers, Int
 
 
 def _encode(names: pl.Series, known: list[str]) -> Numbers:
-    """Indices into `known`, which grows by the names not met before; missing is `""`."""
+    """Indices into `known`, to which new names are added; missing is `""`."""
     names = names.cast(pl.String).fill_null("")
     codes = names.cast(pl.Enum(known), strict=False)
     if codes.null_count():
@@ -257,7 +262,7 @@ def _encode(names: pl.Series, known: list[str]) -> Numbers:
 
 
 def _sorted(known: Sequence[str], codes: Numbers) -> tuple[tuple[str, ...], Numbers]:
-    """Names without the blanks round them, sorted, and the codes that index into these.
+    """Names without the blanks around them, sorted, and the codes that index them.
 
     The codes are as narrow as the number of channels allows.
     """
@@ -281,7 +286,7 @@ def _journeys(
     numbers: Mapping[str, Floats],
     noted: Mapping[str, float] | None = None,
 ) -> Journeys:
-    """The journeys, with the account of their reading."""
+    """The journeys, with the report of their reading."""
     conversions, nulls = numbers["conversions"], numbers.get("nulls")
     totals: dict[str, float] = {"rows": len(conversions), "touchpoints": len(codes)}
     totals |= {role: float(amounts.sum()) for role, amounts in numbers.items()}
@@ -306,7 +311,9 @@ def _named(column: str | int, names: Sequence[str]) -> str:
     """A column by its name or its position."""
     if isinstance(column, int):
         if not -len(names) <= column < len(names):
-            raise JourneyError(f"there are {len(names)} columns; got the position {column}")
+            raise JourneyError(
+                f"a position must be one of the {len(names)} columns; got {column}. Count from 0"
+            )
         return names[column]
     check_columns(names, [column])
     return column
@@ -319,20 +326,20 @@ def _touchpoint_columns(
         columns = [name for name in names if name not in others]
     elif isinstance(touchpoints, str):
         pattern = re.compile(re.escape(touchpoints) + r"(\d+)")
-        found = [(int(match[1]), name) for name in names if (match := pattern.fullmatch(name))]
-        columns = [name for _, name in sorted(found)]
+        matches = [(int(match[1]), name) for name in names if (match := pattern.fullmatch(name))]
+        columns = [name for _, name in sorted(matches)]
     else:
         columns = [_named(column, names) for column in touchpoints]
     if not columns:
         raise JourneyError(
-            f"there must be a touchpoint column; touchpoints={touchpoints!r} names none of "
+            f"there must be a touchpoint column; touchpoints={touchpoints!r} matches none of "
             f"{', '.join(map(repr, names))}. Give their prefix, or list them"
         )
     return columns
 
 
 def _words(words: Any) -> list[str]:
-    """One word or several, as the text of a cell; None is the empty cell, `""`."""
+    """One word or several, as texts of cells; None is the empty cell, `""`."""
     several = words if isinstance(words, Iterable) and not isinstance(words, str) else [words]
     return ["" if word is None else _text(word) for word in several]
 
@@ -342,11 +349,12 @@ def _text(word: Any) -> str:
 
 
 def _ends(column: str, converted: list[str], null: list[str]) -> pl.Expr:
-    """1 where the outcome is a word for a conversion, 0 where for none, missing elsewhere."""
+    """1 where the outcome means a conversion, 0 where it means none, missing elsewhere."""
     both = set(converted) & set(null)
     if both:
         raise ParameterError(
-            f"a word must mean a conversion or none; {min(both)!r} is given for both"
+            f"a word must mean either a conversion or none; {min(both)!r} is given for both. "
+            "Leave it out of one"
         )
     word = pl.col(column).cast(pl.String).str.strip_chars().fill_null("")
     return pl.when(word.is_in(converted)).then(1.0).when(word.is_in(null)).then(0.0)

@@ -1,4 +1,4 @@
-"""Tables of the outside world as polars queries: one way in for files and for data frames."""
+"""Files and data frames as polars queries."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def open_table(
     header: bool = True,
     blank_is_missing: bool = True,
 ) -> pl.LazyFrame:
-    """The named columns of a table, as a query that has read nothing yet but the header.
+    """The named columns of a table, as a query that has read the header only.
 
     A CSV file is read as text throughout: no cell is guessed to be a number, a date or missing, so
-    channels may be called `null` or `NA`. Read what is a number with `as_number`. CSV cannot tell a
-    missing cell from an empty text; `blank_is_missing` decides. Other sources keep their types.
+    channels may be called `null` or `NA`. Numbers are read with `as_number`. CSV does not
+    distinguish a missing cell from an empty text; `blank_is_missing` decides. Other sources keep
+    their types.
 
     Args:
         source: path, glob or address (`s3://`, `gs://`, `az://`, `hf://`, `https://`, whatever
@@ -40,7 +41,7 @@ def open_table(
         blank_is_missing: whether an empty CSV cell, quoted or not, is missing; else it is `""`.
 
     Raises:
-        JourneyError: no such file or column, a name that stands twice, a source of another kind.
+        JourneyError: no such file or column, a repeated column name, a source of another kind.
     """
     if isinstance(source, str | os.PathLike):
         files = files_of(source)
@@ -74,7 +75,7 @@ def is_parquet(source: str | os.PathLike[str]) -> bool:
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a text that may be a word ends as the names of tables do."""
+    """Whether a text ends as file names of tables do, rather than being another word."""
     return name_of(text).endswith((".csv", ".csv.gz", ".tsv", ".parquet", ".pq"))
 
 
@@ -105,11 +106,11 @@ def files_of(source: str | os.PathLike[str]) -> list[str]:
 
 
 def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
-    """Refuse a column that is missing, with the nearest name there is, or one that stands twice."""
+    """Refuse a missing column, suggesting the nearest name, or a name of several columns."""
     for name in present if needed is None else needed:
         if present.count(name) > 1:
             raise JourneyError(
-                f"the columns read must have different names; {name!r} stands "
+                f"the columns read must have different names; {name!r} is there "
                 f"{present.count(name)} times. Rename them"
             )
         if name in present:
@@ -127,7 +128,7 @@ def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
 
 
 def cell(table: pl.LazyFrame, column: str, row: int) -> str:
-    """One cell as a message shows it."""
+    """One cell, as it is shown in a message."""
     given = table.select(column).slice(row, 1).collect().item()
     return "nothing" if given in (None, "") else repr(given)
 
@@ -158,12 +159,12 @@ def _open_file(
 
 
 def _has_glob(file: str) -> bool:
-    """Whether polars is to expand it: local globs are expanded by now, web addresses have none."""
+    """Whether polars must expand a glob: local ones are expanded here, web addresses have none."""
     return is_remote(file) and not file.startswith(("http://", "https://"))
 
 
 def _scan_csv(file: str, header: bool) -> tuple[pl.LazyFrame, list[str]]:
-    """The query, and the names as the file has them: polars renames those that stand twice."""
+    """The query, and the names in the file: polars renames repeated ones."""
     options: dict[str, Any] = {
         "separator": _delimiter(file),
         "infer_schema": False,
@@ -181,7 +182,7 @@ def _scan_csv(file: str, header: bool) -> tuple[pl.LazyFrame, list[str]]:
 
 
 def numbered(n: int) -> list[str]:
-    """What the columns of a file without a header are called."""
+    """Names of the columns of a file without a header."""
     return [f"column_{i}" for i in range(n)]
 
 
@@ -190,7 +191,7 @@ def _delimiter(file: str) -> str:
 
 
 def _check_text(file: str) -> None:
-    """Refuse the first row of a CSV file that is wider than the first, or that is not UTF-8."""
+    """Refuse a CSV file with a row longer than the first, or with text that is not UTF-8."""
     if is_parquet(file) or is_remote(file) or file.lower().endswith(".gz"):
         return
     line, width = 0, None
@@ -263,13 +264,13 @@ def _first_line(error: Exception) -> str:
 def _unreadable(what: str, error: Exception) -> JourneyError:
     reason = _first_line(error)
     return JourneyError(
-        f"{what} must be a readable table with one width throughout and text in UTF-8; "
-        f"reading it failed: {reason}. Mend it, or convert it to Parquet"
+        f"{what} must be a readable table whose rows have the same number of cells, with text in "
+        f"UTF-8; reading it failed: {reason}. Correct it, or convert it to Parquet"
     )
 
 
 def _unreachable(address: str, error: Exception) -> JourneyError:
-    reason = str(error).strip().partition("\n")[0]
+    reason = _first_line(error)
     return JourneyError(
         f"the address of a source must be one that polars can read; {address!r} failed: {reason}. "
         "Check the address and the credentials, or download the file first"

@@ -486,7 +486,9 @@ def test_the_command_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.M
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert "2 of 2 logs" in result.stderr
-    assert "Total variation, mean of 2 seeds" in result.stdout
+    assert "mean of 2 seeds" in result.stdout
+    assert "Share error" in result.stdout
+    assert "rank" not in result.stdout
     found = Results(rows.read(file))
     assert found.table["model"].unique(maintain_order=True).to_list() == [
         "Shapley(characteristic_function='rate')",

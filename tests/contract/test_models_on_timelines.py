@@ -6,6 +6,7 @@ The tests that hold for all models are run here too, on an event log instead of 
 from __future__ import annotations
 
 import copy
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -148,7 +149,8 @@ def test_a_channel_never_met_gets_nothing(
     label: str, model: AttributionModel, journeys: mta.Journeys
 ) -> None:
     with_more = journeys.recode(("Pigeon", *CHANNELS))
-    with pytest.warns(mta.IdentifiabilityWarning, match="Pigeon"):
+    text = "no user was at risk after a touchpoint of Pigeon, so its effect cannot be learnt"
+    with pytest.warns(mta.IdentifiabilityWarning, match=f"^{type(model).__name__}: {text}"):
         result = clone(model).fit_attribute(with_more)
     assert result.credit[0] == 0
     close(label, result.credit[1:], clone(model).fit_attribute(journeys).credit)
@@ -185,6 +187,31 @@ def test_equal_values_are_conversions_in_money(
     actual = model.attribute(priced, of="value")
     close(label, actual.credit, 7 * expected.credit)
     close(label, actual.baseline, 7 * expected.baseline)
+
+
+def test_histories_can_be_fitted(label: str, model: TimedModel, journeys: mta.Journeys) -> None:
+    """As journeys are, a lag included; some users are enough, and one must convert."""
+    histories = journeys.histories
+    fitted = clone(model).fit_histories(histories)
+    assert fitted.channels_ == CHANNELS
+    expected = clone(model).fit(journeys)
+    close(label, fitted.attribute(journeys).credit, expected.attribute(journeys).credit)
+    converters = np.unique(histories.event_user)
+    others = np.setdiff1d(np.arange(histories.n_users), converters)
+    with pytest.raises(mta.JourneyError, match="must be a conversion to learn from"):
+        clone(model).fit_histories(histories.take(others))
+    with pytest.raises(mta.ParameterError, match="counterfactual"):
+        clone(model).set_params(counterfactual="sideways").fit_histories(histories)
+
+
+def test_refits_leave_the_model_alone(model: TimedModel, journeys: mta.Journeys) -> None:
+    fitted = clone(model).fit(journeys)
+    before = pickle.dumps(fitted)
+    refit = fitted.prepare(journeys, "conversions")
+    other = journeys.reweighted(journeys.conversions * 2.0, journeys.nulls * 1.0)
+    first, again = refit(other), refit(other)
+    assert pickle.dumps(fitted) == before
+    np.testing.assert_array_equal(first[0], again[0])
 
 
 def test_reweighting_is_having_users_twice(

@@ -118,7 +118,7 @@ def test_a_signal_leaves_the_old_file_or_the_new_one_and_nothing_else(
     file.parent.mkdir()
     took = duration(tmp_path)
     ended = []
-    for part in (0.0, 0.1, 0.3, 0.5, 0.7):  # of the write; its last moments have a test below
+    for part in (0.0, 0.1, 0.3, 0.5, 0.7):  # of the write; its end is tested below
         if old is not None:
             write(file, old)
         ended.append(interrupted(file, number, part * took))

@@ -86,6 +86,20 @@ def test_a_weight_is_a_number_of_rows(seed: int) -> None:
     np.testing.assert_allclose(scaled.coef, weighted.coef, atol=1e-8)
 
 
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_an_offset_is_a_column_whose_coefficient_is_known(seed: int) -> None:
+    columns, converts, weight = random_data(seed)
+    whole = fit_logistic(columns, converts, weight, 0.0)
+    offset = columns[:, 3] * whole.coef[3]
+    rest = fit_logistic(columns[:, :3], converts, weight, 0.0, offset=offset)
+    np.testing.assert_allclose(rest.coef, whole.coef[:3], atol=1e-7)
+    # The constant alone makes expected and observed conversions equal.
+    alone = fit_logistic(columns[:, :1], converts, weight, 0.0, np.zeros(1), offset=offset)
+    expected = weight @ chances(alone.coef[0] + offset)
+    assert expected == pytest.approx(float(weight @ converts), rel=1e-7)
+
+
 @pytest.mark.parametrize("ridge", [1e-4, 1.0])
 def test_a_ridge_keeps_separated_outcomes_finite(ridge: float) -> None:
     x = np.repeat([0.0, 1000.0], 50)

@@ -232,3 +232,15 @@ def test_what_counts_as_a_reason():
 def test_every_ignore_carries_its_reason():
     bare = {name(path): without_reason(path.read_text(encoding="utf-8")) for path in FILES}
     assert {path: lines for path, lines in bare.items() if lines} == {}
+
+
+def test_no_cache_is_planted_in_another_object():
+    """State that an object does not declare is invisible to who reads its class."""
+    planting = re.compile(r"(vars\([^()]*\)|__dict__)(\[[^\]]*\]\s*=[^=]|\.(setdefault|update)\()")
+    for path in MODULES:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        planted = [f"{name(path)}:{i}" for i, line in enumerate(lines, 1) if planting.search(line)]
+        assert not planted
+    assert planting.search('vars(x)["_kept"] = 3')
+    assert planting.search('vars(self).setdefault("_lagged", {})')
+    assert not planting.search('assert vars(x)["kept"] == 3')

@@ -227,7 +227,7 @@ BAD_ROWS = [
     ('a,1\n"> b",1', r"row 1 has a blank one"),
     ("a,1\n  ,1", r"row 1 has a blank one, in '  '"),
     ("a,1\nb,1,7", r"no row may have more cells than the first, 2; line 3 of .* has 3"),
-    ("", r"a table must have a row"),
+    ("", r"a table must have at least one row"),
 ]
 
 
@@ -262,7 +262,7 @@ def test_a_bad_path_in_a_frame_is_named(path: list[Any], message: str) -> None:
         (lambda: write("path,conversion\na,1"), "there must be a column 'conversions'.*Did you"),
         (lambda: write("path,n\na,1"), "there are 'path', 'n'. Name the column"),
         (lambda: write("path;conversions\na;1"), "commas between its cells"),
-        (lambda: write("path,conversions,path\na,1,b"), "'path' stands 2 times"),
+        (lambda: write("path,conversions,path\na,1,b"), "'path' is there 2 times"),
         (lambda: write("path,conversions\na,1\n\xfc,1".encode("latin-1")), "text in UTF-8"),
         (lambda: write('path,conversions\na,1\n"b,1'), "must be a readable table"),
         (lambda: write("no parquet", "table.parquet"), "must be a readable table"),
@@ -273,7 +273,10 @@ def test_a_bad_path_in_a_frame_is_named(path: list[Any], message: str) -> None:
             lambda: pd.DataFrame({"path": ["a", ["b"]], "conversions": 1}),
             "reading the column 'path' failed",
         ),
-        (lambda: pd.DataFrame({"path": [], "conversions": []}), "a table must have a row"),
+        (
+            lambda: pd.DataFrame({"path": [], "conversions": []}),
+            "a table must have at least one row",
+        ),
         (lambda: pd.DataFrame([["a", "b", 1]], columns=["path", "path", "conversions"]), "2 times"),
         (lambda: pa.table({"path": ["a"], "conv": [1]}), "there must be a column 'conversions'"),
         (
@@ -394,8 +397,8 @@ def test_wide_outcomes_that_are_not_text(kind: type, won: Any, lost: Any) -> Non
         ({"converted": "YES"}, mta.JourneyError, "row 0 has 'yes'"),
         ({"converted": ["yes", "no"]}, mta.ParameterError, "'no' is given for both"),
         ({"outcome": "ends"}, mta.JourneyError, "Did you mean 'end'"),
-        ({"outcome": 9}, mta.JourneyError, "there are 5 columns; got the position 9"),
-        ({"touchpoints": "X"}, mta.JourneyError, "touchpoints='X' names none"),
+        ({"outcome": 9}, mta.JourneyError, "one of the 5 columns; got 9"),
+        ({"touchpoints": "X"}, mta.JourneyError, "touchpoints='X' matches none"),
         ({"touchpoints": ["T_3"]}, mta.JourneyError, "there must be a column 'T_3'"),
         ({"value": "T_1"}, mta.JourneyError, "must be a finite number; row 0 has 'a'"),
     ],

@@ -28,7 +28,7 @@ def main(load: Callable[[], Any], read: Callable[[str], Any], models: dict[str, 
         read: the file's path → whatever the models take.
         models: by name, each a function of what `read` gave → credit by channel.
     """
-    # Packages greet, count and draw progress bars: none of that may reach the line of JSON, not
+    # Packages print banners and draw progress bars: none of that may reach the line of JSON, not
     # even what compiled code writes.
     said = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -186,7 +186,7 @@ class TimedModel(AttributionModel):
         self._warn_of_no_risk(histories)
 
     def _warn_of_no_risk(self, histories: Histories) -> None:
-        """Name the channels whose effect cannot be learnt, for want of users at risk."""
+        """Warn of channels whose effect cannot be learnt, because no user was at risk."""
         blind = self._without_risk(histories)
         if blind.any():
             names = np.array(histories.channels, dtype=object)[blind]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 
 from mta_models.core.coalitions import MAX_PLAYERS
 from mta_models.core.orders import random_orders
-from mta_models.core.ragged import Floats, Ints, Mask, position, spread, sums_at
+from mta_models.core.ragged import Floats, Ints, position, spread, sums_at
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, MTAError, ParameterError
-from mta_models.models.base import AttributionModel, Refitter, Resampling, clone
+from mta_models.models.base import AttributionModel, Refitter, Resampling
 from mta_models.models.distinct_channels import (
     all_by_first_appearance,
     by_channel,
@@ -27,6 +26,11 @@ from mta_models.models.parameters import check_seed, check_whole_number, shown
 from mta_models.models.shapley.games import Game, Values, check_tabled, solve
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 from mta_models.models.shapley.rate_games import SampledRateGame, TabledRateGame, warn_unseen
+from mta_models.models.shapley.value_functions import (
+    fitted_model,
+    values_of_function,
+    values_of_model,
+)
 
 CharacteristicFunction = str | Callable[[frozenset[str]], float]
 _NAMES = ("conversions", "rate", "model")
@@ -198,20 +202,18 @@ class Shapley(AttributionModel):
         return SampledRateGame.from_journeys(journeys, players, orders)
 
     def _fit_function(self, journeys: Journeys) -> None:
-        function, names = self.characteristic_function, journeys.channels
+        function = self.characteristic_function
         assert callable(function)
         players = all_by_first_appearance(journeys)
-
-        def values(members: Mask) -> Floats:
-            sets = (frozenset(names[code] for code in players[row]) for row in members)
-            return np.array([_number(function(each), each) for each in sets])
-
+        values = values_of_function(function, journeys.channels, players)
         self._solve(values, players, "Shapley of a function")
 
     def _fit_model(self, journeys: Journeys) -> None:
-        self.model_ = _fitted(self.model, journeys)
+        self.model_ = fitted_model(self.model, journeys)
         if hasattr(self.model_, "coalition_value"):
-            self._fit_coalition_value(journeys)
+            players = all_by_first_appearance(journeys)
+            values = values_of_model(self.model_, journeys, players)
+            self._solve(values, players, 'Shapley("model")')
         else:
             self._fit_predictions(journeys)
         game = self._games["conversions"]
@@ -224,26 +226,6 @@ class Shapley(AttributionModel):
         self.standard_error_ = game.standard_error * scale
         if self.by_position_ is not None:
             self.by_position_ *= scale
-
-    def _fit_coalition_value(self, journeys: Journeys) -> None:
-        known = tuple(getattr(self.model_, "channels_", journeys.channels))
-        if set(known) != set(journeys.channels):
-            raise ParameterError(
-                f"model must be fitted on the channels of these journeys, {journeys.channels}; "
-                f"{self.model_!r} knows {known}. Give it unfitted, or fit it on them"
-            )
-        users = users_of(journeys).sum()
-        players = all_by_first_appearance(journeys)
-        # The column of each player in the mask that the model takes.
-        column = np.array([known.index(journeys.channels[code]) for code in players], dtype=int)
-
-        def values(members: Mask) -> Floats:
-            kept = np.zeros(members.shape, dtype=bool)
-            kept[:, column] = members
-            expected: Floats = users * np.asarray(self.model_.coalition_value(kept), np.float64)
-            return expected
-
-        self._solve(values, players, 'Shapley("model")')
 
     def _fit_predictions(self, journeys: Journeys) -> None:
         if not getattr(self.model_, "needs_times", False) and journeys.age is None:
@@ -377,28 +359,3 @@ def _by_position(journeys: Journeys, credit: Floats) -> Floats:
     rows, n = int(place.max(initial=-1)) + 1, journeys.n_channels
     cell = place * n + journeys.codes[filled].astype(np.int64)
     return sums_at(cell, credit[filled], rows * n).reshape(rows, n)
-
-
-def _fitted(model: Any, journeys: Journeys) -> Any:
-    """The model itself if it is fitted or has no `fit`; else a fitted clone."""
-    if hasattr(model, "channels_") or not hasattr(model, "fit"):
-        return model
-    unfitted = clone(model) if isinstance(model, AttributionModel) else copy.deepcopy(model)
-    try:
-        return unfitted.fit(journeys)
-    except JourneyError:
-        raise  # of the data, not of the model
-    except (TypeError, ValueError) as error:
-        raise ParameterError(
-            f"model must be one that fit(journeys) can fit; {shown(model)} is not: {error}"
-        ) from error
-
-
-def _number(value: object, members: frozenset[str]) -> float:
-    """What the caller's function returned; an error that names the set if it is not a number."""
-    if isinstance(value, float | int | np.number) and np.isfinite(float(value)):
-        return float(value)
-    raise ParameterError(
-        f"characteristic_function must give a finite number for every set of channels; for "
-        f"{sorted(members)} it gives {value!r}"
-    )

@@ -1,4 +1,4 @@
-"""The account of an event log: what was read, what was kept, and where the difference went."""
+"""The account of an event log: what was read, what was kept, and why the rest was not."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from mta_models.core.ragged import Floats, Mask
 from mta_models.data.journeys import Journeys
 from mta_models.data.ledger import Ledger
 from mta_models.errors import InvariantError
-from mta_models.sources.events.columns import Log
+from mta_models.sources.events.columns import EventLog
 
 Amounts = dict[str, float]
 
 
 def exact_sum(values: Floats) -> float:
-    """The sum, rounded once: no cent is lost, whatever the order."""
+    """The sum, rounded once, so that it does not depend on the order."""
     return math.fsum(values[(values != 0) & ~np.isnan(values)])
 
 
-def amounts(log: Log, mask: Mask | None = None) -> Amounts:
-    """How much of everything is on the rows under `mask`, or on all."""
+def amounts(log: EventLog, mask: Mask | None = None) -> Amounts:
+    """Totals of the rows under `mask`, or of all rows."""
     rows = slice(None) if mask is None else mask
     converts = log.converts[rows]
-    found: Amounts = {
+    totals: Amounts = {
         "rows": float(len(converts)),
         "touchpoints": float(np.count_nonzero(log.code[rows])),
         "conversions": float(np.count_nonzero(converts)),
@@ -33,16 +33,16 @@ def amounts(log: Log, mask: Mask | None = None) -> Amounts:
     for name in ("value", "cost"):
         values = getattr(log, name)
         if values is not None:
-            found[name] = exact_sum(values[rows])
-    return found
+            totals[name] = exact_sum(values[rows])
+    return totals
 
 
 def set_aside(reason: str, lost: Mapping[str, float]) -> Amounts:
-    """The entries of the ledger for what was lost to one reason; nothing for nothing."""
+    """Entries of the ledger for what was set aside for one reason; amounts of 0 have none."""
     return {f"{what}: {reason}": amount for what, amount in lost.items() if amount}
 
 
-def channel_costs(log: Log) -> Amounts:
+def channel_costs(log: EventLog) -> Amounts:
     """Total cost of each channel."""
     if log.cost is None:
         return {}
@@ -52,18 +52,18 @@ def channel_costs(log: Log) -> Amounts:
     }
 
 
-def count_idle(log: Log) -> int:
+def count_idle(log: EventLog) -> int:
     """Users observed who have no row."""
     idle = np.ones(len(log.user_ids), dtype=bool)
     idle[log.user] = False
     return int(np.count_nonzero(idle))
 
 
-def notes(log: Log, journeys: Journeys, ties: int) -> Amounts:
-    """What changes nothing and may surprise. Entries of 0 are left out, save conversions' own."""
+def notes(log: EventLog, journeys: Journeys, ties: int) -> Amounts:
+    """Counts of what was kept and may be unexpected; those of 0 only for conversions."""
     converts = journeys.conversions > 0
     bare = int(np.count_nonzero(converts & (journeys.lengths == 0)))
-    found: Amounts = {
+    totals: Amounts = {
         "conversions with a touchpoint": float(np.count_nonzero(converts) - bare),
         "conversions without a touchpoint": float(bare),
     }
@@ -84,15 +84,15 @@ def notes(log: Log, journeys: Journeys, ties: int) -> Amounts:
         optional["touchpoints without a cost"] = float(
             np.count_nonzero((log.code > 0) & np.isnan(log.cost))
         )
-    return found | {name: amount for name, amount in optional.items() if amount}
+    return totals | {name: amount for name, amount in optional.items() if amount}
 
 
 def check(ledger: Ledger, tolerance: float = 1e-12) -> Ledger:
-    """The ledger, once every amount read is seen to be kept or set aside."""
+    """The ledger, checked: every amount read is kept or set aside."""
     for what, amount in ledger.read.items():
         lost = (each for name, each in ledger.set_aside.items() if name.startswith(f"{what}: "))
         gap = math.fsum([amount, -ledger.kept[what], *(-each for each in lost)])
-        # Each amount is a correctly rounded sum, so that they differ by their last digits at most.
+        # Each amount is a correctly rounded sum, so they differ by their last digits at most.
         if abs(gap) > tolerance * max(1.0, abs(amount)):
             raise InvariantError(
                 f"{what} read must be kept or set aside; {gap!r} are neither. This is a bug: "

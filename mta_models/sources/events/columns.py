@@ -1,4 +1,4 @@
-"""Columns of an event log as plain arrays; every refusal names the row."""
+"""Columns of an event log as plain arrays; every error names the row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TEXT = (pl.String, pl.Categorical, pl.Enum)
 
 
 @dataclass(frozen=True)
-class Log:
+class EventLog:
     """An event log as arrays of the shape `(n_rows,)`, in the order of the source.
 
     Attributes:
@@ -36,7 +36,7 @@ class Log:
         priced: on which rows a value was given; or None.
         cost: what the row cost, NaN where that is missing; or None.
         kind: index into the interaction windows, or None.
-        rank: what `order=` says about rows of the same time, or None.
+        rank: order of rows of the same time, by `order=`, or None.
         first_of_id: False on the later rows of an event id, or None.
         row: the row of the source; None: the index itself.
     """
@@ -59,7 +59,7 @@ class Log:
     def __len__(self) -> int:
         return len(self.ticks)
 
-    def take(self, index: Numbers) -> Log:
+    def take(self, index: Numbers) -> EventLog:
         """Some of the rows, or all in another order; `index` is a mask or positions."""
         per_row = ("user", "ticks", "code", "converts", "value", "priced", "cost", "kind", "rank")
         changes: dict[str, Any] = {}
@@ -71,23 +71,23 @@ class Log:
 
 
 def narrow(n: int) -> Any:
-    """The narrowest unsigned type, of 32 bits or more, that counts to `n`."""
+    """The narrowest unsigned type, of 32 bits or more, for numbers up to `n`."""
     return np.uint32 if n <= 2**32 else np.uint64
 
 
 def gather(values: Numbers, index: Numbers) -> Numbers:
-    """`values[index]`, twice as fast: polars takes narrow positions as they are, numpy widens."""
+    """`values[index]`, twice as fast: numpy would first widen the narrow positions."""
     if index.dtype != np.uint32 or values.dtype.kind not in "iuf":
         return values[index]
     taken: Numbers = pl.Series(values).gather(pl.Series(index)).to_numpy()
     return taken
 
 
-def read_log(source: Any, options: EventOptions) -> Log:
-    """Read only the columns needed, check them, and let go of each as soon as it is an array.
+def read_log(source: Any, options: EventOptions) -> EventLog:
+    """Read only the columns needed, check them, and free each as soon as it is an array.
 
     Raises:
-        JourneyError: there is nothing to read, or an entry is not what its column must hold.
+        JourneyError: there are no rows, or an entry is not of the type of its column.
     """
     columns = _collect(source, options)
     n = len(columns["user"])
@@ -101,7 +101,7 @@ def read_log(source: Any, options: EventOptions) -> Log:
     code, channels = _channels(columns.pop("channel"))
     converts = _conversions(columns.pop("conversion"), options.conversion)
     value, priced = _values(columns.pop("value", None), options.value, converts)
-    return Log(
+    return EventLog(
         user=user,
         user_ids=user_ids,
         ticks=ticks,
@@ -125,7 +125,7 @@ def _collect(source: Any, options: EventOptions) -> dict[str, pl.Series]:
     schema = query.collect_schema()
     is_csv = isinstance(source, str | os.PathLike) and not tables.is_parquet(source)
     if is_csv:
-        # A CSV cell that is quoted and empty is as empty as one that is not quoted.
+        # An empty CSV cell is missing, quoted or not.
         query = query.with_columns(pl.col(pl.String).replace("", None))
     channel = options.channel
     if schema[channel].is_integer():
@@ -135,7 +135,7 @@ def _collect(source: Any, options: EventOptions) -> dict[str, pl.Series]:
             f"channels must be texts; the column {channel!r} is {schema[channel]}. Cast it to text"
         )
     roles = [pl.col(name).alias(role) for role, name in options.columns.items()]
-    # One number per row instead of a text: 4 bytes, and equal texts are found while reading.
+    # Categorical: 4 bytes per row instead of a text, and equal texts are found while reading.
     selected = query.select(roles).with_columns(pl.col("channel").cast(pl.Categorical))
     frame = tables.collect(selected, source)
     return dict(zip(frame.columns, frame.get_columns(), strict=True))
@@ -151,7 +151,7 @@ def read_users(given: pl.Series) -> tuple[Numbers, pl.Series]:
     """
     if given.null_count():
         raise JourneyError(
-            f"every event must name its user; row {first_true(given.is_null())} has none. "
+            f"every event must have a user; row {first_true(given.is_null())} has none. "
             "Drop the row, or give its user an identifier"
         )
     if given.dtype in (pl.Categorical, pl.Enum):
@@ -185,8 +185,8 @@ def read_users(given: pl.Series) -> tuple[Numbers, pl.Series]:
 def _encode(given: pl.Series) -> tuple[Numbers, pl.Series]:
     """Codes by first appearance: sort hashes, then compare every row with the first of its code.
 
-    Rows whose hash is another's by accident are found by that comparison and hashed again, so the
-    result is exact. Faster than a hash table, which misses the cache at every row.
+    Rows whose hash collides with another's are detected by that comparison and hashed again, so the
+    result is exact. Faster than a hash table, which misses the CPU cache at every row.
     """
     n = len(given)
     codes = np.zeros(n, dtype=narrow(n))
@@ -213,7 +213,7 @@ def _encode(given: pl.Series) -> tuple[Numbers, pl.Series]:
 
 
 def _group_hashes(hashes: Numbers) -> tuple[Numbers, Numbers]:
-    """Group equal leading bits of hashes: the group of each row and the first row of each group."""
+    """Groups of equal leading bits of hashes: the group of each row, the first row of each."""
     n = len(hashes)
     bits = np.uint64(max(int(n - 1).bit_length(), 1))
     low = (np.uint64(1) << bits) - np.uint64(1)
@@ -229,7 +229,7 @@ def _group_hashes(hashes: Numbers) -> tuple[Numbers, Numbers]:
 def _channels(given: pl.Series) -> tuple[Numbers, tuple[str, ...]]:
     physical = given.to_physical()
     met = physical.unique().drop_nulls()
-    # One row of each channel, to read its name from.
+    # One row of each channel, from which to read its name.
     rows = np.zeros(int(met.max() or 0) + 2, dtype=narrow(len(given)))  # type: ignore[arg-type]  # of integers
     numbers = physical.fill_null(len(rows) - 1).to_numpy()
     rows[numbers] = np.arange(len(given), dtype=rows.dtype)
@@ -268,8 +268,8 @@ def _conversions(given: pl.Series, column: str) -> Mask:
         given,
         ~legal.fill_null(False),
         "a conversion must be 0 or 1 (or a boolean) on every row",
-        "Write 1 where the row converts and 0 where not; a count of several belongs on several "
-        "rows, or in `value`",
+        "Write 1 where the row converts and 0 where not; use one row per conversion, "
+        "or give their number as `value`",
     )
     mask: Mask = yes.to_numpy()
     return mask
@@ -324,7 +324,7 @@ def _ranks(given: pl.Series | None) -> Numbers | None:
         return None
     if given.null_count():
         raise JourneyError(
-            f"every row must say its place in `order`; row {first_true(given.is_null())} does not. "
+            f"every row must have a rank in `order`; row {first_true(given.is_null())} has none. "
             "Fill it in, or leave `order` out"
         )
     return given.rank("dense").to_numpy()
@@ -333,7 +333,7 @@ def _ranks(given: pl.Series | None) -> Numbers | None:
 def _first_of_id(given: pl.Series | None) -> Mask | None:
     if given is None:
         return None
-    # A missing id equals no other: such rows are all kept.
+    # Missing ids are all different: such rows are all kept.
     return (given.is_first_distinct() | given.is_null()).to_numpy()
 
 

@@ -1,4 +1,4 @@
-"""What comes back from a database: journeys, or unique paths with their counts, and the account."""
+"""Journeys, or unique paths with their counts, and the account, fetched from a database."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from mta_models.core.ragged import Ints, Numbers
 from mta_models.data.journeys import Journeys
 from mta_models.data.ledger import Ledger
 from mta_models.errors import JourneyError
-from mta_models.sources.events import account as event_ledger
-from mta_models.sources.events import ibis_rules as event_tables
-from mta_models.sources.events import sorting as event_arrays
+from mta_models.sources.events import account, ibis_rules, sorting
 from mta_models.sources.events.assembly import assemble
-from mta_models.sources.events.columns import Log, narrow
+from mta_models.sources.events.columns import EventLog, narrow
 from mta_models.sources.events.ibis_rules import REASONS, SEPARATOR, WRONG, MarkedLog
 from mta_models.sources.events.observation import FIRST_EVENT, Observation
 from mta_models.sources.events.observation import bounds as read_bounds
 from mta_models.sources.events.options import EventOptions
 from mta_models.sources.events.times import Clock, read_times
 
-# A database adds floats in an order of its own.
+# A database adds floats in any order.
 _TOLERANCE = 1e-9
 
 
@@ -35,10 +33,10 @@ def read_ibis(source: Any, options: EventOptions, observed: Any, compress: bool)
         JourneyError: the log breaks a rule; a database has no row numbers, so the message names
             the time of the first such row.
     """
-    marked = event_tables.mark(source, options, observed)
+    marked = ibis_rules.mark(source, options, observed)
     summary = _summary(marked, options)
     if isinstance(observed, tuple):
-        # Nothing but the check is wanted here: what is compressed has no times.
+        # Only to check them: compressed journeys have no times.
         clock, ends = _ticks([_ends(summary)], marked)
         read_bounds(observed, clock, int(ends[1]))
     if compress:
@@ -50,12 +48,12 @@ def read_ibis(source: Any, options: EventOptions, observed: Any, compress: bool)
 
 def _polars(expression: Any) -> pl.DataFrame:
     frame = pl.from_arrow(expression.to_pyarrow())
-    assert isinstance(frame, pl.DataFrame)  # a table is what was asked for
+    assert isinstance(frame, pl.DataFrame)  # a table was converted
     return frame
 
 
 def _summary(marked: MarkedLog, options: EventOptions) -> pl.DataFrame:
-    """Amounts by reason and channel: all that the account needs, checked for broken rules."""
+    """Amounts by reason and channel, which is what the account needs; broken rules are refused."""
     rows = marked.rows
 
     def count(mask: Any) -> Any:
@@ -92,7 +90,7 @@ def _summary(marked: MarkedLog, options: EventOptions) -> pl.DataFrame:
         same = broken.filter(pl.col("wrong") == rule)
         raise JourneyError(
             f"{WRONG[rule]}; {same['rows'].sum()} row(s) break this, the first at "
-            f"{same['first'].sort().to_list()[0]}. Mend them in the database, or filter them out"
+            f"{same['first'].sort().to_list()[0]}. Repair them in the database, or filter them out"
         )
     return summary
 
@@ -100,7 +98,7 @@ def _summary(marked: MarkedLog, options: EventOptions) -> pl.DataFrame:
 def _rows_wanted(marked: MarkedLog) -> Any:
     """Touchpoints and conversions, and the first row of each user, kept or not, for the user."""
     rows = marked.rows
-    ibis = event_tables.import_ibis()
+    ibis = ibis_rules.import_ibis()
     user = ibis.window(group_by=rows.user)
     rows = rows.mutate(seen=rows.kept.cast("int8").max().over(user))
     if marked.known is not None:
@@ -126,7 +124,7 @@ def _fetch_journeys(
         start = marked.known.start * scale - log.clock.origin
         observation = Observation(start, marked.known.stop * scale - log.clock.origin)
     elif by_first_event:
-        first = event_arrays.starts(log.user)
+        first = sorting.starts(log.user)
         observation = Observation(bounds[2:][first], np.broadcast_to(bounds[1], n_users))
     else:
         own = read_bounds(observed or (None, None), log.clock, int(bounds[1]))
@@ -135,17 +133,17 @@ def _fetch_journeys(
     touched = table["touched"].to_numpy()[kept]
     within = table["within"].to_numpy()[kept][touched]
     log = log.take(kept)
-    idle = event_ledger.count_idle(log)
+    idle = account.count_idle(log)
     events = _as_sorted(log, touched)
-    found = event_arrays.outcomes(events, observation.stop)
+    results = sorting.outcomes(events, observation.stop)
     keys = None
     if options.event_id is not None:
         keys = table["event_id"].to_numpy()[kept][touched]
-    return assemble(log, events, found, observation, within, keys), idle
+    return assemble(log, events, results, observation, within, keys), idle
 
 
-def _as_log(table: pl.DataFrame, marked: MarkedLog, summary: pl.DataFrame) -> tuple[Log, Any]:
-    """The rows as arrays, and ticks of the log's bounds (and each row's user's first event)."""
+def _as_log(table: pl.DataFrame, marked: MarkedLog, summary: pl.DataFrame) -> tuple[EventLog, Any]:
+    """The rows as arrays, and ticks of the log's bounds (and of each row's first event)."""
     times = [_ends(summary), table["time"]]
     if "first_event" in table.columns:
         times.insert(1, table["first_event"])
@@ -156,7 +154,7 @@ def _as_log(table: pl.DataFrame, marked: MarkedLog, summary: pl.DataFrame) -> tu
     code = table["channel"].replace_strict(
         names, pl.Series(range(1, len(names) + 1), dtype=pl.UInt32), default=0
     )
-    log = Log(
+    log = EventLog(
         user=user,
         user_ids=ids,
         ticks=ticks[len(ticks) - len(table) :],
@@ -176,7 +174,7 @@ def _ends(summary: pl.DataFrame) -> pl.Series:
 
 
 def _ticks(times: list[pl.Series], marked: MarkedLog) -> tuple[Clock, Ints]:
-    """Times in ticks since the first of them; read together, so that all have the same unit."""
+    """Times in ticks since the first; read together, so that all have the same unit."""
     together = pl.concat([each.alias("time") for each in times])
     if marked.clock.kind == "number":
         clock, ticks = marked.clock, together.to_numpy()
@@ -195,20 +193,20 @@ def _users(given: pl.Series, marked: MarkedLog) -> tuple[Numbers, pl.Series]:
     return (np.cumsum(change) - 1).astype(narrow(len(given))), given.filter(pl.Series(change))
 
 
-def _as_sorted(log: Log, touched: Any) -> event_arrays.Sorted:
-    """Rows that the database has put in order and marked."""
+def _as_sorted(log: EventLog, touched: Any) -> sorting.Sorted:
+    """Rows that the database has ordered and marked."""
     last = log.converts.copy()
     last[-1:] = True
     last[:-1] |= log.user[1:] != log.user[:-1]
     index = np.arange(len(log), dtype=narrow(len(log)))
-    return event_arrays.Sorted(log.user, log.ticks, log.code, log.converts, index, touched, last)
+    return sorting.Sorted(log.user, log.ticks, log.code, log.converts, index, touched, last)
 
 
 def _fetch_paths(
     marked: MarkedLog, options: EventOptions, summary: pl.DataFrame
 ) -> tuple[Journeys, int]:
     """Unique paths with their counts, by a sorted list: not every engine collects in order."""
-    ibis = event_tables.import_ibis()
+    ibis = ibis_rules.import_ibis()
     rows = _rows_wanted(marked)
     value = rows.value.fill_null(0.0) if options.value is not None else ibis.literal(0.0)
     rows = rows.mutate(
@@ -228,7 +226,7 @@ def _fetch_paths(
     journeys = journeys.filter(real | ~journeys.kept)
     path = journeys.steps.sort().map(lambda step: step.channel).join(SEPARATOR)
     journeys = journeys.mutate(path=path.fill_null(""))
-    found = _polars(
+    paths = _polars(
         journeys.group_by("path").agg(
             conversions=journeys.conversions.sum(),
             journeys=journeys.count(),
@@ -237,20 +235,20 @@ def _fetch_paths(
             users=(journeys.journey == 0).cast("int64").sum(),
         )
     )
-    idle = int(found["idle"].sum() or 0)
+    idle = int(paths["idle"].sum() or 0)
     if marked.known is not None:
-        # Those whom the log does not know; the others each have one journey numbered 0.
-        unseen = len(marked.known.users) - int(found["users"].sum() or 0)
+        # Users without a row in the log; the others each have one journey numbered 0.
+        unseen = len(marked.known.users) - int(paths["users"].sum() or 0)
         row = {"path": "", "conversions": 0, "journeys": unseen, "value": 0.0}
-        found = pl.concat([found, pl.DataFrame([row])], how="diagonal_relaxed")
+        paths = pl.concat([paths, pl.DataFrame([row])], how="diagonal_relaxed")
         counts = pl.col("conversions", "journeys", "value")
-        found = found.group_by("path").agg(counts.sum()).filter(pl.col("journeys") > 0)
+        paths = paths.group_by("path").agg(counts.sum()).filter(pl.col("journeys") > 0)
         idle += unseen
-    return _paths(found.sort("path"), options, summary), idle
+    return _paths(paths.sort("path"), options, summary), idle
 
 
-def _paths(found: pl.DataFrame, options: EventOptions, summary: pl.DataFrame) -> Journeys:
-    split = found["path"].str.split(SEPARATOR)
+def _paths(paths: pl.DataFrame, options: EventOptions, summary: pl.DataFrame) -> Journeys:
+    split = paths["path"].str.split(SEPARATOR)
     split = split.list.eval(pl.element().filter(pl.element() != ""))
     names = tuple(summary["channel"].drop_nulls().unique().sort().to_list())
     code_of = {name: code for code, name in enumerate(names)}
@@ -259,14 +257,14 @@ def _paths(found: pl.DataFrame, options: EventOptions, summary: pl.DataFrame) ->
         names,
         codes.to_numpy().astype(np.min_scalar_type(max(len(names) - 1, 0))),
         np.concatenate(([0], np.cumsum(split.list.len().to_numpy().astype(np.int64)))),
-        found["conversions"].to_numpy().astype(float),
-        (found["journeys"] - found["conversions"]).to_numpy().astype(float),
-        found["value"].to_numpy() if options.value is not None else None,
+        paths["conversions"].to_numpy().astype(float),
+        (paths["journeys"] - paths["conversions"]).to_numpy().astype(float),
+        paths["value"].to_numpy() if options.value is not None else None,
     )
 
 
 def _report(journeys: Journeys, summary: pl.DataFrame, options: EventOptions, idle: int) -> Ledger:
-    """The account, under the names that files and frames have."""
+    """The account, with the same names as for files and frames."""
     names = ["rows", "touchpoints", "conversions"]
     names += [name for name in ("value", "cost") if getattr(options, name) is not None]
 
@@ -277,9 +275,9 @@ def _report(journeys: Journeys, summary: pl.DataFrame, options: EventOptions, id
     aside: dict[str, float] = {}
     for code, reason in enumerate(REASONS[1:], start=1):
         lost = total(summary.filter(pl.col("reason") == code))
-        aside |= event_ledger.set_aside(reason, lost)
+        aside |= account.set_aside(reason, lost)
     for column, reason in (("merged", "merged into a session"), ("cut", "older than the lookback")):
-        aside |= event_ledger.set_aside(reason, {"touchpoints": float(kept[column].sum())})
+        aside |= account.set_aside(reason, {"touchpoints": float(kept[column].sum())})
     journey_count = journeys.conversions.astype(np.float64)
     bare = float(journey_count[journeys.lengths == 0].sum())
     weight = (journeys.conversions + journeys.nulls).astype(np.int64)
@@ -289,7 +287,7 @@ def _report(journeys: Journeys, summary: pl.DataFrame, options: EventOptions, id
     }
     costs: dict[str, float] = {}
     if options.value is not None:
-        made["value"] = event_ledger.exact_sum(journeys.outcome("value"))
+        made["value"] = account.exact_sum(journeys.outcome("value"))
     if options.cost is not None:
         costs = {
             channel: math.fsum(kept.filter(pl.col("channel") == channel)["cost"].drop_nulls())
@@ -297,7 +295,7 @@ def _report(journeys: Journeys, summary: pl.DataFrame, options: EventOptions, id
         }
         made["cost"] = math.fsum(costs.values())
         bare_cost = math.fsum(kept.filter(pl.col("channel").is_null())["cost"].drop_nulls())
-        aside |= event_ledger.set_aside("on rows without a channel", {"cost": bare_cost})
+        aside |= account.set_aside("on rows without a channel", {"cost": bare_cost})
     noted = {
         "conversions with a touchpoint": journeys.total - bare,
         "conversions without a touchpoint": bare,
@@ -318,4 +316,4 @@ def _report(journeys: Journeys, summary: pl.DataFrame, options: EventOptions, id
         optional["touchpoints without a cost"] = float(touched["uncosted"].sum())
     noted |= {name: amount for name, amount in optional.items() if amount}
     ledger = Ledger(read=total(summary), kept=made, set_aside=aside, noted=noted, cost=costs)
-    return event_ledger.check(ledger, _TOLERANCE)
+    return account.check(ledger, _TOLERANCE)

@@ -1,9 +1,9 @@
 """The Ibis engine: the rules of `read_events` as window functions, run where the data live.
 
-One relation marks every row of the log: which journey it is in, whether it is a touchpoint once
-sessions are merged, whether the lookback reaches it. What comes back are the touchpoints and
-conversions in order or, compressed, the unique paths with their counts; the accounts are one
-aggregate of the same relation. Nothing here needs an ordered `collect`, which some engines lack.
+One relation marks every row of the log: its journey, whether it is a touchpoint once sessions are
+merged, whether it is within the lookback. What is fetched are the touchpoints and conversions in
+order or, compressed, the unique paths with their counts; the account is one aggregate of the same
+relation. Nothing here needs an ordered `collect`, which some engines lack.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SEPARATOR = "\x1f"
 
 
 def import_ibis() -> Any:
-    """The module, or the error that names the extra which brings it."""
+    """The module, or an error that names the extra to install."""
     try:
         import ibis  # type: ignore[import-untyped]  # it ships no types
     except ImportError as error:
@@ -42,13 +42,13 @@ def import_ibis() -> Any:
 
 @dataclass(frozen=True)
 class MarkedLog:
-    """The relation of marked rows, not yet run, and what is needed to read it.
+    """The relation of marked rows, not yet run, and what its results are read with.
 
     Attributes:
         rows: columns user, time, channel, converts, value, cost, event_id, kind, reason, kept, and
             for kept rows place, journey, tied, touched (a touchpoint, its session's first), within
             (not older than the lookback).
-        known: the table of `observed=`, whose row numbers then stand for the users.
+        known: the table of `observed=`; if given, users are its row numbers.
     """
 
     rows: Any
@@ -57,7 +57,7 @@ class MarkedLog:
 
 
 def mark(source: Any, options: EventOptions, observed: Any) -> MarkedLog:
-    """Every row of the log with what the rules make of it."""
+    """Every row of the log with the marks of the rules."""
     ibis = import_ibis()
     log, clock = _columns(source, options)
     log = _first_of_ids(ibis, log, options)
@@ -124,7 +124,7 @@ def _columns(source: Any, options: EventOptions) -> tuple[Any, Clock]:
 
 
 WRONG = {
-    1: "every event must name its user",
+    1: "every event must have a user",
     2: "every event must have a time",
     3: "a conversion must be 0 or 1 (or a boolean) on every row",
     4: "a channel must be a non-blank text, or missing on a row that is no touchpoint",
@@ -132,7 +132,7 @@ WRONG = {
     6: "a row that does not convert must have the value 0 or none",
     7: "a value must be a finite number, or missing",
     8: "a cost must be a finite number, or missing",
-    9: "every row must say its place in `order`",
+    9: "every row must have a rank in `order`",
     10: "the kind of every touchpoint must be one that `interaction` names",
 }
 
@@ -160,7 +160,7 @@ def _wrong(log: Any, options: EventOptions) -> Any:
 
 
 def _order(log: Any, options: EventOptions) -> list[Any]:
-    """What orders the rows of a user: the declared rule, then whatever tells two rows apart."""
+    """What orders the rows of a user: the declared rule, then every column that may differ."""
     keys = [log.time, *([log.order] if options.order is not None else [])]
     keys += [log.converts, log.channel.fill_null("")]
     if options.kind is not None:
@@ -183,7 +183,7 @@ def _first_of_ids(ibis: Any, log: Any, options: EventOptions) -> Any:
 def _observed(
     ibis: Any, log: Any, observed: Any, clock: Clock, options: EventOptions
 ) -> tuple[Any, ObservedTable | None]:
-    """The log with the reason why a row is outside observation, if it is."""
+    """The log with the reason of each row that is outside observation."""
     if observed is None:
         return log, None
     if isinstance(observed, str) and observed == FIRST_EVENT:
@@ -202,7 +202,7 @@ def _observed(
     known = read_observed(observed, clock, options.user)
     if (known.users.dtype == pl.String) != log.user.type().is_string():
         raise JourneyError(
-            f"users must be of one kind; they are {log.user.type()} in the log and "
+            f"users must be of one type; they are {log.user.type()} in the log and "
             f"{known.users.dtype} in the table of `observed`. Cast one of the two"
         )
     table = ibis.memtable(
@@ -234,7 +234,7 @@ def _outside(log: Any, start: Any, stop: Any) -> Any:
 
 
 def _moments(ticks: Any, clock: Clock) -> pl.Series:
-    """Ticks as the database has its times."""
+    """Ticks as times of the database's type."""
     if clock.kind == "number":
         return pl.Series(ticks)
     zone = "UTC" if clock.kind == "aware" else None
@@ -250,7 +250,7 @@ def _literal(ibis: Any, clock: Clock, bound: Any) -> Any:
 
 
 def _later(ibis: Any, time: Any, days: float, clock: Clock) -> Any:
-    """The time so many days on. Not as days: those are 23 hours long once a year somewhere."""
+    """The time `days` later, in seconds: a day of a time zone may have 23 hours."""
     seconds, rest = divmod(clock.ticks(days), 1_000_000)
     if clock.kind == "number":
         return time + clock.ticks(days)
@@ -259,9 +259,9 @@ def _later(ibis: Any, time: Any, days: float, clock: Clock) -> Any:
 
 
 def _merge_sessions(ibis: Any, log: Any, options: EventOptions, clock: Clock) -> Any:
-    """Un-touch a touchpoint that continues the session of the one before it in its journey."""
+    """Unmark a touchpoint that continues the session of the one before it in its journey."""
     mine = ibis.window(group_by=[log.user, log.kept, log.journey, log.touched], order_by=log.place)
-    assert options.session is not None  # the caller saw to it
+    assert options.session is not None  # checked by the caller
     continues = log.channel.lag().over(mine) == log.channel
     near = _later(ibis, log.time.lag().over(mine), options.session, clock) >= log.time
     continues = continues & near
@@ -271,7 +271,7 @@ def _merge_sessions(ibis: Any, log: Any, options: EventOptions, clock: Clock) ->
 
 
 def _within(log: Any, options: EventOptions, clock: Clock) -> Any:
-    """Whether the lookback reaches the row. Null journeys keep everything."""
+    """Whether the row is within the lookback. Null journeys keep all their rows."""
     ibis = import_ibis()
     reached = ibis.literal(True)
     if options.lookback is not None:

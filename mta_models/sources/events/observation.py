@@ -1,4 +1,4 @@
-"""Who was observed, and from when to when."""
+"""Which users were observed, and from when to when."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 from mta_models.core.ragged import Ints, Mask
 from mta_models.errors import IdentifiabilityWarning, JourneyError, ParameterError, warn
 from mta_models.sources import tables
-from mta_models.sources.events.columns import Log, narrow, read_users
+from mta_models.sources.events.columns import EventLog, narrow, read_users
 from mta_models.sources.events.times import Clock
 
 FIRST_EVENT = "first_event"
@@ -26,7 +26,7 @@ class Observation:
 
 
 def warn_of_first_event() -> None:
-    """Say what observation from the first event costs."""
+    """Warn of what observation from the first event does to effects."""
     warn(
         'observed="first_event" lets a user be seen only once exposed, so who was never exposed is '
         "missing and the time before exposure too: effects shrink and the baseline grows. Give "
@@ -35,14 +35,16 @@ def warn_of_first_event() -> None:
     )
 
 
-def observe(log: Log, observed: Any, user_column: str) -> tuple[Log, Observation, dict[str, Mask]]:
-    """The log over the users observed, their bounds, and the rows that fall outside, by reason.
+def observe(
+    log: EventLog, observed: Any, user_column: str
+) -> tuple[EventLog, Observation, dict[str, Mask]]:
+    """The log over the users observed, their bounds, and the rows outside them, by reason.
 
-    With a table of users, codes follow the table; rows of other users are masked and keep no user.
+    With a table of users, codes follow the table; rows of other users are masked and have no user.
 
     Raises:
-        ParameterError: `observed` is none of what it may be.
-        JourneyError: bounds of another kind than the log's times, or a start after its end.
+        ParameterError: `observed` is of none of the types allowed.
+        JourneyError: bounds of another type than the log's times, or a start after its end.
     """
     last = int(log.ticks.max())
     n_users = len(log.user_ids)
@@ -70,7 +72,7 @@ def observe(log: Log, observed: Any, user_column: str) -> tuple[Log, Observation
 
 
 def bounds(observed: tuple[Any, Any], clock: Clock, last: int) -> tuple[int, int]:
-    """A pair of bounds in ticks; None stands for the log's own first or last instant."""
+    """A pair of bounds in ticks; None is the log's own first or last instant."""
     start, stop = (
         own if given is None else int(clock.read(pl.Series([given]), "`observed`")[0])
         for given, own in zip(observed, (0, last), strict=True)
@@ -96,7 +98,7 @@ def read_observed(observed: Any, clock: Clock, user_column: str) -> ObservedTabl
     """The table of users with their start and end of observation.
 
     Raises:
-        JourneyError: a user stands twice, a bound is missing, or a start comes after its end.
+        JourneyError: a repeated user, a missing bound, or a start after its end.
     """
     query = tables.open_table(observed)
     names = query.collect_schema().names()
@@ -109,8 +111,8 @@ def read_observed(observed: Any, clock: Clock, user_column: str) -> ObservedTabl
     if len(users) < len(codes):
         row = int(np.argmax(~table[user].is_first_distinct().to_numpy()))
         raise JourneyError(
-            f"every user may stand once in the table of `observed`; row {row} repeats an earlier "
-            "one. Merge the two"
+            f"every user must have one row in the table of `observed`; row {row} repeats a user. "
+            "Merge the two rows"
         )
     start = clock.read(table["start"], "'start' of `observed`")
     stop = clock.read(table["end"], "'end' of `observed`")
@@ -126,12 +128,12 @@ def read_observed(observed: Any, clock: Clock, user_column: str) -> ObservedTabl
 
 
 def _of_table(
-    log: Log, observed: Any, user_column: str
-) -> tuple[Log, Observation, dict[str, Mask]]:
+    log: EventLog, observed: Any, user_column: str
+) -> tuple[EventLog, Observation, dict[str, Mask]]:
     table = read_observed(observed, log.clock, user_column)
     if (table.users.dtype == pl.String) != (log.user_ids.dtype == pl.String):
         raise JourneyError(
-            f"users must be of one kind; they are {log.user_ids.dtype} in the log and "
+            f"users must be of one type; they are {log.user_ids.dtype} in the log and "
             f"{table.users.dtype} in the table of `observed`. Cast one of the two (a CSV file is "
             "read as text)"
         )
@@ -150,5 +152,5 @@ def _of_table(
 
 
 def _same(tick: int, n: int) -> Ints:
-    """One number for all, which takes no memory."""
+    """One number for all users, which takes no memory."""
     return np.broadcast_to(np.int64(tick), n)

@@ -1,4 +1,4 @@
-"""What `read_events` was asked for, checked once for every engine."""
+"""The options of `read_events`, checked once for every engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EventOptions:
     """Columns by role, and the rules, with durations in days.
 
     Attributes:
-        kind: the column of `interaction=`, whose words are the keys of `windows`.
+        kind: the column of `interaction=`; its entries are the keys of `windows`.
         windows: for each kind of touchpoint the days before a conversion in which it counts.
     """
 
@@ -38,7 +38,7 @@ class EventOptions:
 
     @property
     def columns(self) -> dict[str, str]:
-        """The column of each role that has one."""
+        """The columns by role, for roles that have one."""
         roles = ("user", "time", "channel", "conversion", "value", "cost", "event_id", "order")
         named = {role: getattr(self, role) for role in (*roles, "kind")}
         return {role: name for role, name in named.items() if name is not None}
@@ -58,7 +58,7 @@ def make_options(
     """The options, checked.
 
     Raises:
-        ParameterError: a column is not named by a text, or a duration is none.
+        ParameterError: a column name is no text, or a duration is not valid.
     """
     for role, name in columns.items():
         optional = role not in ("user", "time", "channel", "conversion")
@@ -66,7 +66,7 @@ def make_options(
             raise ParameterError(f"`{role}` must be the name of a column; got {name!r}")
     kind, windows = _interaction(interaction)
     return EventOptions(
-        **columns,  # type: ignore[arg-type]  # the required ones were just seen to be texts
+        **columns,  # type: ignore[arg-type]  # the required ones were checked above
         kind=kind,
         windows=windows,
         lookback=None if lookback is None else as_days(lookback, "lookback"),

@@ -8,10 +8,9 @@ import numpy as np
 
 from mta_models.data.journeys import Journeys
 from mta_models.data.ledger import Ledger
-from mta_models.sources.events import account as event_ledger
-from mta_models.sources.events import sorting as event_arrays
+from mta_models.sources.events import account, sorting
 from mta_models.sources.events.assembly import assemble
-from mta_models.sources.events.columns import Log, read_log
+from mta_models.sources.events.columns import EventLog, read_log
 from mta_models.sources.events.observation import (
     FIRST_EVENT,
     observe,
@@ -39,18 +38,17 @@ def read_events(
 ) -> Journeys:
     """Journeys from a log with one row per event.
 
-    A row is a touchpoint if it names a channel, a conversion if it says so, or both (then the
-    touchpoint comes first and belongs to the journey which that conversion ends), or neither. A
-    conversion ends a journey and the touchpoints after it open the next: users may convert many
-    times. Touchpoints after the last conversion are a null journey. A user without a touchpoint
-    or conversion is an empty null journey; a user who converted and then did nothing more is not
-    another one, so that `nulls` counts what the log shows and not what it leaves out. Conversions
-    without a touchpoint are journeys without touchpoints.
+    A row with a channel is a touchpoint, a row marked as a conversion is one, and a row may be both
+    (then the touchpoint comes first and belongs to the journey that this conversion ends) or
+    neither. A conversion ends a journey and the touchpoints after it begin the next: users may
+    convert several times. Touchpoints after the last conversion are a null journey. A user without
+    a touchpoint or conversion is an empty null journey; a user without a touchpoint after the last
+    conversion has no null journey, so that `nulls` counts what the log shows. Conversions without a
+    touchpoint are journeys without touchpoints.
 
     `at_risk` are the days from the start of observation, or the user's previous conversion, to the
-    conversion or, in a null journey, the end of observation. The time after a last conversion that
-    no touchpoint follows has no journey; with it, a user's days are `timeline.end -
-    timeline.start`.
+    conversion or, in a null journey, the end of observation. Time after a last conversion without a
+    touchpoint belongs to no journey; all days of a user are `timeline.end - timeline.start`.
 
     Nothing is lost silently: `report` has what was read, kept and set aside, and they add up.
 
@@ -67,23 +65,23 @@ def read_events(
         value: column of what each conversion is worth; 0 or missing on other rows. Negative values
             are refunds: kept, and counted in the report.
         cost: column of what each row cost. The report has the total per channel, of all rows
-            within observation, whatever the lookback leaves of their touchpoints.
-        lookback: how long before its conversion a touchpoint counts, as `"30d"`; one exactly on
-            the edge does. It cuts neither null journeys nor `at_risk` nor the timeline. None: any.
-        event_id: column by which repeated events are recognised: of each id only the first row is
-            kept. Without it nothing is dropped; rows without an id are all kept.
+            within observation, whether or not the lookback keeps their touchpoints.
+        lookback: how long before its conversion a touchpoint counts, as `"30d"`, the edge included.
+            It cuts neither null journeys nor `at_risk` nor the timeline. None: any time.
+        event_id: column that identifies events: only the first row of each id is kept. Without it
+            nothing is dropped; rows without an id are all kept.
         session: as `"30min"`: touchpoints of one channel in a row and in one journey, each no more
             than this after the one before, are one touchpoint, at the time and row of the first.
         observed: None: every user, from the log's first instant to its last. `(start, end)`: every
             user, between these, both included; either may be None. A table, or a CSV or Parquet
             file of one, with the columns user (or the log's name for it), `start` and `end`: these
-            users, and no others.
+            users and no others.
             `"first_event"`: each user from their first event; warns.
         order: column that orders rows of one user at one time.
         compress: whether to merge equal paths, as `Journeys.compress` does; for Ibis tables that
             happens in the database.
         interaction: a column of kinds of touchpoint and how long before a conversion each counts,
-            as `("kind", {"click": "7d", "view": "1d"})`; `lookback` holds besides. Sessions then
+            as `("kind", {"click": "7d", "view": "1d"})`; `lookback` applies too. Sessions then
             merge touchpoints of one kind only.
 
     Returns:
@@ -94,7 +92,7 @@ def read_events(
 
     Raises:
         JourneyError: the log breaks one of these rules; the message names the row.
-        ParameterError: an option is not what it may be.
+        ParameterError: an option is of a wrong type or outside its range.
         MissingExtraError: an Ibis table, and Ibis is not installed.
 
     Example:
@@ -122,42 +120,42 @@ def read_events(
     if type(source).__module__.partition(".")[0] == "ibis":
         from mta_models.sources.events.ibis_reading import read_ibis
 
-        found: Journeys = read_ibis(source, options, observed, compress)
-        return found
+        journeys: Journeys = read_ibis(source, options, observed, compress)
+        return journeys
     journeys = _read_arrays(read_log(source, options), options, observed)
     return journeys.compress() if compress else journeys
 
 
-def _read_arrays(log: Log, options: EventOptions, observed: Any) -> Journeys:
-    """The local engine: all columns are arrays by now."""
-    read = event_ledger.amounts(log)
+def _read_arrays(log: EventLog, options: EventOptions, observed: Any) -> Journeys:
+    """The local engine, from columns that are arrays already."""
+    read = account.amounts(log)
     aside: dict[str, float] = {}
     log, observation, outside = observe(log, observed, options.user)
     if log.first_of_id is not None:
         outside = {"repeated event id": ~log.first_of_id} | outside
     gone = np.zeros(len(log), dtype=bool) if outside else np.zeros(0, dtype=bool)
     for reason, mask in outside.items():
-        aside |= event_ledger.set_aside(reason, event_ledger.amounts(log, mask & ~gone))
+        aside |= account.set_aside(reason, account.amounts(log, mask & ~gone))
         gone |= mask
     if gone.any():
         log = log.take(~gone)
     if log.rank is not None:
         log = log.take(np.argsort(log.rank, kind="stable"))
-    events = event_arrays.sort_log(log)
-    ties = event_arrays.count_ties(events)
+    events = sorting.sort_log(log)
+    ties = sorting.count_ties(events)
     if options.session is not None:
-        merged = event_arrays.merge_sessions(events, log.clock.ticks(options.session))
-        aside |= event_ledger.set_aside("merged into a session", {"touchpoints": merged})
-    found = event_arrays.outcomes(events, observation.stop)
-    within = event_arrays.within_reach(events, found, options, log.clock.per_day)
+        merged = sorting.merge_sessions(events, log.clock.ticks(options.session))
+        aside |= account.set_aside("merged into a session", {"touchpoints": merged})
+    results = sorting.outcomes(events, observation.stop)
+    within = sorting.within_reach(events, results, options, log.clock.per_day)
     index = events.of_touchpoints(events.index)
     keys = index if log.row is None else log.row[index]
-    journeys = assemble(log, events, found, observation, within, keys)
+    journeys = assemble(log, events, results, observation, within, keys)
     return _with_report(log, journeys, read, aside, ties)
 
 
 def _with_report(
-    log: Log, journeys: Journeys, read: dict[str, float], aside: dict[str, float], ties: int
+    log: EventLog, journeys: Journeys, read: dict[str, float], aside: dict[str, float], ties: int
 ) -> Journeys:
     kept = {
         "rows": float(len(log)),
@@ -166,14 +164,14 @@ def _with_report(
     }
     timeline = journeys.timeline
     cut = 0 if timeline is None else len(timeline.codes) - journeys.n_touchpoints
-    aside |= event_ledger.set_aside("older than the lookback", {"touchpoints": cut})
+    aside |= account.set_aside("older than the lookback", {"touchpoints": cut})
     if journeys.value is not None:
-        kept["value"] = event_ledger.exact_sum(journeys.value)
-    costs = event_ledger.channel_costs(log)
+        kept["value"] = account.exact_sum(journeys.value)
+    costs = account.channel_costs(log)
     if log.cost is not None:
         kept["cost"] = sum(costs.values())
-        bare = {"cost": event_ledger.exact_sum(log.cost[log.code == 0])}
-        aside |= event_ledger.set_aside("on rows without a channel", bare)
-    noted = event_ledger.notes(log, journeys, ties)
+        bare = {"cost": account.exact_sum(log.cost[log.code == 0])}
+        aside |= account.set_aside("on rows without a channel", bare)
+    noted = account.notes(log, journeys, ties)
     ledger = Ledger(read=read, kept=kept, set_aside=aside, noted=noted, cost=costs)
-    return journeys._with(report=event_ledger.check(ledger))
+    return journeys._with(report=account.check(ledger))

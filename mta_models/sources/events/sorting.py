@@ -1,7 +1,7 @@
 """From rows in any order to journeys, in a few passes over flat arrays.
 
-The sort is the work: user, time and row are packed into one integer and sorted as integers, which
-is several times faster than sorting a table and needs no stable sort, since rows differ.
+The sort takes most of the time: user, time and row are packed into one integer and sorted as
+integers, several times faster than sorting a table, and without need of a stable sort.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mta_models.core.ragged import Ints, Mask, Numbers, spread
-from mta_models.sources.events.columns import Log, gather, narrow
+from mta_models.sources.events.columns import EventLog, gather, narrow
 from mta_models.sources.events.options import EventOptions
 
 
 def sort_rows(user: Numbers, ticks: Ints) -> Numbers:
-    """The order of rows by user, then time, then their own place; shape `(n_rows,)`.
+    """The order of rows by user, then time, then position in the source; shape `(n_rows,)`.
 
-    Where the three do not fit into 64 bits, the time is cut to its leading bits and the runs that
-    this makes equal are put in order afterwards: few, unless everything happens at once. Then the
-    sort is done in two, by time and then by user.
+    Where the three do not fit into 64 bits, the time is cut to its leading bits, and runs of rows
+    that are equal in these are sorted afterwards. Where such rows are many, two sorts are done
+    instead, by time and then by user.
     """
     n = len(user)
     row_bits, user_bits = _bits(n - 1), _bits(int(user.max(initial=0)))
@@ -51,13 +51,13 @@ def _bits(largest: int) -> int:
 
 
 def _mend(rows: Numbers, equal: Mask, ticks: Ints) -> bool:
-    """Order the runs of `rows` whose leading bits were `equal`; False if that would not pay."""
+    """Sort the runs of `rows` whose leading bits were `equal`; False if they are too many."""
     pairs = np.flatnonzero(equal)
     if len(pairs) > len(rows) // 4:
         return False
     place = np.union1d(pairs, pairs + 1)
     mixed = rows[place]
-    # A run starts wherever the place before is not equal to this one.
+    # A run starts where the row before is not equal to this one.
     starts = np.ones(len(place), dtype=bool)
     starts[1:] = ~equal[place[1:] - 1]
     run = np.cumsum(starts)
@@ -66,7 +66,7 @@ def _mend(rows: Numbers, equal: Mask, ticks: Ints) -> bool:
 
 
 def _sort_by(values: Numbers, bits: int) -> Numbers:
-    """A stable argsort of non-negative integers of so many bits."""
+    """A stable argsort of non-negative integers below 2**bits."""
     n = len(values)
     row_bits = _bits(n - 1)
     if bits + row_bits > 64:
@@ -100,12 +100,12 @@ class Sorted:
     kind: Numbers | None = None
 
     def of_touchpoints(self, values: Numbers) -> Numbers:
-        """What stands on the rows that are touchpoints; no copy if all are."""
+        """The values on rows that are touchpoints; no copy if all rows are."""
         return values if self.touched.all() else values[self.touched]
 
 
-def sort_log(log: Log) -> Sorted:
-    """The log's rows by user and time; rows of the same time as they stand."""
+def sort_log(log: EventLog) -> Sorted:
+    """The log's rows by user and time; rows of the same time in the log's order."""
     index = sort_rows(log.user, log.ticks)
     user = gather(log.user, index)
     ticks, code, converts = _gather_packed(log, index)
@@ -124,8 +124,8 @@ def sort_log(log: Log) -> Sorted:
     )
 
 
-def _gather_packed(log: Log, index: Numbers) -> tuple[Ints, Numbers, Mask]:
-    """Ticks, codes and conversions in another order: packed, memory is jumped about in once."""
+def _gather_packed(log: EventLog, index: Numbers) -> tuple[Ints, Numbers, Mask]:
+    """Ticks, codes and conversions reordered; packed, so that memory is accessed at random once."""
     code_bits = _bits(len(log.channels))
     if _bits(int(log.ticks.max(initial=0))) + code_bits + 1 > 64:
         return log.ticks[index], log.code[index], log.converts[index]
@@ -142,21 +142,21 @@ def _gather_packed(log: Log, index: Numbers) -> tuple[Ints, Numbers, Mask]:
 
 
 def starts(user: Numbers) -> Ints:
-    """The first place of each user in sorted codes, shape `(n_users,)`."""
+    """The first index of each user in sorted codes, shape `(n_users,)`."""
     return np.flatnonzero(np.concatenate(([len(user) > 0], user[1:] != user[:-1])))
 
 
 def count_ties(events: Sorted) -> int:
-    """Rows whose user has another row at the same time just before."""
+    """The number of rows at the same time as the row before, of the same user."""
     same = (events.user[1:] == events.user[:-1]) & (events.ticks[1:] == events.ticks[:-1])
     return int(np.count_nonzero(same))
 
 
 def merge_sessions(events: Sorted, longest: int) -> int:
-    """Un-touch the later touchpoints of each session, in place; returns how many.
+    """Unmark the later touchpoints of each session, in place; returns their number.
 
     A touchpoint continues the session of the one before it if both are of one channel (and one
-    kind), within one journey, and no more than `longest` ticks apart.
+    kind) and in one journey, and no more than `longest` ticks lie between them.
     """
     at = np.flatnonzero(events.touched)
     segment: Ints = np.cumsum(events.last)[at] - events.last[at]
@@ -170,7 +170,7 @@ def merge_sessions(events: Sorted, longest: int) -> int:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of each journey, in order of user and time, shape `(n_journeys,)`.
+    """The outcome of each journey, in order of user and time, shape `(n_journeys,)`.
 
     Attributes:
         user: its user.
@@ -186,10 +186,10 @@ class Outcomes:
 
 
 def outcomes(events: Sorted, stop: Ints) -> Outcomes:
-    """Cut each user's rows at the conversions.
+    """Cut each user's rows into journeys at the conversions.
 
-    What a conversion ends is a journey, with or without touchpoints. What follows the last one is
-    a null journey if it has touchpoints, or if the user has no journey otherwise.
+    A conversion ends a journey, with or without touchpoints. What follows the last conversion is a
+    null journey if it has touchpoints, or if the user has no other journey.
 
     Args:
         events: the sorted log.
@@ -218,20 +218,20 @@ def outcomes(events: Sorted, stop: Ints) -> Outcomes:
 
 
 def within_reach(
-    events: Sorted, found: Outcomes, options: EventOptions, per_day: int
+    events: Sorted, results: Outcomes, options: EventOptions, per_day: int
 ) -> Mask | None:
-    """Which touchpoints the lookback leaves, shape `(n_touchpoints,)`; None: it leaves all.
+    """Which touchpoints the lookback keeps, shape `(n_touchpoints,)`; None: it keeps all.
 
-    A touchpoint exactly on the edge stays. Null journeys keep all of theirs.
+    A touchpoint exactly on the edge is kept. Null journeys keep all their touchpoints.
     """
     if not options.cuts:
         return None
-    offsets = np.concatenate(([0], np.cumsum(found.n_touched)))
-    age = spread(found.end, offsets) - events.ticks[events.touched]
+    offsets = np.concatenate(([0], np.cumsum(results.n_touched)))
+    age = spread(results.end, offsets) - events.ticks[events.touched]
     keep = np.ones(len(age), dtype=bool)
     if options.lookback is not None:
         keep &= age <= round(options.lookback * per_day)
     if events.kind is not None:
         spans = np.array([round(days * per_day) for days in options.windows.values()])
         keep &= age <= spans[events.kind[events.touched]]
-    return keep | spread(found.at < 0, offsets)
+    return keep | spread(results.at < 0, offsets)

@@ -1,4 +1,4 @@
-"""Times of an event log as whole ticks, so that an edge is an edge and a tie is a tie."""
+"""Times of an event log as whole ticks, so that edges and ties are exact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mta_models.core.ragged import Floats, Ints, Numbers
 from mta_models.errors import JourneyError
 
 MICROSECONDS = 86_400_000_000
-# 27,000 years: plain numbers above are not days but seconds or milliseconds since 1970.
+# 27,000 years: larger plain numbers are seconds or milliseconds since 1970, not days.
 _MOST_DAYS = 1e7
 _EPOCH = dt.datetime(1970, 1, 1)
 _ZONE = r"(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$"
@@ -23,7 +23,7 @@ _NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 
 @dataclass(frozen=True)
 class Clock:
-    """How a log tells the time.
+    """The type and unit of a log's times.
 
     Attributes:
         kind: `"naive"` or `"aware"` datetimes, or `"number"`: plain numbers, which are days.
@@ -37,7 +37,7 @@ class Clock:
 
     @property
     def origin_text(self) -> str:
-        """The origin as ISO 8601 in UTC, or as the plain number it is."""
+        """The origin as ISO 8601 in UTC, or as a plain number."""
         if self.kind == "number":
             return repr(self.origin / self.per_day)
         whole, rest = divmod(self.origin, self.per_day // 86_400_000_000)
@@ -59,12 +59,12 @@ class Clock:
         """Other times of the same log (bounds of observation) as ticks since the origin.
 
         Raises:
-            JourneyError: they are of another kind than the log's own.
+            JourneyError: they are of another type than the log's.
         """
         other, ticks = read_times(given, what)
         if other.kind != self.kind:
             raise JourneyError(
-                f"the times of {what} must be of the log's kind, {_KINDS[self.kind]}; they are "
+                f"the times of {what} must be of the log's type, {_KINDS[self.kind]}; they are "
                 f"{_KINDS[other.kind]}. Convert one of the two"
             )
         if other.per_day > self.per_day:
@@ -92,7 +92,7 @@ def read_times(given: pl.Series, what: str) -> tuple[Clock, Ints]:
     """
     if given.null_count():
         raise JourneyError(
-            f"every time of {what} must be there; row {first_true(given.is_null())} has none. "
+            f"no time of {what} may be missing; row {first_true(given.is_null())} has none. "
             "Fill it in, or drop the row"
         )
     if given.dtype in (pl.Categorical, pl.Enum):
@@ -121,7 +121,7 @@ def _from_datetimes(given: pl.Series) -> tuple[Clock, Ints]:
     ticks = _owned(given.to_physical())
     if getattr(given.dtype, "time_unit", "us") == "us":
         return Clock(kind), ticks
-    # Most nanosecond columns hold no nanoseconds: pandas made them so.
+    # Most nanosecond columns have whole microseconds: nanoseconds were pandas' default.
     if not (ticks % 1000).any():
         return Clock(kind), ticks // 1000
     return Clock(kind, per_day=MICROSECONDS * 1000), ticks
@@ -150,9 +150,9 @@ def _from_objects(given: pl.Series, what: str) -> pl.Series:
 def check_objects(values: list[Any], what: str) -> None:
     """Refuse Python datetimes with and without a zone side by side; other objects pass.
 
-    pandas keeps such a column as objects, and polars would take it over as if all had the zone.
+    pandas keeps such a column as objects, and polars would read all of it in that zone.
     """
-    # Missing times are for others to refuse. NaT and NaN differ from themselves.
+    # Missing times (NaT and NaN differ from themselves) are refused elsewhere.
     values = [each if each == each else None for each in values]
     for row, each in enumerate(values):
         if each is not None and not isinstance(each, dt.date | str):
@@ -173,7 +173,7 @@ def _from_text(given: pl.Series, what: str) -> pl.Series:
     zoned = has_clock & dated.str.contains(_ZONE)
     aware = bool(zoned.any())
     plain = dated.str.replace(r"\s*" + _ZONE, "") if aware else dated
-    # Without a clock the last part of a date could pass for a zone.
+    # In a date without a time of day the last part could be taken for a zone.
     plain = plain.zip_with(has_clock, dated) if aware else plain
     parsed = _parse(plain)
     if parsed.null_count():
@@ -190,7 +190,7 @@ def _from_text(given: pl.Series, what: str) -> pl.Series:
 
 
 def _parse(plain: pl.Series) -> pl.Series:
-    """Naive datetimes; missing where no format fits. Formats are tried where others failed."""
+    """Naive datetimes; missing where no format fits. Each format is tried where others failed."""
     parsed = plain.str.to_datetime(_FORMATS[0], time_unit="us", strict=False)
     for pattern in (*_FORMATS[1:], None):
         if not parsed.null_count():
@@ -205,7 +205,7 @@ def _parse(plain: pl.Series) -> pl.Series:
 
 
 def _zone_offset(dated: pl.Series) -> pl.Series:
-    """What to take off a local time to get UTC; nothing for Z."""
+    """What to subtract from a local time to get UTC; 0 for Z."""
     frame = dated.to_frame("text").select(
         part=pl.col("text").str.extract_groups(r"([+-])(\d{2}):?(\d{2})?$")
     )

@@ -86,14 +86,14 @@ def test_an_observed_table_may_be_in_the_database_too(database: Any) -> None:
         assert journeys.timeline.user_ids.tolist() == ["eve", "ann"]
         assert journeys.to_frame()["path"].tolist() == ["", "Search > Email"]
         assert journeys.at_risk.tolist() == [12, 4]
-    with pytest.raises(mta.JourneyError, match="users must be of one kind"):
+    with pytest.raises(mta.JourneyError, match="users must be of one type"):
         read(table, observed=bounds.with_columns(user=pl.Series([1, 2])))
 
 
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
-        ({"who": ["ann", None, "ann", "bob"]}, {}, "name its user; 1 row.* 2024-05-03"),
+        ({"who": ["ann", None, "ann", "bob"]}, {}, "have a user; 1 row.* 2024-05-03"),
         ({"who": [1.5, 2, 3, 4]}, {}, "texts or whole numbers"),
         ({"at": [None, 1, 2, 3]}, {}, "must have a time"),
         ({"at": ["a", "b", "c", "d"]}, {}, "Cast it in the database"),
@@ -107,7 +107,7 @@ def test_an_observed_table_may_be_in_the_database_too(database: Any) -> None:
         ({"paid": [0.0, 0.0, float("inf"), 0.0]}, {"value": "paid"}, "value must be a finite"),
         ({"spent": [0.0, 0.0, float("inf"), 0.0]}, {"cost": "spent"}, "cost must be a finite"),
         ({"kind": ["click", "tap", "?", "click"]}, {}, "that `interaction` names; 1 row"),
-        ({"rank": [1, 2, None, 4]}, {"order": "rank"}, "place in `order`"),
+        ({"rank": [1, 2, None, 4]}, {"order": "rank"}, "rank in `order`"),
         ({}, {"user": "wh"}, "Did you mean 'who'"),
     ],
 )
@@ -129,7 +129,7 @@ def test_observed_is_checked(database: Any) -> None:
     table = stored(database)
     with pytest.raises(mta.ParameterError, match="`observed` must be"):
         read(table, observed="last_event")
-    with pytest.raises(mta.JourneyError, match="of the log's kind"):
+    with pytest.raises(mta.JourneyError, match="of the log's type"):
         read(table, observed=(1, 2))
     with pytest.raises(mta.ParameterError, match="start before it ends"):
         read(table, observed=("2024-06-01", "2024-05-01"))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.sources.events import columns as event_columns
-from mta_models.sources.events import sorting as event_arrays
+from mta_models.sources.events import sorting
 from mta_models.sources.events.times import Clock, read_times
 
 COLUMNS = {"user": "who", "time": "at", "channel": "where", "conversion": "bought"}
@@ -69,7 +69,7 @@ def test_sessions_of_google_analytics(reference_data: Path) -> None:
 def test_several_purchases_on_one_row(reference_data: Path) -> None:
     columns = {"user": "user_pseudo_id", "time": "event_time", "channel": "source_medium"}
     source = reference_data / "sessions_ga" / "test_dataset_multiple_conversions.csv"
-    with pytest.raises(mta.JourneyError, match=r"row 18 has '2'.*several rows"):
+    with pytest.raises(mta.JourneyError, match=r"row 18 has '2'.*one row per conversion"):
         mta.read_events(source, **columns, conversion="n_purchases")
     journeys = mta.read_events(
         source, **columns, conversion="is_conversion_purchase", value="n_purchases"
@@ -309,11 +309,11 @@ def test_rows_are_sorted_whether_the_bits_fit_or_not(
     user = np.array([u << 40 for u, _ in rows], dtype=np.uint64)
     ticks = np.array([t >> coarse << coarse for _, t in rows])
     expected = sorted(range(len(rows)), key=lambda i: (user[i], ticks[i], i))
-    assert event_arrays.sort_rows(user, ticks).tolist() == expected
-    # So few users that everything fits.
-    assert event_arrays.sort_rows(user >> np.uint64(40), ticks).tolist() == expected
-    # So many bits that nothing does.
-    assert event_arrays.sort_rows(user << np.uint64(20), ticks).tolist() == expected
+    assert sorting.sort_rows(user, ticks).tolist() == expected
+    # With few users everything fits.
+    assert sorting.sort_rows(user >> np.uint64(40), ticks).tolist() == expected
+    # With that number of bits nothing does.
+    assert sorting.sort_rows(user << np.uint64(20), ticks).tolist() == expected
 
 
 # Refusals
@@ -322,7 +322,7 @@ def test_rows_are_sorted_whether_the_bits_fit_or_not(
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
-        ({"who": ["ann", None, "ann", "bob"]}, {}, "name its user; row 1"),
+        ({"who": ["ann", None, "ann", "bob"]}, {}, "have a user; row 1"),
         ({"who": [1.5, 2, 3, 4]}, {}, "texts or whole numbers; the column is Float64"),
         ({"at": [None, 1, 2, 3]}, {}, "row 0 has none"),
         ({"at": ["2024-05-01", "soon", "2024-05-01", "2024-05-01"]}, {}, "row 1 has 'soon'"),
@@ -342,7 +342,7 @@ def test_rows_are_sorted_whether_the_bits_fit_or_not(
         ),
         ({"paid": ["", "", "12,50", ""]}, {"value": "paid"}, "row 2 has '12,50'"),
         ({"kind": ["click", "tap", "?", "click"]}, {}, "row 1 has 'tap'"),
-        ({"rank": [1, 2, None, 4]}, {"order": "rank"}, "row 2 does not"),
+        ({"rank": [1, 2, None, 4]}, {"order": "rank"}, "row 2 has none"),
         ({}, {"user": "wh"}, "Did you mean 'who'"),
     ],
 )
@@ -383,8 +383,8 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     [
         ({"user": ["ann", "ann"], "start": [1, 1], "end": [2, 2]}, "row 1 repeats"),
         ({"user": ["ann", "bob"], "start": [1, 3], "end": [2, 2]}, "row 1 of `observed`"),
-        ({"user": [1, 2], "start": [1, 1], "end": [2, 2]}, "users must be of one kind"),
-        ({"user": ["ann"], "start": ["2024-01-01"], "end": [2]}, "of the log's kind"),
+        ({"user": [1, 2], "start": [1, 1], "end": [2, 2]}, "users must be of one type"),
+        ({"user": ["ann"], "start": ["2024-01-01"], "end": [2]}, "of the log's type"),
         ({"user": ["ann"], "start": [1]}, "must be a column 'end'"),
         ({"user": [], "start": [], "end": []}, "at least one user"),
     ],

@@ -1,4 +1,4 @@
-"""Blips: what single touchpoints change, against moments at which like users met nothing."""
+"""Effects of single touchpoints, by augmented inverse propensity weighting (AIPW)."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from mta_models.models.incremental.logistic.learners import (
     unit_spread,
 )
 
-# Touchpoints of one channel looked at, and moments drawn at random: more would take minutes.
+# Maximum of touchpoints of a channel, and minimum of times at risk drawn: more would take minutes.
 _MOST, _LEAST = 100_000, 20_000
 # Ridge on the mean log-loss of the default learner, columns of unit scale.
 _PENALTY = 1e-5
-# Half-lives, in days, of the exposures that make up a history.
+# Half-lives, in days, of the adstock in a user's history.
 _RECENT = (2.0, 8.0)
-# A moment's weight is at most so many times the mean weight.
+# Maximum weight of a row, as a multiple of the mean weight.
 _CAP = 50.0
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Moments after which users could still convert: touchpoints, or drawn at random.
+    """Times after which users could still convert: of touchpoints, or drawn from time at risk.
 
     Attributes:
         user: shape `(n,)`.
         columns: shape `(n, n_columns)`, what was known of the user just before.
-        converts: shape `(n,)`, whether they did in the window.
+        converts: shape `(n,)`, whether the user did within the window.
         weight: shape `(n,)`.
     """
 
@@ -47,14 +47,14 @@ class Sample:
 
 
 @dataclass(frozen=True, eq=False)
-class Blips:
+class TouchpointEffects:
     """Effects of one touchpoint of each channel.
 
     Attributes:
-        effect: shape `(n_channels,)`, conversions; 0 where nothing could be learnt.
+        effect: shape `(n_channels,)`, conversions; 0 where there is nothing to estimate it from.
         covariance: shape `(n_channels, n_channels)`.
-        effective: shape `(n_channels,)`, moments that the weighted ones are worth.
-        known: shape `(n_channels,)`, whether any touchpoint was followed long enough.
+        effective: shape `(n_channels,)`, effective sample size of the weighted rows.
+        known: shape `(n_channels,)`, whether a touchpoint was observed for longer than the lag.
     """
 
     effect: Floats
@@ -65,10 +65,10 @@ class Blips:
 
 @dataclass(frozen=True)
 class Window:
-    """When a touchpoint's effects are looked for: in (t + lag, t + lag + days].
+    """The interval after a touchpoint in which conversions count: (t + lag, t + lag + days].
 
     Attributes:
-        whole: whether users are compared with those who met as much in all, or so far.
+        whole: whether histories count all touchpoints of a user, or only those before t.
     """
 
     lag: float
@@ -76,10 +76,10 @@ class Window:
     whole: bool
 
     def kept(self, histories: Histories) -> float:
-        """The part of an effect that a comparison shows.
+        """The fraction of an effect that the comparison shows.
 
-        Among users who met as much in all, whoever did not meet the channel just then met it at
-        another time instead, and within the window as likely as the window is long.
+        Users with equal total counts who do not meet the channel at t meet it at another time
+        instead, and within the window with a probability in proportion to its length.
         """
         if not self.whole:
             return 1.0
@@ -87,14 +87,14 @@ class Window:
         return 1 - min((self.lag + self.days) / max(length, 1e-9), 0.5)
 
 
-def blips(
+def estimate_effects(
     histories: Histories,
     learner: Any,
     covariates: Any,
     window: Window,
     n_folds: int,
     rng: np.random.Generator,
-) -> Blips:
+) -> TouchpointEffects:
     """Augmented inverse propensity weighted effects on the treated, cross-fitted by user."""
     n, k = histories.n_users, histories.n_channels
     fold = rng.permutation(n) % n_folds
@@ -120,11 +120,11 @@ def blips(
         influence[code] = np.bincount(met.user, part * (gain - with_), n)
         influence[code] -= np.bincount(base.user, weight * (rest - without), n)
     kept = window.kept(histories)
-    return Blips(effect / kept, influence @ influence.T / kept**2, effective, known)
+    return TouchpointEffects(effect / kept, influence @ influence.T / kept**2, effective, known)
 
 
 def followed(histories: Histories, lag: float) -> Mask:
-    """Touchpoints after which a user could still convert `lag` later, `(n_touchpoints,)`."""
+    """Whether a user is still at risk `lag` after each touchpoint, shape `(n_touchpoints,)`."""
     until = histories.risk_end()
     owner = histories.owner
     after: Mask = (histories.time >= histories.start[owner]) & (histories.time + lag < until[owner])
@@ -134,7 +134,7 @@ def followed(histories: Histories, lag: float) -> Mask:
 def _met(
     histories: Histories, code: int, covariates: Any, window: Window, rng: np.random.Generator
 ) -> Sample:
-    """Touchpoints of a channel, or a sample of them."""
+    """The touchpoints of a channel, or a sample of them."""
     at = np.flatnonzero(followed(histories, window.lag) & (histories.codes == code))
     if len(at) > _MOST:
         at = np.sort(rng.choice(at, _MOST, replace=False))
@@ -175,7 +175,7 @@ def _sample(
     covariates: Any,
     window: Window,
 ) -> Sample:
-    # The next conversion after the lag, found in all conversions laid end to end by user.
+    # The next conversion after the lag, searched for in the conversions of all users end to end.
     span = float(histories.end.max(initial=0) - histories.start.min(initial=0)) * 2 + 1
     line = histories.event_user * span + histories.event_time
     order = np.argsort(line, kind="stable")
@@ -189,7 +189,7 @@ def _sample(
 
 
 def _columns(histories: Histories, user: Ints, time: Floats, window: Window) -> Floats:
-    """What is known of users at moments, touchpoints at the very moment left out of what came."""
+    """Histories of users at times; a touchpoint at that very time is not part of them."""
     before = np.nextafter(time, -np.inf)
     seen = time - histories.start[user]
     span = max(float((histories.end - histories.start).max(initial=0)), 1e-9)
@@ -206,7 +206,7 @@ def _columns(histories: Histories, user: Ints, time: Floats, window: Window) -> 
 
 
 def _in_all(histories: Histories, user: Ints, before: Floats) -> tuple[Floats, ...]:
-    """How much of each channel each user ever met: log counts, and whether any."""
+    """Touchpoints of each user and channel in all: log counts, and whether there is any."""
     k = histories.n_channels
     cell = histories.owner * k + histories.codes
     count = np.bincount(cell, minlength=histories.n_users * k)
@@ -215,7 +215,7 @@ def _in_all(histories: Histories, user: Ints, before: Floats) -> tuple[Floats, .
 
 
 def _so_far(histories: Histories, user: Ints, before: Floats) -> tuple[Floats, ...]:
-    """What was met so far against what the mean user meets in as long: log (1 + n) / (1 + n̄)."""
+    """Touchpoints so far, relative to the mean over as many days: log (1 + n) / (1 + n̄)."""
     weight = histories.weight[histories.owner]
     mean = np.bincount(histories.codes, weight, histories.n_channels) / max(histories.days(), 1e-9)
     days = np.maximum(before - histories.start[user], 0)
@@ -230,13 +230,13 @@ def _so_far(histories: Histories, user: Ints, before: Floats) -> tuple[Floats, .
 
 
 def _by_fold(learner: Any, sample: Sample, fold: Ints, spread: Floats) -> list[Any]:
-    """For each fold a classifier of the outcome fitted to the others, or a mean."""
-    found = []
+    """For each fold a classifier of the outcome, or its mean, fitted to the other folds."""
+    classifiers = []
     for each in range(int(fold.max(initial=0)) + 1):
         rows = fold[sample.user] != each
         columns, converts = sample.columns[rows], sample.converts[rows]
-        found.append(_fitted(learner, columns, converts, sample.weight[rows], spread))
-    return found
+        classifiers.append(_fitted(learner, columns, converts, sample.weight[rows], spread))
+    return classifiers
 
 
 def _fitted(learner: Any, columns: Floats, target: Mask, weight: Floats, spread: Floats) -> Any:
@@ -248,19 +248,19 @@ def _fitted(learner: Any, columns: Floats, target: Mask, weight: Floats, spread:
 
 
 def _predicted(fitted: list[Any], sample: Sample, fold: Ints, spread: Floats) -> Floats:
-    """Probabilities of rows by the classifier that has not seen their users."""
-    found, own = np.zeros(len(sample.user)), fold[sample.user]
+    """Probabilities of rows by the classifier fitted without their fold."""
+    chance, own = np.zeros(len(sample.user)), fold[sample.user]
     for each, model in enumerate(fitted):
         rows = own == each
         if isinstance(model, float):
-            found[rows] = model
+            chance[rows] = model
         elif rows.any():
-            found[rows] = model.predict_proba(sample.columns[rows] / spread)[:, 1]
-    return found
+            chance[rows] = model.predict_proba(sample.columns[rows] / spread)[:, 1]
+    return chance
 
 
 def _odds(learner: Any, met: Sample, base: Sample, fold: Ints, spread: Floats) -> Floats:
-    """The odds that a moment of the base is one of those met, up to a factor, `(n_base,)`."""
+    """The odds, up to a factor, that a row of the base is a touchpoint, shape `(n_base,)`."""
     both = Sample(
         np.concatenate([met.user, base.user]),
         np.vstack([met.columns, base.columns]),

@@ -1,4 +1,4 @@
-"""Doubly robust effects of touchpoints: what followed them, against what would have anyway."""
+"""Doubly robust effects of touchpoints: outcomes after them, against those of similar users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import AttributionModel
-from mta_models.models.incremental.doubly_robust.aipw import Window, blips, followed
+from mta_models.models.incremental.doubly_robust.aipw import Window, estimate_effects, followed
 from mta_models.models.incremental.logistic.features import check_covariates
 from mta_models.models.incremental.logistic.learners import check_learner
 from mta_models.models.parameters import (
@@ -23,10 +23,9 @@ from mta_models.models.parameters import (
     is_number,
 )
 
-# Below this many base moments' worth of weight, what a channel's touchpoints are compared with is
-# a handful of people.
+# Effective sample size of the weighted rows below which a warning says that they are few.
 _FEW = 50
-# Of the effects' joint normal distribution, for intervals.
+# Draws from the joint normal distribution of the effects, for intervals.
 _DRAWS = 500
 _MOST_FOLDS = 100
 
@@ -36,37 +35,42 @@ Duration = str | timedelta | float
 class DoublyRobust(AttributionModel):
     """Effects of touchpoints by augmented inverse propensity weighting, with any classifier.
 
-    For each touchpoint at t, met by a user with history H (how much they met in all and lately, how
-    long they have been seen, covariates): did they convert in (t + lag, t + lag + window]? The
-    same is asked of moments drawn at random from all time at risk. With m(H) a classifier of the
-    outcome at such moments, and w(H) the odds, by another classifier, that a moment with this
-    history is one of channel c's touchpoints rather than one drawn at random,
+    The outcome Y of a touchpoint at t is whether its user converts in (t + lag, t + lag + window];
+    the history H of the user is touchpoints in all and lately, time observed, and covariates. The
+    touchpoints are compared with times drawn from all time at risk (the base). With m(H) a
+    classifier of the outcome in the base, and w(H) the odds, by another classifier, that a row with
+    this history is a touchpoint of channel c rather than one of the base,
 
         effect_c = mean over touchpoints of c of (Y − m(H))
-                   − Σ w(H) (Y − m(H)) / Σ w(H)       over moments drawn at random
+                   − Σ w(H) (Y − m(H)) / Σ w(H)       over the base
 
-    is right where either m or w is: the effect of treatment on the treated, whose score is
-    orthogonal to errors of both. Classifiers predict only users they were not fitted on. Credit is
-    the effect times the touchpoints; it may be negative, and nothing is assumed of how effects
-    fade, add up or differ between people.
+    is the effect of treatment on the treated, with a score orthogonal to errors of m and of w.
+    Classifiers predict only for users they were not fitted on. Credit is the effect times the
+    number of touchpoints; it may be negative, and nothing is assumed about how effects fade, add up
+    or differ between people.
 
-    A touchpoint within `lag` of a conversion counts for nothing: who has decided to buy may well
-    meet a channel on the way (a coupon site, a brand search) that did not make them. What
-    touchpoints truly do within `lag`, or after the window, is left to the baseline.
+    Doubly robust means: the estimate is consistent where m or w is, and needs not both. The theorem
+    is about histories known at t, `history="past"`. The default, `"whole"`, also reads the user's
+    touchpoints after t, and has this property only where these are not affected by the touchpoint
+    at t or by a conversion.
 
-    Estimand: `incremental:touchpoint`: summed over touchpoints, how many conversions within the
-    window there are more because of this touchpoint and of the later ones it brings about, the
-    earlier ones being as they were. Where effects add up this is the Shapley value.
+    Conversions within `lag` of a touchpoint do not count: users who have decided to buy may meet a
+    channel on the way (a coupon site, a brand search) that did not cause it. True effects within
+    `lag`, or after the window, are left to the baseline.
+
+    Estimand: `incremental:touchpoint`: summed over touchpoints, the additional conversions within
+    the window because of this touchpoint and of later ones that it causes, given the earlier ones.
+    Where effects add up this is the Shapley value.
 
     Assumptions:
-        - Given H, whether a user meets a channel now or at another time is chance. With
-          `history="whole"` H counts all touchpoints of the user, later ones too: among users
-          targeted alike, who meets as much in all has the same stable intent. That fails where
-          a conversion changes what is met after it (`suppression`). `"past"` reads no later than t
-          and holds there, but what a short past tells of intent is little: use it with covariates
-          that say why users are targeted. Intent that moves within days neither covers.
-        - Whoever meets a channel has others like them who did not just then (overlap).
-        - Nobody decides to buy longer than `lag` before they do.
+        - Given H, it is random whether a user meets a channel now or at another time. With
+          `history="whole"` H counts all touchpoints of the user, later ones included: equal total
+          counts are taken to mean equal stable intent. That is false where a conversion changes
+          the exposure after it (`suppression`). `"past"` reads nothing after t and remains valid
+          there, but a short past says little about intent: use it with covariates that explain
+          targeting. Neither covers intent that changes within days.
+        - For users who meet a channel there are similar users who do not at that time (overlap).
+        - Nobody decides to buy longer than `lag` before the conversion.
 
     Source: Robins, Rotnitzky & Zhao (1994), JASA 89:846–866 (augmented inverse probability
     weighting); Chernozhukov et al. (2018), The Econometrics Journal 21(1):C1–C68 (cross-fitting,
@@ -81,15 +85,16 @@ class DoublyRobust(AttributionModel):
         window: how long effects are followed ("14d", a timedelta, days).
         lag: from a touchpoint until its effects are counted; 0 counts all.
         history: `"whole"` or `"past"`, see above.
-        n_folds: of users, for cross-fitting; at least 2.
-        random_state: of the moments drawn, the folds and the draws.
+        n_folds: of users, for cross-fitting; 2 to 100.
+        random_state: of the base, the folds and the draws; None, a whole number or a numpy
+            `Generator`.
 
     Attributes:
         effect_: shape `(n_channels,)`, conversions per touchpoint.
-        standard_error_: shape `(n_channels,)`, of `effect_`, by the influence function summed per
+        standard_error_: shape `(n_channels,)`, of `effect_`, from influence functions summed by
             user.
-        effective_moments_: shape `(n_channels,)`: how many moments, weighted alike, the weighted
-            ones are worth. Little of it is little overlap; below 50 warns.
+        effective_moments_: shape `(n_channels,)`, effective sample size of the weighted base:
+            (Σ w)² / Σ w². A small one means little overlap; below 50 there is a warning.
 
     Example:
         A fifth of 200 users search, and half of those buy three days later:
@@ -153,12 +158,12 @@ class DoublyRobust(AttributionModel):
     def _fit(self, journeys: Journeys) -> None:
         if journeys.timeline is None:
             raise JourneyError(
-                "DoublyRobust needs whole timelines, so that who converts is not known from when a "
-                "journey ends; these journeys have times but no timeline. Read an event log with "
-                "read_events"
+                "DoublyRobust needs whole timelines, since journeys that end at a conversion "
+                "reveal the outcome; these journeys have times but no timeline. Read an event log "
+                "with read_events"
             )
         histories = journeys.histories
-        found = blips(
+        effects = estimate_effects(
             histories,
             self.learner,
             self.covariates,
@@ -166,21 +171,22 @@ class DoublyRobust(AttributionModel):
             self.n_folds,
             np.random.default_rng(self.random_state),
         )
-        self.effect_, self._covariance = found.effect, found.covariance
-        self.standard_error_ = np.where(found.known, np.sqrt(np.diag(found.covariance)), np.nan)
-        self.effective_moments_ = found.effective
+        self.effect_, self._covariance = effects.effect, effects.covariance
+        self.standard_error_ = np.where(effects.known, np.sqrt(np.diag(effects.covariance)), np.nan)
+        self.effective_moments_ = effects.effective
         names = np.array(journeys.channels, dtype=object)
-        if not found.known.all():
+        if not effects.known.all():
             warn(
-                f"no touchpoint of {', '.join(names[~found.known])} was followed for longer than "
-                "the lag, so its effect cannot be learnt and is taken as 0",
+                f"no touchpoint of {', '.join(names[~effects.known])} was followed for longer than "
+                "the lag, so its effect cannot be estimated and is taken as 0",
                 IdentifiabilityWarning,
             )
-        few = found.known & (found.effective < _FEW)
+        few = effects.known & (effects.effective < _FEW)
         if few.any():
             warn(
-                f"hardly anybody is like those who meet {', '.join(names[few])} and did not just "
-                "then, so its effect rests on a few moments. See effective_moments_",
+                f"few users are similar to those who meet {', '.join(names[few])} without meeting "
+                "it at that time, so the effective sample behind its effect is small. See "
+                "effective_moments_",
                 IdentifiabilityWarning,
             )
 
@@ -204,7 +210,7 @@ class DoublyRobust(AttributionModel):
         return draws, baseline
 
     def _scale(self, journeys: Journeys, of: str) -> Floats:
-        """Touchpoints of each channel that can have effects, in money at the mean value."""
+        """Touchpoints of each channel followed for longer than the lag; of value, at its mean."""
         histories = journeys.histories
         counted = followed(histories, self._lag()) * histories.weight[histories.owner]
         count = np.bincount(histories.codes, counted, histories.n_channels)

@@ -19,6 +19,7 @@ from mta_models.models.base import Refitter, clone
 from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.half_lives import GRID, profile
 from mta_models.models.incremental.hazard.likelihood import (
+    Maximum,
     Rates,
     RatesByHalfLife,
     maximise_additive,
@@ -119,33 +120,34 @@ class Hazard(TimedModel):
                 "with repeat=False every user must convert once at most; some of these convert "
                 "twice. Use repeat=True, or None, or read the first conversion only"
             )
-        self.repeat_ = histories.repeats if self.repeat is None else self.repeat
-        table = self._table(histories)
+        repeat = histories.repeats if self.repeat is None else self.repeat
+        table = self._table(histories, histories.risk_end(repeat))
         if not table.days > 0:
             raise JourneyError(
                 "users must have been observed for some time; these were at risk for 0 days. "
                 "Check the bounds of observation, or `at_risk`"
             )
-        rates, converged = self._fit_to(table)
-        self._set_errors(rates, histories)
-        if not converged:
+        rates, best = self._fit_to(table)
+        self.repeat_ = repeat
+        self._set_errors(rates, best.theta, histories)
+        if not best.converged:
             warn(
                 "the fit stopped before the likelihood had converged. Check `log_likelihood_path_`",
                 ConvergenceWarning,
             )
 
-    def _table(self, histories: Histories, keep: bool = False) -> RatesByHalfLife:
+    def _table(self, histories: Histories, risk: Floats, keep: bool = False) -> RatesByHalfLife:
         """The data at the given half-lives, or at all half-lives of the grid."""
         grid = GRID
         if self.half_life is not None:
             grid = given_half_lives(self.half_life, histories.channels)[None]
-        return RatesByHalfLife(histories, self._risk_end(histories), grid, keep)
+        return RatesByHalfLife(histories, risk, grid, keep)
 
     def _risk_end(self, histories: Histories) -> Floats:
         return histories.risk_end(self.repeat_)
 
-    def _fit_to(self, table: RatesByHalfLife) -> tuple[Rates, bool]:
-        """Set the parameters; return the rates at the half-lives chosen, and if it converged."""
+    def _fit_to(self, table: RatesByHalfLife) -> tuple[Rates, Maximum]:
+        """Set the parameters; return the rates at the half-lives chosen, and their maximum."""
         choice = _chosen(table)
         rates = table.rates(choice)
         best = maximise_additive(rates)
@@ -154,11 +156,11 @@ class Hazard(TimedModel):
         self.log_likelihood_path_ = best.path
         self.log_likelihood_ = float(best.path[-1])
         self.n_iterations_ = len(best.path) - 1
-        return rates, best.converged
+        return rates, best
 
-    def _set_errors(self, rates: Rates, histories: Histories) -> None:
+    def _set_errors(self, rates: Rates, theta: Floats, histories: Histories) -> None:
         """Standard errors, and a warning of channels whose effects cannot be separated."""
-        errors, collinear = standard_errors(rates, np.append(self.beta_, self.baseline_hazard_))
+        errors, collinear = standard_errors(rates, theta)
         if collinear.any():
             whose = np.array([*histories.channels, "the baseline"], dtype=object)[collinear]
             warn(
@@ -178,7 +180,7 @@ class Hazard(TimedModel):
         fifth wider.
         """
         histories = self._histories(journeys)
-        table = self._table(histories, keep=True)
+        table = self._table(histories, self._risk_end(histories), keep=True)
 
         def refit(weighted: Journeys) -> tuple[Floats, float]:
             model = clone(self)

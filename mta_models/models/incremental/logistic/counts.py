@@ -21,29 +21,30 @@ _PAIRS = 100
 
 
 class LogisticCounts(AttributionModel):
-    """Logistic regression of converting on how often a journey met each channel. Biased by design.
+    """Logistic regression of conversion on the touchpoints of each channel. Biased by design.
 
-    A converter's journey stops at the conversion; another's runs until observation ends. Whoever
-    does not convert has longer to meet touchpoints, and so counts make exposure look harmful:
-    credit comes out too small, or negative where every effect is positive. This is the regression
-    that attribution tools run on path tables. It is here by name, to be compared with, and for
-    data without times where all journeys were observed equally long whatever became of them. With
-    times, use `Logistic`.
+    A converter's journey ends at the conversion; any other lasts until observation ends. Users who
+    do not convert therefore have more time to meet touchpoints, and counts make exposure look
+    harmful: credit is too small, or negative where every effect is positive. Attribution tools run
+    this regression on tables of paths. It is here for comparison, and for data without times in
+    which all journeys were observed equally long whatever their outcome. With times, use
+    `Logistic`.
 
     Estimand: `incremental`: Shapley values, over each journey's channels, of the predicted
-    chance of converting with only some channels' touchpoints counted; scaled, with the chance
-    that is left without any, to the conversions observed.
+    chance of converting with only some channels' touchpoints; scaled, with the chance without any
+    touchpoint, to the conversions observed.
 
     Assumptions: journeys were observed until the same time whether or not they converted; given
-    the counts, nothing else makes people convert. The first does not hold in logs of journeys that
-    end at a conversion.
+    the counts, exposure is not confounded. The first is false in logs of journeys that end at a
+    conversion.
 
     Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264, whose
     regression this is, without bagging.
 
     Args:
         penalty: ridge on the log-loss per conversion, counts scaled to unit s.d., > 0.
-        random_state: of sampled orders, for journeys of more than 10 channels.
+        random_state: of the orders sampled for journeys of more than 10 channels; None, a whole
+            number or a numpy `Generator`.
 
     Attributes:
         coef_: shape `(n_channels,)`, change of the log-odds per touchpoint.
@@ -78,13 +79,13 @@ class LogisticCounts(AttributionModel):
     def _fit(self, journeys: Journeys) -> None:
         if not journeys.nulls.any():
             raise JourneyError(
-                "a regression on counts needs journeys that did not convert, and these have none. "
+                "a regression on counts must have journeys that did not convert; these have none. "
                 "Read the null journeys too"
             )
         warn(
-            "a regression on touchpoint counts reads what came of a journey into its length: a "
-            "converter's journey stops at the conversion and another's runs on, so exposure "
-            "looks less useful than it is, or harmful. Use Logistic on journeys with times",
+            "a regression on touchpoint counts is biased, since the length of a journey depends on "
+            "its outcome: it ends at a conversion and else runs on, so exposure looks less useful "
+            "than it is, or harmful. Use Logistic on journeys with times",
             IdentifiabilityWarning,
         )
         counts = _counts(journeys)
@@ -115,7 +116,7 @@ class LogisticCounts(AttributionModel):
             orders = players[random_orders(journeys.n_channels, (_PAIRS,), rng)]
         split = split_predictions(self.predict_proba, journeys, users, orders)
         if of == "value":
-            # What a row's conversions are worth; a row without any, what they are on average.
+            # The mean value of the row's conversions; for a row without any, of all conversions.
             converted = journeys.outcome("conversions")
             mean = total / converted.sum() if converted.sum() else 0.0
             users = users * np.divide(

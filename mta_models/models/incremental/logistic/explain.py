@@ -1,4 +1,4 @@
-"""Explanations: SHAP values of a fitted learner, journey by journey, reconciled with credit."""
+"""SHAP values of a fitted learner at each conversion, and how they relate to credit."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What the columns at each conversion did to its hazard, against the same without touchpoints.
+    """SHAP values of each conversion's hazard, relative to the hazard without touchpoints.
 
     What adds up, exactly:
 
     - `values.sum(axis=1) + base == log_hazard`: SHAP's own efficiency, on the log hazard.
-    - `channel_values.sum(axis=1)`: the columns of touchpoints alone. Where no other column is in
-      play (no covariates, no trend), or the learner is linear, it is log(λ / λ₀): the hazard
-      against what it would have been at that moment without touchpoints.
-    - `parts.sum(axis=1)` is then 1 − λ₀ / λ, which is the sum of the moment credit of the
-      conversion: what SHAP values and credits say is caused is the same amount. A conversion after
-      one channel alone has the same `parts` as credit; of several, `parts` is the Aumann–Shapley
-      value of the hazard (the logarithmic mean turns shares of log λ into shares of λ), and
-      credit is the Shapley value.
+    - `channel_values.sum(axis=1)`: the part of the columns that depend on touchpoints. Without
+      other columns (covariates, trend), or with a linear learner, it is log(λ / λ₀), where λ₀ is
+      the hazard at the same time without touchpoints.
+    - `parts.sum(axis=1)` is then 1 − λ₀ / λ, the sum of the conversion's credit under
+      `counterfactual="moment"`: SHAP values and credit agree on how much is caused. After one
+      channel alone, `parts` equal the credit; after several, `parts` are the Aumann–Shapley value
+      of the hazard (the logarithmic mean turns shares of log λ into shares of λ), and credit is the
+      Shapley value.
 
     Attributes:
         features: names of the columns.
         channels: names.
         rows: shape `(n,)`, the row of the journeys that ends with each conversion explained.
         values: shape `(n, n_columns)`, SHAP values on the log hazard.
-        base: the log hazard expected of the background.
+        base: the mean log hazard of the background.
         log_hazard: shape `(n,)`.
-        channel_values: shape `(n, n_channels)`; a column of two channels counts half for each.
-        parts: shape `(n, n_channels)`, parts of the conversion.
+        channel_values: shape `(n, n_channels)`; half of an interaction for each of its channels.
+        parts: shape `(n, n_channels)`, fractions of the conversion.
     """
 
     features: tuple[str, ...]
@@ -63,8 +63,8 @@ class Explanation:
         )
 
 
-# Background moments at most: exact trees cost their number, and only what touchpoints do not change
-# differs among them.
+# Maximum of background rows: the time of exact trees is in proportion to them, and they differ only
+# in columns that do not depend on touchpoints.
 _BACKGROUND = 100
 _ROUNDING = 1e-7
 
@@ -74,10 +74,10 @@ def explain_conversions(
 ) -> Explanation:
     """SHAP values at each conversion, in the order of the journeys' conversions.
 
-    The background is the conversions' own moments with all touchpoints taken away.
+    The background is the columns at the conversions without any touchpoint.
 
     Raises:
-        ParameterError: SHAP has an exact explainer for neither the learner nor its kind.
+        ParameterError: SHAP has no exact explainer for the learner.
     """
     histories = journeys.histories
     columns, _ = model.columns_at_conversions(histories)
@@ -87,14 +87,14 @@ def explain_conversions(
     if len(background) > _BACKGROUND:
         kept = rng.choice(len(background), _BACKGROUND, replace=False)
         background = background[kept]
-    found, log_hazard = model.log_hazard, model.log_hazard(columns)
-    if found.coef is not None:
-        values, base = _linear(found.coef, found.intercept, columns, background)
+    hazard, log_hazard = model.log_hazard, model.log_hazard(columns)
+    if hazard.coef is not None:
+        values, base = _linear(hazard.coef, hazard.intercept, columns, background)
     else:
-        values, base = _trees(found, columns, background)
+        values, base = _trees(hazard, columns, background)
     needs = model.responses.needs.astype(np.float64)
     channel_values = values @ (needs / np.maximum(needs.sum(axis=1, keepdims=True), 1))
-    # exp(−x) of the hazard is left without touchpoints; (1 − exp(−x)) / x tends to 1 as x to 0.
+    # Without touchpoints exp(−x) of the hazard is left; (1 − exp(−x)) / x tends to 1 for x → 0.
     x = channel_values.sum(axis=1)
     small = np.abs(x) < 1e-12
     mean = np.where(small, 1.0, -np.expm1(-x) / np.where(small, 1.0, x))
@@ -111,7 +111,7 @@ def explain_conversions(
 
 
 def _shap() -> Any:
-    """SHAP, whose import costs seconds and warns of what it asks of matplotlib."""
+    """The package SHAP: importing it takes seconds, and it warns of its own use of matplotlib."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -125,24 +125,24 @@ def _linear(
     coef: Floats, intercept: float, columns: Floats, background: Floats
 ) -> tuple[Floats, float]:
     shap = _shap()
-    # SHAP would keep 100 rows of a background and say nothing.
+    # By default SHAP keeps 100 rows of the background, silently.
     masker = shap.maskers.Independent(background, max_samples=len(background))
     explainer = shap.LinearExplainer((coef, intercept), masker)
     return np.asarray(explainer.shap_values(columns)), float(explainer.expected_value)
 
 
-def _trees(found: LogHazard, columns: Floats, background: Floats) -> tuple[Floats, float]:
+def _trees(hazard: LogHazard, columns: Floats, background: Floats) -> tuple[Floats, float]:
     shap = _shap()
-    values, base = np.zeros(columns.shape), found.offset
-    for learner, own in zip(found.learners, found.columns, strict=True):
-        scaled = [(each / found.spread)[:, own] for each in (columns, background)]
-        # SHAP rounds thresholds to single precision, and thresholds of histograms are values met:
-        # one that goes left in the learner must not go right here for its last digits.
+    values, base = np.zeros(columns.shape), hazard.offset
+    for learner, own in zip(hazard.learners, hazard.columns, strict=True):
+        scaled = [(each / hazard.spread)[:, own] for each in (columns, background)]
+        # SHAP rounds thresholds to single precision, and a threshold of a histogram is a value of
+        # the data: rounding must not send to the right what the learner sends to the left.
         scaled = [each - _ROUNDING * np.abs(each) for each in scaled]
         explainer = _tree_explainer(shap, learner, scaled[1])
         each = np.asarray(explainer.shap_values(scaled[0], check_additivity=False))
-        values[:, own] += each / len(found.learners)
-        base += float(np.ravel(explainer.expected_value)[0]) / len(found.learners)
+        values[:, own] += each / len(hazard.learners)
+        base += float(np.ravel(explainer.expected_value)[0]) / len(hazard.learners)
     return values, base
 
 

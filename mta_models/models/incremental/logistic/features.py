@@ -1,4 +1,4 @@
-"""Responses: the columns that a learner of hazards sees at a moment of a user's life."""
+"""Responses: the columns from which a learner predicts the hazard of a user at a time."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ TRENDS = (None, "linear", "weeks")
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """How adstock, traits and the calendar become columns.
+    """How adstock, covariates and the calendar become columns.
 
-    The first columns are one per channel, then one per pair that interacts; these are 0 where the
-    channels' touchpoints are taken away. What follows (covariates, trend) touchpoints do not
-    change.
+    First one column per channel, then one per pair of channels that interact; these are 0 without
+    the channels' touchpoints. The columns after them (covariates, trend) do not depend on
+    touchpoints.
 
     Attributes:
         channels: names.
-        saturation: None or `"log"`: adstock a enters as log(1 + a).
+        saturation: None; `"log"`: adstock a enters as log(1 + a); or `"ratio"`: a / (1 + a).
         pairs: shape `(n_pairs, 2)`, codes of channels that interact, by the product of their
             columns.
         covariates: a frame with a column `user`, or None.
@@ -45,7 +45,7 @@ class Responses:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns."""
+        """Names of the columns."""
         names = [*self.channels]
         names += [f"{self.channels[a]} x {self.channels[b]}" for a, b in self.pairs]
         if self.covariates is not None:
@@ -56,7 +56,7 @@ class Responses:
 
     @property
     def needs(self) -> Mask:
-        """Which channels a column is made of, shape `(n_columns, n_channels)`."""
+        """Which channels each column is computed from, shape `(n_columns, n_channels)`."""
         needs = np.zeros((len(self.names), len(self.channels)), dtype=bool)
         k = len(self.channels)
         needs[:k] = np.eye(k, dtype=bool)
@@ -66,11 +66,11 @@ class Responses:
 
     @property
     def n_responses(self) -> int:
-        """Columns that touchpoints change."""
+        """Number of columns that depend on touchpoints."""
         return len(self.channels) + len(self.pairs)
 
     def of(self, adstock: Floats) -> Floats:
-        """The columns that touchpoints change, shape `(n, n_responses)`.
+        """The columns that depend on touchpoints, shape `(n, n_responses)`.
 
         Args:
             adstock: shape `(n, n_channels)`.
@@ -85,7 +85,7 @@ class Responses:
         return np.hstack([each, each[:, self.pairs[:, 0]] * each[:, self.pairs[:, 1]]])
 
     def rest(self, histories: Histories, user: Ints, time: Floats) -> Floats:
-        """The columns that touchpoints do not change, shape `(n, n_columns - n_responses)`."""
+        """The columns that do not depend on touchpoints, shape `(n, n_columns - n_responses)`."""
         columns = [np.empty((len(user), 0))]
         if self.covariates is not None:
             columns.append(aligned_covariates(self.covariates, histories)[user])
@@ -101,14 +101,14 @@ class Responses:
     @property
     def _n_trend(self) -> int:
         first, last = self.span
-        # The first week is the one that the others are compared with.
+        # The first week is the reference that the others are compared with.
         return 1 if self.trend == "linear" else max(int(np.ceil((last - first) / 7)) - 1, 0)
 
     def _trend(self, time: Floats) -> Floats:
         first, last = self.span
         if self.trend == "linear":
             return ((time - first) / max(last - first, 1e-9))[:, None]
-        # A day beyond the log is taken for one of its last week.
+        # A day after the end of the log counts as one of its last week.
         week = np.clip((time - first) // 7, 0, self._n_trend).astype(np.int64)
         return np.eye(self._n_trend + 1)[week][:, 1:]
 
@@ -140,7 +140,7 @@ def pairs_of(interactions: Any, channels: tuple[str, ...]) -> Ints:
         for name in pair:
             if name not in index:
                 raise UnknownChannelError(
-                    f"`interactions` must be pairs of channels of the journeys; {name!r} is none"
+                    f"`interactions` must be pairs of channels of the journeys; {name!r} is not one"
                 )
     return np.array([[index[a], index[b]] for a, b in named], dtype=np.int64).reshape(-1, 2)
 
@@ -199,17 +199,17 @@ def aligned_covariates(frame: Any, histories: Histories) -> Floats:
     row = index.get_indexer(pd.Index(ids))
     if (row < 0).any():
         raise JourneyError(
-            "`covariates` must know every user of the journeys; "
+            "`covariates` must have a row for every user of the journeys; "
             f"{ids[np.flatnonzero(row < 0)[0]]} is missing. Add the user's row"
         )
-    found: Floats = values[row]
-    if not np.isfinite(found).all():
-        where = np.argwhere(~np.isfinite(found))[0]
+    aligned: Floats = values[row]
+    if not np.isfinite(aligned).all():
+        where = np.argwhere(~np.isfinite(aligned))[0]
         raise JourneyError(
             f"`covariates` must be finite numbers; user {ids[where[0]]} has "
-            f"{found[tuple(where)]} as {names[where[1]]!r}. Impute it or drop the column"
+            f"{aligned[tuple(where)]} as {names[where[1]]!r}. Impute it or drop the column"
         )
-    return found
+    return aligned
 
 
 def _as_numbers(column: Any, name: str) -> Floats:

@@ -1,4 +1,4 @@
-"""Learning a hazard from person-moments: half-lives, saturation and penalty, then the learner."""
+"""Fitting a hazard to a case-base sample: half-lives and penalty first, then the learner."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.logistic_regression import fit_logistic
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.errors import JourneyError
-from mta_models.models.incremental.logistic.calibration_curve import Calibration, calibrate
+from mta_models.models.incremental.logistic.calibration_curve import CalibrationCurve
 from mta_models.models.incremental.logistic.features import Responses
 from mta_models.models.incremental.logistic.learners import (
     LogHazard,
@@ -24,58 +25,60 @@ from mta_models.models.incremental.logistic.learners import (
 from mta_models.models.incremental.logistic.settings import Choice, Settings
 from mta_models.models.incremental.logistic.tuning import Table, choose, folds_of
 
-# Cases at most, and base moments per case and at least, on which half-lives and penalties are
-# compared: there are a few dozen to compare, and the base adds 1/5 to the variance.
+# Maximum of cases, and base rows per case and their minimum, on which half-lives and penalties are
+# compared: a few dozen fits are compared, and so small a base adds 1/5 to the variance.
 _SEARCHED = 5_000, 5, 10_000
-# Of users and of channels in each bag, as Shao & Li (2011) sample them.
+# Fraction of users and of channels in each bag, as in Shao & Li (2011).
 _BAG = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
-    """A hazard, what was chosen for it, and how it did on users it had not seen.
+class LogisticFit:
+    """A fitted hazard, its hyperparameters, and its scores on held-out users.
 
     Attributes:
-        log_hazard: of the columns.
+        log_hazard: the log hazard as a function of the columns.
         responses: how touchpoints become columns.
-        choice: half-lives, forms and penalty.
-        calibration: held out by user, or None where that was not asked for or cannot be.
-        log_loss: held out, mean over moments.
-        auc: held out.
+        choice: half-lives, saturation, interactions and penalty.
+        calibration: on held-out users; None where none were held out.
+        log_loss: on held-out users, mean over rows.
+        auc: on held-out users.
     """
 
     log_hazard: LogHazard
     responses: Responses
     choice: Choice
-    calibration: Calibration | None
+    calibration: CalibrationCurve | None
     log_loss: float = np.nan
     auc: float = np.nan
 
 
-def learn(histories: Histories, settings: Settings, choice: Choice | None = None) -> Learnt:
-    """Choose what is open and fit a hazard; see how it does on users held out.
+def fit_hazard(
+    histories: Histories, settings: Settings, choice: Choice | None = None
+) -> LogisticFit:
+    """Choose the hyperparameters that are not given, fit a hazard, and score it on held-out users.
 
     Args:
-        histories: to learn from.
-        settings: what was asked for.
-        choice: made before: then nothing is chosen, and nothing held out.
+        histories: to fit to.
+        settings: the model's parameters.
+        choice: hyperparameters of an earlier fit: then none is chosen and nobody is held out.
 
     Raises:
         JourneyError: nobody was at risk for any time.
-        ParameterError: a half-life is not above 0, or a learner does not do.
+        ParameterError: a half-life is missing, or the learner cannot be fitted.
     """
     rng = np.random.default_rng(settings.random_state)
     if not histories.days(histories.until_first) > 0:
         raise JourneyError(
-            "users must have been at risk for some time before they converted; these were not for "
-            "a moment. Give each journey's days of observation (at_risk=, or observed= of "
+            "users must have been at risk for some time before they converted; these were at risk "
+            "for 0 days. Give each journey's days of observation (at_risk=, or observed= of "
             "read_events)"
         )
     by_day = settings.rows == "days"
     draw = CaseBaseSample.from_days if by_day else CaseBaseSample.from_histories
     sample = draw(histories, rng)
     fold = folds_of(histories, rng)
-    judge = choice is None and fold.any()
+    held_out = choice is None and fold.any()
     if choice is None:
         fewer = sample.thinned(*_SEARCHED)
         choice = choose(Table.of(histories, fewer, fold, settings), settings)
@@ -85,8 +88,8 @@ def learn(histories: Histories, settings: Settings, choice: Choice | None = None
     if learner is None:
         learner = default_learner(choice.penalty, float(rows.weight @ rows.converts))
     log_hazard = _fit(learner, rows, responses, table, settings, rng)
-    found = Learnt(log_hazard, responses, choice, None)
-    return _judged(found, learner, rows, table) if judge and rows.columns.size else found
+    fit = LogisticFit(log_hazard, responses, choice, None)
+    return _with_scores(fit, learner, rows, table) if held_out and rows.columns.size else fit
 
 
 def _fit(
@@ -102,10 +105,10 @@ def _fit(
     scaled = rows.columns / spread
     n, k = scaled.shape[1], table.histories.n_channels
     offset = float(np.log(table.sample.scale))
-    if n == 0:  # scikit-learn learns nothing from nothing
+    if n == 0:  # scikit-learn refuses data without columns
         cases = float(rows.weight @ rows.converts)
-        level = np.log(cases) - np.log(rows.weight.sum() - cases)
-        return LogHazard((), (), spread, offset, np.zeros(0), float(level) + offset)
+        odds = np.log(cases) - np.log(rows.weight.sum() - cases)
+        return LogHazard((), (), spread, offset, np.zeros(0), float(odds) + offset)
     if not settings.n_bags:
         fitted = fit_learner(learner, scaled, rows.converts, rows.weight)
         every = np.arange(n)
@@ -125,7 +128,7 @@ def _fit(
         columns.append(own)
     if not learners:
         raise JourneyError(
-            "some bag of half the users must hold a conversion; none does. Use n_bags=0"
+            "a bag of half the users must hold a conversion; none of them does. Use n_bags=0"
         )
     return _recentred(_as_log_hazard(learners, columns, spread, offset), rows, offset)
 
@@ -133,7 +136,7 @@ def _fit(
 def _as_log_hazard(
     learners: list[Any], columns: list[Ints], spread: Floats, offset: float
 ) -> LogHazard:
-    """One function of all columns; a single linear one where every learner is logistic."""
+    """The mean of the learners; one linear function where all of them are logistic."""
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # it ships no types
 
     coef: Floats | None = None
@@ -144,38 +147,33 @@ def _as_log_hazard(
             total[own] += learner.coef_[0]
             times[own] += 1
             intercept += float(learner.intercept_[0]) / len(learners)
-        # A channel's coefficient is its mean over the bags that held it.
+        # A column's coefficient is its mean over the bags that had the column.
         coef = total / np.maximum(times, 1) / spread
         intercept += offset
     return LogHazard(tuple(learners), tuple(columns), spread, offset, coef, intercept)
 
 
-def _recentred(found: LogHazard, rows: Rows, offset: float) -> LogHazard:
-    """With the level at which as many cases are expected as there are.
+def _recentred(mean: LogHazard, rows: Rows, offset: float) -> LogHazard:
+    """The same with the intercept for which the expected number of cases is the observed one.
 
-    Bags differ in their channels, and so do their intercepts: their mean belongs to none.
+    Bags differ in their channels and therefore in their intercepts, so the mean of these fits none.
     """
-    weight = rows.weight / rows.weight.sum()
-    odds = found(rows.columns) - offset
-    target, shift = float(weight @ rows.converts), 0.0
-    for _ in range(100):
-        p = 1 / (1 + np.exp(-(odds + shift)))
-        step = (target - float(weight @ p)) / float(weight @ (p * (1 - p)))
-        shift += float(np.clip(step, -2, 2))
-        if abs(step) < 1e-12:
-            break
-    intercept = found.intercept if found.coef is None else found.intercept + shift
-    return replace(found, offset=found.offset + shift, intercept=intercept)
+    odds, constant = mean(rows.columns) - offset, np.ones((len(rows.weight), 1))
+    fit = fit_logistic(constant, rows.converts, rows.weight, 0.0, np.zeros(1), offset=odds)
+    shift = float(fit.coef[0])
+    intercept = mean.intercept if mean.coef is None else mean.intercept + shift
+    return replace(mean, offset=mean.offset + shift, intercept=intercept)
 
 
-def _judged(found: Learnt, learner: Any, rows: Rows, table: Table) -> Learnt:
+def _with_scores(fit: LogisticFit, learner: Any, rows: Rows, table: Table) -> LogisticFit:
+    """The fit with calibration, log-loss and AUC of predictions for users held out, by fold."""
     from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]  # it ships no types
 
     odds, converts, sample = rows.held_out(learner), rows.converts, table.sample
     amount = sample.weight[table.order]
     return replace(
-        found,
-        calibration=calibrate(
+        fit,
+        calibration=CalibrationCurve.from_predictions(
             np.exp(odds) * sample.scale,
             np.where(converts, 0, amount),
             np.where(converts, amount, 0),

@@ -1,4 +1,4 @@
-"""Hazards with only some channels' touchpoints: the games that a learnt hazard plays."""
+"""Games of channels whose value is the hazard with only some channels' touchpoints."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from mta_models.models.incremental.logistic.learners import LogHazard
 
 # Orders of arrival drawn for each user of more channels, each with its reverse.
 _PAIRS = 8
-# Hazards (moments × coalitions) worked out together, and in all by a learner of each kind.
+# Hazards (times × coalitions) computed at once, and in all: by a linear and by another learner.
 _AT_ONCE = 1 << 20
 _BUDGET, _SLOW_BUDGET = 30_000_000, 2_000_000
-# Moments at which a user's hazard is integrated over their observation.
+# Times at which each user's hazard is evaluated to integrate it over their observation.
 _PIECES = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """Games of n users or moments, each among their own d channels.
+    """Solutions of n games, of users or of conversions, each among the d channels that were met.
 
     Attributes:
         shapley: shape `(n, d)`.
         removal: shape `(n, d)`, what is lost without each channel alone.
-        nobody: shape `(n,)`.
-        everyone: shape `(n,)`.
+        nobody: shape `(n,)`, the value without any channel.
+        everyone: shape `(n,)`, the value with all of them.
     """
 
     shapley: Floats
@@ -44,10 +44,10 @@ class Solved:
 
 @dataclass(frozen=True, eq=False)
 class CoalitionHazard:
-    """A learnt hazard as a function of whose touchpoints are kept.
+    """A fitted hazard as a function of the channels whose touchpoints are kept.
 
     Attributes:
-        log_hazard: of the columns.
+        log_hazard: the log hazard as a function of the columns.
         responses: how touchpoints become columns.
         half_life: shape `(n_channels,)`, days.
     """
@@ -57,7 +57,7 @@ class CoalitionHazard:
     half_life: Floats
 
     def columns(self, histories: Histories, user: Ints, time: Floats) -> Floats:
-        """Columns at moments, shape `(n, n_columns)`."""
+        """Columns of users at times, shape `(n, n_columns)`."""
         adstock = histories.adstock_at(user, time, self.half_life)
         rest = self.responses.rest(histories, user, time)
         return np.hstack([self.responses.of(adstock), rest])
@@ -88,19 +88,19 @@ class CoalitionHazard:
         """
         n, d = own.shape
         coef, k = self.log_hazard.coef, len(self.responses.channels)
-        found = np.empty((1 << d, n))
+        table = np.empty((1 << d, n))
         if coef is None:
             # One prediction for each coalition.
             keep = np.zeros((n, k), dtype=bool)
             for coalition in range(1 << d):
                 inside = (coalition >> np.arange(d)) & 1 > 0
                 np.put_along_axis(keep, own, np.broadcast_to(inside, own.shape), axis=1)
-                found[coalition] = self.kept(columns, keep)
-            return found
-        # What is added on the log scale multiplies the hazard: each channel in turn doubles the
-        # table, and its pairs with those before it multiply where these are in.
+                table[coalition] = self.kept(columns, keep)
+            return table
+        # Effects add up on the log scale and multiply the hazard: each channel doubles the table,
+        # and its interactions multiply the entries that hold the other channel too.
         m = self.responses.n_responses
-        found[0] = np.exp(columns[:, m:] @ coef[m:] + self.log_hazard.intercept)
+        table[0] = np.exp(columns[:, m:] @ coef[m:] + self.log_hazard.intercept)
         column = np.full((k, k), -1)
         for pair, (a, b) in enumerate(self.responses.pairs, start=k):
             column[a, b] = column[b, a] = pair
@@ -109,12 +109,12 @@ class CoalitionHazard:
         for j in range(d):
             half = 1 << j
             new = np.multiply(
-                found[:half], np.exp(effect[rows, own[:, j]]), out=found[half : 2 * half]
+                table[:half], np.exp(effect[rows, own[:, j]]), out=table[half : 2 * half]
             )
             for i in range(j if len(self.responses.pairs) else 0):
                 crossed = np.exp(effect[rows, column[own[:, i], own[:, j]]])
                 new.reshape(-1, 2, 1 << i, n)[:, 1] *= crossed
-        return found
+        return table
 
     def solve(
         self, columns: Floats, days: Floats, own: Ints, once: bool, rng: np.random.Generator
@@ -122,11 +122,11 @@ class CoalitionHazard:
         """Games of v(S) = the hazard with S's touchpoints, integrated; exact for few channels.
 
         Args:
-            columns: shape `(n, n_pieces, n_columns)`, at moments to integrate over.
-            days: shape `(n,)`, that each moment stands for.
-            own: shape `(n, d)`, codes of the channels that play.
+            columns: shape `(n, n_pieces, n_columns)`, at the times to integrate over.
+            days: shape `(n,)`, days that each time stands for.
+            own: shape `(n, d)`, codes of the players.
             once: whether v is the chance of converting at all, 1 − exp(−integral).
-            rng: draws orders of arrival where d is large.
+            rng: draws orders of arrival where there are many channels.
         """
         n, d = own.shape
         if d > MAX_PLAYERS:
@@ -161,7 +161,7 @@ class CoalitionHazard:
             between = [value(arrival < size) for size in range(1, d)]
             return gains_along(order, np.stack([nobody, *between, everyone], axis=1))
 
-        # What is drawn says when each channel arrives: the inverse of an order is as random.
+        # A uniform permutation read as times of arrival: its inverse, the order, is uniform too.
         orders = (np.argsort(random_orders(d, (n,), rng), axis=1) for _ in range(_PAIRS))
         shapley = mean_gains(orders, gains)
         removal = np.stack([everyone - value(np.arange(d) != np.full((n, 1), j)) for j in range(d)])
@@ -173,7 +173,7 @@ def _chance(integral: Floats, once: bool) -> Floats:
 
 
 def by_size(present: Mask) -> Iterator[tuple[Ints, Ints]]:
-    """Rows of equally many channels, and their codes, shape `(n_rows, d)`.
+    """Rows grouped by their number of channels, with the codes of these, shape `(n_rows, d)`.
 
     Args:
         present: shape `(n, n_channels)`.
@@ -185,7 +185,7 @@ def by_size(present: Mask) -> Iterator[tuple[Ints, Ints]]:
 
 
 def coalition_cost(d: int) -> int:
-    """Hazards needed to solve a game of d channels once."""
+    """Number of hazards needed to solve a game of d channels."""
     return 1 << d if d <= MAX_PLAYERS else 2 * _PAIRS * d + d
 
 
@@ -196,7 +196,7 @@ def moment_game(
 
     Returns:
         Shapley values and removals, shape `(n_events, n_channels)`, and v(∅), shape `(n_events,)`,
-        all as parts of the hazard.
+        all as fractions of the hazard.
     """
     columns, adstock = model.columns_at_conversions(histories)
     shapley, removal = np.zeros(adstock.shape), np.zeros(adstock.shape)
@@ -217,11 +217,11 @@ def horizon_game(
 ) -> tuple[HorizonGame, Floats]:
     """Conversions over all observation as a game: v(S) = Σ_u w_u (1 − exp(−Λ_u(S))).
 
-    Λ is integrated at moments drawn in equal pieces of each user's observation. Where all users
-    would be too many, a sample of those with equally many channels stands for them.
+    Λ is integrated at times drawn in equal pieces of each user's observation. Where all users would
+    take too long, they are sampled, in strata by their number of channels.
 
     Returns:
-        The game, and the standard error of sampling of its Shapley values, `(n_channels,)`.
+        The game, and the standard error of its Shapley values from sampling, `(n_channels,)`.
     """
     k = histories.n_channels
     offsets, codes = histories.cells
@@ -259,17 +259,17 @@ def horizon_game(
 def _over_horizon(
     model: CoalitionHazard, histories: Histories, users: Ints, own: Ints, rng: np.random.Generator
 ) -> Solved:
-    found: list[Solved] = []
+    solved: list[Solved] = []
     cost = np.full(len(users), coalition_cost(min(own.shape[1], MAX_PLAYERS)) * _PIECES)
     for part in chunks(cost, _AT_ONCE):
         here = users[part]
         time, days = points_within(histories.start[here], histories.end[here], _PIECES, rng)
         user = np.repeat(here, _PIECES)
         columns = model.columns(histories, user, time.ravel()).reshape(len(here), _PIECES, -1)
-        found.append(model.solve(columns, days, own[part], not histories.repeats, rng))
+        solved.append(model.solve(columns, days, own[part], not histories.repeats, rng))
     return Solved(
-        np.concatenate([each.shapley for each in found]),
-        np.concatenate([each.removal for each in found]),
-        np.concatenate([each.nobody for each in found]),
-        np.concatenate([each.everyone for each in found]),
+        np.concatenate([each.shapley for each in solved]),
+        np.concatenate([each.removal for each in solved]),
+        np.concatenate([each.nobody for each in solved]),
+        np.concatenate([each.everyone for each in solved]),
     )

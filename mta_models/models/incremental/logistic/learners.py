@@ -1,4 +1,4 @@
-"""Learners: from moments to a hazard, by any classifier; what is chosen by held-out likelihood."""
+"""Learners: any classifier of cases as a hazard, and losses on held-out users."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class LogHazard:
 
     Attributes:
         learners: fitted classifiers of cases; several where the model is bagged.
-        columns: for each the columns it was given.
+        columns: the columns of each.
         spread: shape `(n_columns,)`, by which columns are divided.
-        offset: added to the mean log-odds: the log of the hazard at even odds.
-        coef: shape `(n_columns,)`, of a logistic regression on columns as they are, or None.
+        offset: added to the mean log-odds: the log hazard at odds of 1.
+        coef: shape `(n_columns,)`, of a logistic regression, on undivided columns; else None.
         intercept: of the log hazard; 0 where `coef` is None.
     """
 
@@ -55,7 +55,7 @@ class LogHazard:
 
 
 def log_odds(probability: Floats) -> Floats:
-    """log(p / (1 − p)), away from the edges."""
+    """log(p / (1 − p)), finite also for p of 0 or 1."""
     p = np.clip(np.asarray(probability, dtype=np.float64), _EDGE, 1 - _EDGE)
     odds: Floats = np.log(p) - np.log1p(-p)
     return odds
@@ -72,12 +72,12 @@ def unit_spread(columns: Floats, weight: Floats) -> Floats:
 def default_learner(penalty: float, cases: float) -> Any:
     """scikit-learn's logistic regression, its ridge `penalty` on the loss per case.
 
-    Per case, not per row: what is known of a coefficient grows with cases, and hardly with the
-    base moments beside them.
+    Per case, not per row: the information on a coefficient grows with the cases, and hardly with
+    the rows of the base.
 
     Args:
         penalty: > 0.
-        cases: weight of all cases, as rows weigh.
+        cases: the sum of the cases' weights.
     """
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]  # it ships no types
 
@@ -130,7 +130,7 @@ def fit_learner(learner: Any, columns: Floats, converts: Mask, weight: Floats) -
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Columns and outcomes of moments, fold by fold of whole users.
+    """Columns and outcomes of a case-base sample, sorted by fold; a user is in one fold.
 
     Attributes:
         columns: shape `(n, n_columns)`.
@@ -146,7 +146,7 @@ class Rows:
 
     @property
     def n_folds(self) -> int:
-        """How many."""
+        """Number of folds."""
         return len(self.cuts) - 1
 
     def of_fold(self, fold: int) -> slice:
@@ -154,16 +154,16 @@ class Rows:
         return slice(int(self.cuts[fold]), int(self.cuts[fold + 1]))
 
     def held_out(self, learner: Any) -> Floats:
-        """Log-odds of each row from a learner that did not see its user, shape `(n,)`."""
-        found = np.empty(len(self.weight))
+        """Log-odds of each row by a learner fitted without its fold, shape `(n,)`."""
+        odds = np.empty(len(self.weight))
         scaled = self.columns / unit_spread(self.columns, self.weight)
         for fold in range(self.n_folds):
             out = self.of_fold(fold)
-            kept = np.ones(len(found), dtype=bool)
+            kept = np.ones(len(odds), dtype=bool)
             kept[out] = False
             fitted = fit_learner(learner, scaled[kept], self.converts[kept], self.weight[kept])
-            found[out] = log_odds(fitted.predict_proba(scaled[out])[:, 1])
-        return found
+            odds[out] = log_odds(fitted.predict_proba(scaled[out])[:, 1])
+        return odds
 
 
 def loss(odds: Floats, converts: Mask, weight: Floats) -> float:
@@ -172,10 +172,10 @@ def loss(odds: Floats, converts: Mask, weight: Floats) -> float:
 
 
 def held_out_loss(rows: Rows, penalty: float, begin: Floats | None) -> tuple[float, Floats]:
-    """Log-loss of a ridge logistic regression on users it did not see, and the fit to all.
+    """Log-loss of a ridge logistic regression on held-out users; coefficients of the fit to all.
 
-    The fit without a fold is one Newton step away from the fit to all, which is as good as there:
-    what the step leaves out is of the order of the square of a fold's pull. A test compares.
+    The fit without a fold is approximated by one Newton step from the fit to all users. The error
+    is of second order in the fold's part of the gradient; a test compares it with full fits.
     """
     scaled = rows.columns / unit_spread(rows.columns, rows.weight)
     columns = np.hstack([np.ones((len(scaled), 1)), scaled])
@@ -183,19 +183,19 @@ def held_out_loss(rows: Rows, penalty: float, begin: Floats | None) -> tuple[flo
     whole = fit_logistic(columns, rows.converts, rows.weight, ridge, begin).coef
     p = chances(columns @ whole)
     parts = [rows.of_fold(fold) for fold in range(rows.n_folds)]
-    pulls = [columns[at].T @ (rows.weight[at] * (p[at] - rows.converts[at])) for at in parts]
-    bends = [cross_products(columns[at], rows.weight[at] * p[at] * (1 - p[at])) for at in parts]
-    lost = 0.0
+    gradients = [columns[at].T @ (rows.weight[at] * (p[at] - rows.converts[at])) for at in parts]
+    hessians = [cross_products(columns[at], rows.weight[at] * p[at] * (1 - p[at])) for at in parts]
+    total = 0.0
     per_case = np.full(columns.shape[1], penalty)
     per_case[0] = 0
     cases = [float(rows.weight[at] @ rows.converts[at]) for at in parts]
-    for at, pull, bend, out in zip(parts, pulls, bends, cases, strict=True):
-        # The penalty is on the loss per case, so that it shrinks with the cases that are left.
+    for at, gradient, hessian, out in zip(parts, gradients, hessians, cases, strict=True):
+        # The penalty is on the loss per case, so that it is in proportion to the cases left.
         left = sum(cases) - out
-        slope = sum(pulls) - pull + left * per_case * whole
-        curve = sum(bends) - bend + left * np.diag(per_case + 1e-12)
+        slope = sum(gradients) - gradient + left * per_case * whole
+        curve = sum(hessians) - hessian + left * np.diag(per_case + 1e-12)
         fitted = whole - np.linalg.solve(curve, slope)
-        lost += loss(columns[at] @ fitted, rows.converts[at], rows.weight[at]) * float(
+        total += loss(columns[at] @ fitted, rows.converts[at], rows.weight[at]) * float(
             rows.weight[at].sum()
         )
-    return lost / float(rows.weight.sum()), whole
+    return total / float(rows.weight.sum()), whole

@@ -1,4 +1,4 @@
-"""Logistic regression on person-moments: a hazard learnt by any classifier."""
+"""Logistic regression on a case-base sample: a hazard fitted by any classifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import clone
 from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.horizon_games import HorizonGame
-from mta_models.models.incremental.logistic.calibration_curve import Calibration
+from mta_models.models.incremental.logistic.calibration_curve import CalibrationCurve
 from mta_models.models.incremental.logistic.explain import Explanation, explain_conversions
 from mta_models.models.incremental.logistic.features import (
     SATURATIONS,
@@ -22,7 +22,7 @@ from mta_models.models.incremental.logistic.features import (
     check_covariates,
     check_interactions,
 )
-from mta_models.models.incremental.logistic.fitting import Learnt, learn
+from mta_models.models.incremental.logistic.fitting import LogisticFit, fit_hazard
 from mta_models.models.incremental.logistic.hazard_games import (
     CoalitionHazard,
     horizon_game,
@@ -48,62 +48,62 @@ _MOST_BAGS = 10_000
 class Logistic(TimedModel):
     """Discrete-time hazard by logistic regression, or by any classifier.
 
-    A user who converted is compared, at the moment of it, with moments of users still at risk; the
-    columns are what each carried then. Odds of a conversion among such moments are proportional
-    to the hazard, so a classifier that gives probabilities gives hazards:
+    Conversions (cases) are compared with times drawn from all time at risk (the base); the columns
+    are the adstock that the user carried then. The odds of a case in such a case-base sample are
+    proportional to the hazard, so a classifier that gives probabilities gives hazards:
 
         λ(t) = exp(α + Σ_c β_c g(a_c(t)) + …),   a_c(t) = Σ_{t_k ≤ t} 2^(−(t − t_k) / h_c)
 
-    Touchpoints after a conversion and time after it never count, so that non-converters' longer
-    journeys do not make exposure look harmful, as they do when touchpoints are counted.
+    Neither touchpoints after a conversion nor time after it count, so that the longer journeys of
+    users who do not convert do not make exposure look harmful, as in a regression on counts.
 
-    Estimand: `incremental`, with the counterfactual after a colon (see `TimedModel`; besides,
-    `"backward"` takes touchpoints away from the last to the first and credits each with the part
-    of the conversion's hazard that it takes along). With `split="removal"` credit is shared out in
-    proportion to what is lost without each channel alone, instead of by Shapley values.
+    Estimand: `incremental`, with the counterfactual after a colon. Two are those of `TimedModel`;
+    `"backward"` removes touchpoints from the last to the first and credits each with the part of
+    the conversion's hazard that goes with it. With `split="removal"` credit is in proportion to
+    what is lost without each channel alone, instead of Shapley values.
 
-    Assumptions: given the columns, who meets which channel when is not confounded with who would
-    buy when; effects multiply (a learner of trees does not assume that) and fade by half-lives;
-    covariates are known before the touchpoints.
+    Assumptions: given the columns, when users meet channels is not confounded with when they would
+    buy; effects multiply (trees do not assume that) and fade by half-lives; covariates are known
+    before the touchpoints.
 
     Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264 (bagging);
     Hanley & Miettinen (2009), "Fitting smooth-in-time prognostic risk functions via logistic
-    regression", The International Journal of Biostatistics 5(1), article 3 (sampled moments);
+    regression", The International Journal of Biostatistics 5(1), article 3 (case-base samples);
     Shender et al., "A time to event framework for multi-touch attribution", arXiv 2009.08432
     (backward).
 
     Args:
-        half_life: of carry-over: `"7d"`, a timedelta or days, for all channels or in a mapping by
-            channel; None: chosen from 1 to 21 days by the held-out likelihood of a ridge logistic
-            regression, per channel where it pays.
+        half_life: of the carry-over: `"7d"`, a timedelta or days, for all channels, or a mapping
+            from channels to these; None: chosen from 1 to 21 days by the held-out likelihood of a
+            ridge logistic regression, by channel where that gains enough.
         counterfactual: `"horizon"`, `"moment"` or `"backward"`.
         split: `"shapley"` or `"removal"`.
         saturation: `"log"`: adstock a enters as log(1 + a); `"ratio"`: a / (1 + a); None: as it is.
         interactions: pairs of channels whose product is a column too; `"all"`; None: none;
-            `"auto"`: all of up to 10 channels, none of more. Effects that add up rather than
+            `"auto"`: all pairs of up to 10 channels, none of more. Effects that add up rather than
             multiply show as negative interactions; without them the baseline comes out too large.
         covariates: a pandas or polars frame with a column `user` and numeric columns.
-        trend: None; `"linear"` in time; or `"weeks"`, a level for each week.
+        trend: None; `"linear"` in time; or `"weeks"`, a coefficient for each week.
         learner: a scikit-learn classifier with `predict_proba`; None: logistic regression.
         penalty: ridge on the log-loss per conversion, columns scaled to unit s.d., of the
             logistic regression; None: chosen by held-out likelihood.
-        rows: `"sampled"`: all conversions and 20 times as many moments at risk (20,000 at least);
-            `"days"`: every user's every day at risk.
+        rows: of the case-base sample: `"sampled"`, all conversions and 20 times as many times at
+            risk (at least 20,000); `"days"`, one for every day of every user at risk.
         n_bags: bags of half the users and half the channels each, averaged; 0: none.
-        random_state: of the sampled moments, folds and bags.
+        random_state: of the sample, folds and bags; None, a whole number or a numpy `Generator`.
 
     Attributes:
         half_life_, removal_: as `TimedModel`.
         features_: names of the columns.
         coef_: shape `(n_columns,)`, on the log hazard, or None where the learner has none.
         penalty_: as given or chosen.
-        log_loss_: held out by user, mean over moments: cases among sampled moments.
-        auc_: held out by user, the chance that a conversion is predicted a higher hazard than a
-            moment at risk.
-        calibration_: `Calibration`, held out by user; None, and the two above NaN, where fewer
-            than six users convert.
-        standard_error_: shape `(n_channels,)`, of the users sampled for the horizon, in
-            conversions; zeros where all were taken. Set by `attribute`.
+        log_loss_: of cases in the case-base sample, on held-out users, mean over rows.
+        auc_: on held-out users, the chance that a conversion has a higher predicted hazard than a
+            time at risk.
+        calibration_: a `CalibrationCurve` on held-out users; None, and the two above NaN, where
+            fewer than six users convert.
+        standard_error_: shape `(n_channels,)`, in conversions, of sampling users for the horizon;
+            zeros where all were taken. Set by `attribute`.
 
     Example:
         >>> from mta_models import Journeys, Logistic
@@ -124,7 +124,7 @@ class Logistic(TimedModel):
     penalty_: float
     log_loss_: float
     auc_: float
-    calibration_: Calibration | None
+    calibration_: CalibrationCurve | None
     standard_error_: Floats
 
     def __init__(
@@ -169,7 +169,7 @@ class Logistic(TimedModel):
         check_one_of(self.rows, "rows", ROWS)
         if self.split == "removal" and self.counterfactual == "backward":
             raise ParameterError(
-                'split="removal" takes channels away one at a time, and "backward" touchpoints one '
+                '`split`="removal" removes one channel at a time, and "backward" one touchpoint '
                 'after the other: use "horizon" or "moment" with it'
             )
         if self.penalty is not None:
@@ -181,7 +181,7 @@ class Logistic(TimedModel):
         check_seed(self.random_state)
 
     def explain(self, journeys: Journeys) -> Explanation:
-        """SHAP values of the fitted learner at each conversion, reconciled with the moment credit.
+        """SHAP values of the fitted learner at each conversion, and how they relate to credit.
 
         Args:
             journeys: as for `attribute`.
@@ -198,25 +198,25 @@ class Logistic(TimedModel):
         return explain_conversions(self._hazard, journeys, self._rng())
 
     def _learn(self, histories: Histories) -> None:
-        self._take(learn(histories, Settings.from_params(self.get_params())))
+        self._store(fit_hazard(histories, Settings.from_params(self.get_params())))
 
     def _refitted(self, histories: Histories) -> TimedModel:
-        """With the half-lives, saturation and penalty of the fit: they move little, cost most."""
+        """With the hyperparameters of the fit: choosing them takes most time and changes little."""
         model = clone(self)
         assert isinstance(model, Logistic)
         model.channels_ = histories.channels
-        model._take(learn(histories, Settings.from_params(self.get_params()), self._choice))
+        model._store(fit_hazard(histories, Settings.from_params(self.get_params()), self._choice))
         return model
 
-    def _take(self, learnt: Learnt) -> None:
-        self._choice = choice = learnt.choice
-        self._hazard = CoalitionHazard(learnt.log_hazard, learnt.responses, choice.half_life)
+    def _store(self, fit: LogisticFit) -> None:
+        self._choice = choice = fit.choice
+        self._hazard = CoalitionHazard(fit.log_hazard, fit.responses, choice.half_life)
         self.half_life_ = choice.half_life
         self.penalty_ = choice.penalty
-        self.features_ = learnt.responses.names
-        self.coef_ = learnt.log_hazard.coef
-        self.calibration_ = learnt.calibration
-        self.log_loss_, self.auc_ = learnt.log_loss, learnt.auc
+        self.features_ = fit.responses.names
+        self.coef_ = fit.log_hazard.coef
+        self.calibration_ = fit.calibration
+        self.log_loss_, self.auc_ = fit.log_loss, fit.auc
 
     def _parts(self, histories: Histories) -> Floats:
         if self.counterfactual == "backward":
@@ -243,10 +243,10 @@ class Logistic(TimedModel):
         return HorizonGame(credit, game.removal, game.nobody, game.everyone)
 
     def _backward(self, histories: Histories) -> tuple[Any, Any, Floats]:
-        """For each pair of a conversion and an earlier touchpoint, what it takes along.
+        """The part of each conversion's hazard that is lost with each touchpoint before it.
 
         Returns:
-            The conversions, the touchpoints and the parts of the hazard, each `(n_pairs,)`.
+            Conversion, touchpoint and fraction of the hazard of each pair, each `(n_pairs,)`.
         """
         event, touchpoint, age = histories.pairs
         code = histories.codes[touchpoint]
@@ -259,7 +259,7 @@ class Logistic(TimedModel):
             rows = np.arange(histories.n_events)[part]
             first, last = cuts[part.start], cuts[rows[-1] + 1]
             here = cuts[part.start : rows[-1] + 2] - first + np.arange(len(rows) + 1)
-            # One line per touchpoint, and before each conversion's first one without any.
+            # One line per touchpoint, and before the first of each conversion one without any.
             lines = np.zeros((here[-1], histories.n_channels))
             at = np.arange(last - first) + (event[first:last] - part.start) + 1
             lines[at, code[first:last]] = faded[first:last]
@@ -285,28 +285,28 @@ class Logistic(TimedModel):
         start = np.maximum(histories.start, since)
         days = np.maximum(np.minimum(histories.end, until) - start, 0)
         pieces = max(int(np.ceil(days.max(initial=0))), 1)
-        found = np.zeros(histories.n_users)
+        expected = np.zeros(histories.n_users)
         for part in chunks(np.full(histories.n_users, pieces * histories.n_channels + 1)):
             users = np.arange(histories.n_users)[part]
             time, each = points_within(start[part], start[part] + days[part], pieces)
             columns = self._hazard.columns(histories, np.repeat(users, pieces), time.ravel())
             hazard = np.exp(self._hazard.log_hazard(columns)).reshape(-1, pieces)
-            found[part] = hazard.sum(axis=1) * each
-        return found
+            expected[part] = hazard.sum(axis=1) * each
+        return expected
 
     def _rng(self) -> np.random.Generator:
-        """The randomness of sampled users and orders, independent of that of the fit."""
+        """Random numbers for sampled users and orders, independent of those of the fit."""
         return generator(self.random_state, 1)
 
 
 def _ratio(caused: float, removals: float) -> float:
-    """By what removals are multiplied so that they add up to what all channels cause."""
+    """The factor by which removals add up to what all channels cause together."""
     if removals == 0 and caused == 0:
         return 0.0
     if removals * caused <= 0:
         raise JourneyError(
             'split="removal" needs losses whose sum has the sign of what all channels cause; they '
-            f"sum to {removals:.3g}, and all together cause {caused:.3g}. Look at removal_, or use "
+            f"sum to {removals:.3g}, and all channels cause {caused:.3g}. Look at removal_, or use "
             'split="shapley"'
         )
     return caused / removals

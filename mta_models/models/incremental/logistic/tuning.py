@@ -1,4 +1,4 @@
-"""What a learner of hazards leaves open (half-lives, forms, penalty), by held-out likelihood."""
+"""Hyperparameters that are not given (half-lives, penalty), chosen by held-out likelihood."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mta_models.models.incremental.logistic.learners import PENALTIES, Rows, hel
 from mta_models.models.incremental.logistic.settings import Choice, Settings
 from mta_models.models.parameters import given_half_lives
 
-# Days tried, where the search begins, and the penalty meanwhile.
+# Half-lives tried, in days; the place where the search begins; and the penalty meanwhile.
 HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0)
 _MIDDLE, _PENALTY = 3, 1e-3
 _FOLDS = 3
-# Per-channel half-lives: conversions below which the common one stays, and the gain in held-out
-# log-likelihood for which a channel leaves it.
+# Half-lives by channel: minimum of conversions, and of the gain in held-out log-likelihood for
+# which a channel is given a half-life of its own.
 _MANY, _GAIN = 1000, 2.0
 # Channels up to which "auto" means interactions of all pairs.
 _FEW = 10
@@ -29,16 +29,16 @@ _FEW = 10
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Moments, sorted by fold, with the columns they have under any half-lives.
+    """A case-base sample sorted by fold, and its columns under any half-lives.
 
     Attributes:
         histories: whose rows they are.
         sample: cases and base, in their own order.
-        order: shape `(n_moments,)`, the moment that each row is.
+        order: shape `(n_rows,)`, the row of the sample that each row here is.
         cuts: shape `(n_folds + 1,)`, rows of each fold.
-        plain: responses, saturation and interactions not chosen yet.
-        rest: shape `(n_moments, n_rest)`, columns that touchpoints do not change.
-        carried: adstock of all channels by half-life, shape `(n_moments, n_channels)` each.
+        plain: responses without saturation and interactions.
+        rest: shape `(n_rows, n_rest)`, columns that touchpoints do not change.
+        carried: adstock of all channels by half-life, shape `(n_rows, n_channels)` each.
     """
 
     histories: Histories
@@ -53,7 +53,7 @@ class Table:
     def of(
         cls, histories: Histories, sample: CaseBaseSample, fold: Ints, settings: Settings
     ) -> Table:
-        """Moments of users in folds, shape `(n_users,)`."""
+        """The sample, its rows in the order of their users' folds, shape `(n_users,)`."""
         plain = plain_responses(histories, settings.covariates, settings.trend)
         fold = fold[sample.user]
         order = np.argsort(fold, kind="stable")
@@ -68,15 +68,15 @@ class Table:
 
     @property
     def user(self) -> Ints:
-        """Of each row, shape `(n_moments,)`."""
+        """Of each row, shape `(n_rows,)`."""
         return self.sample.user[self.order]
 
     def responses(self, choice: Choice) -> Responses:
-        """As chosen."""
+        """Responses as chosen."""
         return replace(self.plain, saturation=choice.saturation, pairs=choice.pairs)
 
     def adstock(self, half_life: float) -> Floats:
-        """What each row's user carried, shape `(n_moments, n_channels)`."""
+        """Of each row, shape `(n_rows, n_channels)`."""
         if half_life not in self.carried:
             self.carried[half_life] = self.sample.adstock(half_life)[self.order]
         return self.carried[half_life]
@@ -94,9 +94,9 @@ class Table:
 
 
 def choose(table: Table, settings: Settings) -> Choice:
-    """What is not given, as is likeliest on users held out: half-lives first, then the penalty.
+    """Choose what is not given by the likelihood of held-out users: half-lives, then the penalty.
 
-    Half-lives are looked for without interactions, which they hardly depend on.
+    Half-lives are chosen without interactions, on which they hardly depend.
     """
     channels, half_life = table.histories.channels, settings.half_life
     free = half_life is None
@@ -108,38 +108,38 @@ def choose(table: Table, settings: Settings) -> Choice:
         search.common_half_life()
         if table.sample.n_cases >= _MANY:
             search.own_half_lives()
-    search.cross(_pairs(settings.interactions, channels))
+    search.add_interactions(_pairs(settings.interactions, channels))
     if settings.penalty is None and table.n_folds > 1:
         search.best_penalty()
     return search.choice
 
 
 def _pairs(interactions: Any, channels: tuple[str, ...]) -> Ints:
-    """Those named; under `"auto"` all pairs of a few channels, which the penalty keeps small."""
+    """The pairs named; with `"auto"` all pairs of few channels, shrunk by the penalty."""
     if not (isinstance(interactions, str) and interactions == "auto"):
         return pairs_of(interactions, channels)
     return pairs_of("all" if len(channels) <= _FEW else None, channels)
 
 
 class _Search:
-    """Held-out losses around a choice, each fit begun where the last ended."""
+    """A search by held-out loss; each fit begins at the coefficients of the last."""
 
     def __init__(self, table: Table, choice: Choice) -> None:
         self.table, self.choice = table, choice
         self._begin: Floats | None = None
 
     def loss(self, **changes: Any) -> float:
-        """Of the choice with changes, held out."""
+        """Held-out loss of the choice with changes."""
         choice = replace(self.choice, **changes)
-        lost, self._begin = held_out_loss(self.table.rows(choice), choice.penalty, self._begin)
-        return lost
+        loss, self._begin = held_out_loss(self.table.rows(choice), choice.penalty, self._begin)
+        return loss
 
-    def cross(self, pairs: Ints) -> None:
-        """Interactions from here on."""
+    def add_interactions(self, pairs: Ints) -> None:
+        """Add interactions."""
         self.choice, self._begin = replace(self.choice, pairs=pairs), None
 
     def common_half_life(self) -> None:
-        """One half-life of all channels."""
+        """Choose one half-life for all channels."""
         k = self.table.histories.n_channels
         at = climb(
             lambda i: self.loss(half_life=np.full(k, HALF_LIVES[i])), len(HALF_LIVES), _MIDDLE
@@ -147,31 +147,31 @@ class _Search:
         self.choice = replace(self.choice, half_life=np.full(k, HALF_LIVES[at]))
 
     def own_half_lives(self) -> None:
-        """One channel after the other leaves the common half-life where that gains enough."""
-        lost = self.loss()
+        """Channel by channel, choose a half-life of its own where that gains enough."""
+        lowest = self.loss()
         for channel in range(self.table.histories.n_channels):
-            found = self.choice.half_life
+            common = self.choice.half_life
 
-            def alone(i: int, channel: int = channel, found: Floats = found) -> Floats:
-                here = found.copy()
+            def alone(i: int, channel: int = channel, common: Floats = common) -> Floats:
+                here = common.copy()
                 here[channel] = HALF_LIVES[i]
                 return here
 
-            start = HALF_LIVES.index(found[channel])
+            start = HALF_LIVES.index(common[channel])
             at = climb(lambda i: self.loss(half_life=alone(i)), len(HALF_LIVES), start)
             now = self.loss(half_life=alone(at))
-            if now < lost - _GAIN / len(self.table.order):
-                lost, self.choice = now, replace(self.choice, half_life=alone(at))
+            if now < lowest - _GAIN / len(self.table.order):
+                lowest, self.choice = now, replace(self.choice, half_life=alone(at))
 
     def best_penalty(self) -> None:
-        """On the grid of penalties."""
+        """Choose a penalty of the grid."""
         start = PENALTIES.index(_PENALTY)
         at = climb(lambda i: self.loss(penalty=PENALTIES[i]), len(PENALTIES), start)
         self.choice = replace(self.choice, penalty=PENALTIES[at])
 
 
 def climb(score: Callable[[int], float], n: int, start: int) -> int:
-    """The place of the lowest score downhill of `start`, each place scored once at most.
+    """The place of a local minimum of the score, going down from `start`; none is scored twice.
 
     Args:
         score: of a place, from 0 to n − 1.
@@ -197,7 +197,7 @@ def climb(score: Callable[[int], float], n: int, start: int) -> int:
 
 
 def folds_of(histories: Histories, rng: np.random.Generator) -> Ints:
-    """A fold for each user, shape `(n_users,)`: converters dealt out evenly, and the others."""
+    """A fold for each user, shape `(n_users,)`: evenly among converters and among the others."""
     converts = np.zeros(histories.n_users, dtype=bool)
     converts[histories.event_user[histories.event_weight > 0]] = True
     fold = np.zeros(histories.n_users, dtype=np.int64)

@@ -32,6 +32,10 @@ from mta_models.models.incremental.self_controlled.moving_intent import (
     fit_moving_intent,
     no_moving_intent,
 )
+from mta_models.models.incremental.self_controlled.prediction import (
+    count_and_integral,
+    expected_conversions,
+)
 from mta_models.models.incremental.self_controlled.relative_rate import (
     Design,
     RelativeRate,
@@ -178,13 +182,15 @@ class SelfControlled(TimedModel):
             edges = _group_edges(_converters(histories, imputed))
             design = self._design(histories, edges, imputed)
             rate, value = self._fit_effects_and_time(design, histories)
-        self._edges, self.suppression_ = edges, imputed
         rejected = before.rejects and not imputed
-        self.rate_, self.log_likelihood_ = self._fit_intent(design, rate, value, rejected)
-        self.half_life_, self.beta_ = self.rate_.half_life, self.rate_.effect
-        self.calendar_ = self.rate_.calendar / self.rate_.calendar.mean()
-        self.lead_test_ = replace(run_lead_test(design, self.rate_), before=before)
-        self.frailty_ = fit_frailty(*self._past(histories, np.inf), histories.weight)
+        rate, value = self._fit_intent(design, rate, value, rejected)
+        after = run_lead_test(design, rate)
+        self._edges, self.suppression_ = edges, imputed
+        self.rate_, self.log_likelihood_ = rate, value
+        self.half_life_, self.beta_ = rate.half_life, rate.effect
+        self.calendar_ = rate.calendar / rate.calendar.mean()
+        self.lead_test_ = replace(after, before=before)
+        self.frailty_ = fit_frailty(*count_and_integral(rate, histories, np.inf), histories.weight)
         self._warn(histories, design)
 
     def _fit_effects_and_time(
@@ -316,40 +322,7 @@ class SelfControlled(TimedModel):
         return refit
 
     def _expected(self, histories: Histories, since: float, until: float) -> Floats:
-        frailty = self.frailty_.mean_given(*self._past(histories, since))
-        end = np.clip(histories.end, since, until)
-        begin = np.clip(histories.start, since, end)
-        ahead = self._integral(histories, end) - self._integral(histories, begin)
-        expected: Floats = frailty * np.maximum(ahead, 0)
-        return expected
-
-    def _past(self, histories: Histories, since: float) -> tuple[Floats, Floats]:
-        """Conversions of each user before a day, and the integral of its rate while at risk."""
-        earlier = histories.event_time < since
-        weight = histories.event_weight[earlier]
-        count = np.bincount(histories.event_user[earlier], weight, histories.n_users)
-        stop = np.minimum(histories.risk_end(), since)
-        each: Floats = count / np.maximum(histories.weight, 1e-300)
-        return each, self._integral(histories, stop)
-
-    def _integral(self, histories: Histories, stop: Floats) -> Floats:
-        """∫ of the relative rate from each user's start to `stop`, shape `(n_users,)`.
-
-        It uses past touchpoints only: for moving intent they stand for the future ones too.
-        """
-        stop = np.maximum(stop, histories.start)
-        total = stop - histories.start
-        rate = self.rate_
-        kernels = [(rate.half_life, rate.effect)]
-        kernels += [
-            (np.full(histories.n_channels, span), 2 * effect)
-            for span, effect in zip(rate.spans, rate.intent, strict=True)
-            if np.isfinite(span)
-        ]
-        for half_life, effect in kernels:
-            each = histories.exposure(half_life, stop) * effect[histories.codes]
-            total = total + np.bincount(histories.owner, each, histories.n_users)
-        return total
+        return expected_conversions(self.rate_, self.frailty_, histories, since, until)
 
 
 def _check_observed(histories: Histories) -> None:

@@ -85,7 +85,7 @@ def test_rows_against_loops(journeys: mta.Journeys, whole: bool) -> None:
 
 
 def test_the_past_does_not_know_the_future(journeys: mta.Journeys) -> None:
-    """What is met after a moment changes none of its columns."""
+    """Touchpoints after a time change none of its columns."""
     histories, window = journeys.histories, Window(0.0, 7.0, False)
     user = np.flatnonzero(np.diff(histories.offsets) > 2)
     time = histories.time[histories.offsets[user] + 1]
@@ -103,7 +103,7 @@ def test_the_past_does_not_know_the_future(journeys: mta.Journeys) -> None:
 
 
 def test_without_confounding_it_is_a_difference_of_means(many: mta.Journeys) -> None:
-    """At random exposure the crude difference is right too; both within their errors."""
+    """With randomised exposure the crude difference is right too; both within their errors."""
     model = mta.DoublyRobust(window="7d", lag=0, history="past").fit(many)
     histories, window = many.histories, Window(0.0, 7.0, False)
     at = followed(histories, 0.0)
@@ -130,7 +130,7 @@ def test_finds_what_works(many: mta.Journeys, history: str) -> None:
 
 
 def test_a_touchpoint_just_before_a_conversion_proves_nothing() -> None:
-    """Every buyer fetches a coupon an hour before: with a lag it is worth nothing."""
+    """Every buyer meets a coupon an hour before converting: with a lag its effect is 0."""
     events = log(3_000, seed=2)
     fetched = events.filter(pl.col("conversion") == 1).with_columns(
         pl.col("time") - 1 / 24,

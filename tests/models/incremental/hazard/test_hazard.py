@@ -164,7 +164,7 @@ def test_likelihood_is_that_of_loops_and_nothing_near_is_larger(
     np.testing.assert_allclose(model.log_likelihood_, best, rtol=1e-9, atol=1e-9)
     assert (np.diff(model.log_likelihood_path_) >= -1e-9).all()
     rng = np.random.default_rng(0)
-    seen = histories.totals(half, model._table(histories)._risk) > 0
+    seen = histories.totals(half, histories.risk_end(model.repeat_)) > 0
     for _ in range(5):
         # A channel whose exposure nobody was at risk of is set to 0, and is warned of.
         near = (model.beta_ + rng.random(len(half)) * 0.01) * seen
@@ -209,7 +209,7 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
 def test_standard_errors_are_those_of_a_numeric_hessian(journeys: mta.Journeys) -> None:
     model = mta.Hazard(half_life={"A": 2, "B": 5, "C": 3}).fit(journeys)
     histories = journeys.histories
-    rates = model._table(histories).rates(np.zeros(3, dtype=np.int64))
+    rates = model._table(histories, histories.risk_end()).rates(np.zeros(3, dtype=np.int64))
     theta = np.append(model.beta_, model.baseline_hazard_)
     free = np.flatnonzero(theta > 0)
     step = theta * 1e-4
@@ -526,7 +526,7 @@ def test_a_fit_cut_short_warns(journeys: mta.Journeys, monkeypatch: pytest.Monke
 
 def test_equal_pasts_are_one_row(journeys: mta.Journeys) -> None:
     histories = journeys.histories
-    table = mta.Hazard(half_life=3).fit(journeys)._table(histories)
+    table = mta.Hazard(half_life=3).fit(journeys)._table(histories, histories.risk_end())
     touched = journeys.lengths[histories.event_row] > 0
     assert len(table.weight) <= touched.sum() + 1
     assert table.weight.max() >= (~touched).sum() > 1

@@ -1,4 +1,4 @@
-"""Credit of a learnt hazard against loops over coalitions; SHAP; the count-only variant."""
+"""Credit of a fitted hazard against loops over coalitions; SHAP; the regression on counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def some_journeys(channels: tuple[str, ...] = CHANNELS, n: int = 60, most: int =
 
 
 def model_of(histories: Histories, pairs: bool, saturation: str | None = "log") -> CoalitionHazard:
-    """A log-linear hazard with coefficients out of the air."""
+    """A log-linear hazard with random coefficients."""
     k = histories.n_channels
     plain = plain_responses(histories, None, None)
     crossed = pairs_of("all" if pairs else None, histories.channels)
@@ -52,9 +53,9 @@ def model_of(histories: Histories, pairs: bool, saturation: str | None = "log") 
 def hazard_at(
     model: CoalitionHazard, histories: Histories, user: int, time: float, kept: set[int]
 ) -> float:
-    """λ of one user at one moment with the touchpoints of some channels, touchpoint by touchpoint.
+    """λ of one user at one time with the touchpoints of some channels, touchpoint by touchpoint.
 
-    Touchpoints at the very moment count.
+    Touchpoints at that very time count.
     """
     k = histories.n_channels
     adstock = [0.0] * k
@@ -106,7 +107,7 @@ def test_moment_credit_is_the_shapley_value_of_the_hazard(
 
 @pytest.mark.parametrize("pairs", [False, True])
 def test_horizon_credit_is_the_shapley_value_of_who_converts(pairs: bool) -> None:
-    """Against the same integral on a fine grid; pieces are drawn, so many copies of each user."""
+    """Against the same integral on a fine grid; pieces are drawn, with many copies of each user."""
     journeys = some_journeys(n=6)
     histories = journeys.histories
     model = model_of(histories, pairs)
@@ -141,7 +142,7 @@ def test_horizon_credit_is_the_shapley_value_of_who_converts(pairs: bool) -> Non
 
 
 def test_a_table_by_doubling_is_a_table_by_predicting() -> None:
-    """The short cut of a linear log hazard, against one prediction for each coalition."""
+    """The faster way for a linear log hazard, against one prediction for each coalition."""
     histories = some_journeys().histories
     model = model_of(histories, pairs=True)
     columns, adstock = model.columns_at_conversions(histories)
@@ -193,7 +194,7 @@ def test_backward_takes_touchpoints_away_from_the_last() -> None:
         def value(upto: int, user: int = user, first: int = first) -> float:
             some = histories.time.copy()
             some[upto:] = np.inf
-            cut = type(histories)(**{**_fields(histories), "time": some})
+            cut = replace(histories, time=some)
             return hazard_at(model, cut, user, 0.0, {0, 1, 2, 3})
 
         whole = value(stop)
@@ -207,10 +208,6 @@ def test_backward_takes_touchpoints_away_from_the_last() -> None:
     by_channel = np.bincount(journeys.codes, ours, 4)
     np.testing.assert_allclose(by_channel, fitted.attribute(journeys).credit)
     assert fitted.estimand == "incremental:backward"
-
-
-def _fields(histories: Histories) -> dict[str, object]:
-    return {name: getattr(histories, name) for name in histories.__dataclass_fields__}
 
 
 def test_removal_shares_out_what_is_lost() -> None:
@@ -282,10 +279,10 @@ def test_shap_values_of_boosted_trees_reconcile_too() -> None:
 
 
 def test_counting_makes_what_works_look_harmful() -> None:
-    """The leakage of methods.md on a world in which every effect is positive or nil."""
+    """A world in which every effect is positive or 0: counts make them negative."""
     simulation = mta.worlds.make("randomised", n_users=4000, seed=0).simulate()
     journeys = simulation.journeys
-    with pytest.warns(mta.IdentifiabilityWarning, match="converter's journey stops"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="it ends at a conversion"):
         counted = mta.LogisticCounts().fit_attribute(journeys)
     timed = mta.Logistic(counterfactual="moment").fit_attribute(journeys)
     assert counted.credit.sum() < 0

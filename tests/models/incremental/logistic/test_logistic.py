@@ -1,4 +1,4 @@
-"""Logistic: sample, the learner, and what is chosen, against simple references."""
+"""Logistic: the sample, the learner and the chosen hyperparameters against simple references."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import mta_models as mta
 from mta_models.core.logistic_regression import fit_logistic
 from mta_models.core.quadrature import points_within
 from mta_models.data.case_base import CaseBaseSample
-from mta_models.models.incremental.logistic.calibration_curve import calibrate
+from mta_models.models.incremental.logistic.calibration_curve import CalibrationCurve
 from mta_models.models.incremental.logistic.learners import (
     Rows,
     held_out_loss,
@@ -27,7 +27,7 @@ CHANNELS = ("A", "B", "C")
 
 
 def world(n: int = 3000, seed: int = 0, trait: float = 0.0) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """A log of users whose hazard is exp(level + effects · log(1 + adstock of 3 days) + trait)."""
+    """A log of users with the hazard exp(intercept + effects · log(1 + 3-day adstock) + trait)."""
     rng = np.random.default_rng(seed)
     known = rng.standard_normal(n)
     adstock, done, rows = np.zeros((n, 3)), np.zeros(n, dtype=bool), []
@@ -64,7 +64,7 @@ PLAIN = {"half_life": 3, "interactions": None, "penalty": 1e-6}
 
 
 def test_recovers_effects_of_a_log_linear_hazard(journeys: mta.Journeys) -> None:
-    """Some 760 conversions: standard errors of some .08 on the coefficients."""
+    """About 760 conversions: standard errors of about .08 on the coefficients."""
     model = mta.Logistic(**PLAIN).fit(journeys)
     assert journeys.total > 700
     np.testing.assert_allclose(model.coef_, EFFECTS, atol=0.25)
@@ -132,7 +132,7 @@ def test_a_sample_stands_for_all_time_at_risk(journeys: mta.Journeys) -> None:
 
 
 def test_samples_fall_evenly_over_users_and_time() -> None:
-    """Half of the users count thrice: three quarters of the sample are theirs."""
+    """Half of the users have weight 3: three quarters of the sample are theirs."""
     offsets = np.zeros(4001, dtype=int)
     counts = np.where(np.arange(4000) % 2, 3.0, 1.0)
     journeys = mta.Journeys.from_arrays(
@@ -210,7 +210,7 @@ def test_finds_the_half_life_and_reports_how_it_does(journeys: mta.Journeys) -> 
 
 
 def test_calibration_puts_equal_hazards_together() -> None:
-    found = calibrate(
+    found = CalibrationCurve.from_predictions(
         np.array([0.2, 0.1, 0.1, 0.2, 0.1]),
         np.array([5.0, 4.0, 6.0, 0.0, 0.0]),
         np.array([0.0, 0.0, 0.0, 1.0, 2.0]),
@@ -297,7 +297,7 @@ def test_any_classifier_learns() -> None:
         ({"saturation": "hill"}, "`saturation` must be one of"),
         ({"trend": "spline"}, "`trend` must be one of"),
         ({"rows": "hours"}, "`rows` must be one of"),
-        ({"split": "removal", "counterfactual": "backward"}, "one at a time"),
+        ({"split": "removal", "counterfactual": "backward"}, "removes one channel at a time"),
         ({"penalty": 0.0}, "`penalty` must be a number above 0"),
         ({"n_bags": -1}, "`n_bags` must be a whole number"),
         ({"half_life": [1, 2]}, "`half_life` must be a span of time above 0"),
@@ -306,7 +306,7 @@ def test_any_classifier_learns() -> None:
         ({"interactions": [("A", "A")]}, "pairs of two channels"),
         ({"covariates": {"user": [1]}}, "DataFrame with a column `user`"),
         ({"covariates": pl.DataFrame({"user": [1, 1], "x": [1.0, 2.0]})}, "one row per user"),
-        ({"covariates": pl.DataFrame({"user": [0], "x": [1.0]})}, "know every user"),
+        ({"covariates": pl.DataFrame({"user": [0], "x": [1.0]})}, "a row for every user"),
         (
             {"covariates": pl.DataFrame({"user": range(3000), "x": [np.nan] * 3000})},
             "finite numbers; user 0 has nan",
@@ -322,7 +322,7 @@ def test_refuses_unknown_channels_and_what_rows_cannot_tell() -> None:
     rows = mta.Journeys.from_arrays(
         ["A"], [0, 0], [0, 1, 2, 2], [3, 0, 1], [0, 4, 9], age=[1, 2], at_risk=[9, 9, 9]
     )
-    with pytest.raises(mta.UnknownChannelError, match="'Pigeon' is none"):
+    with pytest.raises(mta.UnknownChannelError, match="'Pigeon' is not one"):
         mta.Logistic(interactions=[("A", "Pigeon")]).fit(rows)
     with pytest.raises(mta.JourneyError, match="a trend needs the calendar"):
         mta.Logistic(trend="linear").fit(rows)
