@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mta_models as mta
-from mta_models.attribution import BASELINE
+from mta_models.attribution import BASELINE, SAMPLING_ONLY
 from mta_models.models.incremental.self_controlled.leads import REJECTION_LEVEL
 
 DRAWS = np.arange(303, dtype=float).reshape(101, 3)
@@ -192,6 +192,13 @@ def test_print_says_what_intervals_hold_and_what_the_estimand_is() -> None:
     assert repr(drawn) == (
         "Attribution(Linear(), 2 channels, of='conversions', credit 5.00 + baseline 1.00 = 6.00)"
     )
+
+
+def test_only_lift_tests_put_bias_into_intervals() -> None:
+    lift = mta.LiftTest("A", lift=120, standard_error=35)
+    for model in (mta.BayesianHazard, mta.BayesianLogistic):
+        assert model()._interval_holds() == SAMPLING_ONLY
+        assert "bias as far as the lift tests show it" in model(lift_tests=[lift])._interval_holds()
 
 
 def test_the_lead_test_stands_under_the_credit_that_it_checks() -> None:
