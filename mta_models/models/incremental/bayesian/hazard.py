@@ -54,10 +54,10 @@ class BayesianHazard(BayesianModel):
     channel's observed credit and its credit if all touchpoints were equally effective, shrunk when
     future touchpoints carry little signal.
 
-    Measured in the world `intent` at strength 1 with 40,000 users (benchmarks/README.md): two lift
-    tests take the share error from 34% to between 10 and 15% and the baseline from 37 points of
-    all conversions too low to between 22 and 29 too high; 90% intervals hold 67 to 83% of credits.
-    Lift tests make the credit better, not right.
+    Measured in the world `intent` at strength 1 with 40,000 users, as means over logs (see
+    benchmarks/README.md): two lift tests take the share error from 34% to between 10 and 15%, and
+    the baseline from 37 points of all conversions too low to between 22 and 29 too high; 90%
+    intervals hold 67 to 83% of credits. Lift tests make the credit better, not right.
 
     The likelihood is on the compressed statistic of `Hazard`, tabulated at seven half-lives from
     half a day to 32 days and interpolated, so that its cost grows with conversions. A lift test

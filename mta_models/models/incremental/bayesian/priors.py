@@ -48,7 +48,8 @@ class Prior:
             hazard; > 0. None: 0.5 in `BayesianHazard`, 0.37 in `BayesianLogistic`.
         baseline_scale: s.d. of its logarithm; > 0.
         half_life_median: prior median of half-lives, days, between 0.5 and 32 (default 4.9). The
-            prior is logit-normal in the logarithm of the half-life between these limits.
+            prior is logit-normal in the logarithm of the half-life between these limits, and not
+            used where `half_life` is given.
         half_life_scale: s.d. of what half-lives have in common, on the logit scale; > 0.
         half_life_spread: s.d. of channels' half-lives around it, on the logit scale; > 0.
         bias_scale: scale of the half-normal prior of how far biases differ from their means, as a
