@@ -8,10 +8,11 @@ import numpy as np
 
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
+from mta_models.diagnosis.exposure_ratios import exposure_around
 from mta_models.diagnosis.findings import Finding
 from mta_models.diagnosis.model_checks import ModelContext
 from mta_models.diagnosis.path_checks import phrase
-from mta_models.diagnosis.time_checks import TimeContext, exposure_around
+from mta_models.diagnosis.time_checks import TimeContext
 from mta_models.diagnosis.worth_of_tests import MOVED, value_of_tests
 
 # Findings after which a channel's effect is not identified by these journeys.
@@ -71,7 +72,7 @@ def bias_scales(times: TimeContext, fits: ModelContext, findings: Iterable[Findi
             size = share * total
         elif each.name == "raised_around":
             exposed = times.recent[times.sample.is_case].sum(axis=0) * scale
-            size = exposed * (1 - 1 / exposure_around(times, (0.0, 7.0))[0])
+            size = exposed * (1 - 1 / exposure_around(times.sample, (0.0, 7.0))[0])
         elif each.name == "placebo":
             size = np.zeros(len(credit))
             for code, moved in fits.placebo_credit.items():

@@ -7,11 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from mta_models.core.ragged import Floats, Mask, lengths
+from mta_models.core.ragged import Floats, Mask
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.diagnosis.e_values import e_value
+from mta_models.diagnosis.exposure_ratios import FEW, exposure_around, exposure_before
 from mta_models.diagnosis.findings import Finding
 from mta_models.diagnosis.path_checks import inflated, phrase
 from mta_models.diagnosis.rates import WEEK, RateRatios, rate_ratios, sample_of
@@ -20,7 +21,6 @@ from mta_models.errors import JourneyError
 _RISE = 2.0  # times the exposure of the week before, with 99% confidence
 _AROUND = 1.25  # times the exposure two to four weeks away
 _ALPHA = 0.01  # over all channels and both sides
-_FEW = 30  # conversions that must have met a channel recently, and not have met it
 _ALONE = 0.2  # of exposed conversions without a comparable unexposed time
 
 
@@ -53,9 +53,9 @@ class TimeContext:
         """
         sample = self.sample
         sample = sample.keep(sample.time + WEEK <= self.histories.end[sample.user])
-        if sample.n_cases < _FEW:
+        if sample.n_cases < FEW:
             raise JourneyError(
-                f"fewer than {_FEW} conversions were followed by a week in which their users were "
+                f"fewer than {FEW} conversions were followed by a week in which their users were "
                 "observed"
             )
         later = (sample.met(0, WEEK) > 0).astype(np.float64)
@@ -111,45 +111,12 @@ def rising_exposure(seen: TimeContext) -> Iterator[Finding]:
         )
 
 
-def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
-    """Touchpoints by channel on the last day before conversions and in the seven days before it.
-
-    Also the days for which these users were observed in each of the two. Reads the timeline, so
-    that a short lookback hides nothing; what came before an earlier conversion belongs to that.
-    """
-    timeline, users, end = journeys.timeline, journeys.users, journeys.end
-    if timeline is None or users is None or end is None or journeys.at_risk is None:
-        raise JourneyError("it needs the timeline of an event log")
-    converts = np.flatnonzero(journeys.conversions)
-    converts = converts[np.lexsort((end[converts], users[converts]))]
-    at_risk = journeys.at_risk[converts]
-    near_days = float(np.minimum(at_risk, 1).sum())
-    far_days = float((np.clip(at_risk, 1, 8) - 1).sum())
-    if not near_days or not far_days:
-        raise JourneyError("nobody was observed for more than a day before converting")
-    # One sorted key for (user, time): times are shifted to lie within [0, span).
-    span = max(float(end.max()), float(timeline.time.max(initial=0.0))) + 1
-    owner = np.repeat(np.arange(timeline.n_users), lengths(timeline.offsets))
-    keys = users[converts] * span + end[converts]
-    following = np.searchsorted(keys, owner * span + timeline.time)
-    at = np.flatnonzero(following < len(keys))
-    row = converts[following[at]]
-    same = users[row] == owner[at]
-    at, row = at[same], row[same]
-    age, codes = end[row] - timeline.time[at], timeline.codes[at]
-    near, far = (
-        np.bincount(codes[part], minlength=journeys.n_channels).astype(np.float64)
-        for part in (age < 1, (age >= 1) & (age < 8))
-    )
-    return near, far, near_days, far_days
-
-
 def raised_around(seen: TimeContext) -> Iterator[Finding]:
     """Met more often around conversions, also after them, than by the same users weeks away."""
-    ratio, error = exposure_around(seen, (0.0, WEEK))
+    ratio, error = exposure_around(seen.sample, (0.0, WEEK))
     raised = np.log(ratio) - np.maximum(seen.z * error, np.log(_AROUND)) > 0
     if raised.any():
-        before, _ = exposure_around(seen, (-WEEK, 0.0))
+        before, _ = exposure_around(seen.sample, (-WEEK, 0.0))
         yield Finding(
             "raised_around",
             "caution",
@@ -163,59 +130,6 @@ def raised_around(seen: TimeContext) -> Iterator[Finding]:
             "use a model that corrects for moving intent (SelfControlled), or hold the channel out",
             seen.names(raised),
         )
-
-
-def exposure_around(seen: TimeContext, window: tuple[float, float]) -> tuple[Floats, Floats]:
-    """Ratio of exposure in a window around conversions to exposure two to four weeks away.
-
-    Both relative to what is usual on the calendar day, user by user, so that no user counts more on
-    one side than on the other; among users observed for the window and for a week of the rest.
-
-    Returns:
-        Ratios and the standard errors of their logarithms, each of shape `(n_channels,)`.
-    """
-    cases = seen.sample.keep(seen.sample.is_case)
-    user, time, h = cases.user, cases.time, cases.histories
-    begin, stop = h.start[user], h.end[user]
-    away = ((-4 * WEEK, -2 * WEEK), (2 * WEEK, 4 * WEEK))
-    days = sum(
-        np.clip(np.minimum(stop - time, b) - np.maximum(begin - time, a), 0, None) for a, b in away
-    )
-    whole = (time + window[0] >= begin) & (time + window[1] <= stop) & (days >= WEEK)
-    if whole.sum() < _FEW:
-        raise JourneyError(
-            f"fewer than {_FEW} converting users were observed for weeks around their conversion"
-        )
-    cases = cases.keep(whole)
-    met, due = cases.met(*window), _usual(cases, *window)
-    far_met, far_due = (
-        sum(each(cases, *window) for window in away) for each in (CaseBaseSample.met, _usual)
-    )
-    usual = far_met * np.divide(due, far_due, out=np.zeros_like(due), where=far_due > 0)
-    # At least half a touchpoint, since one of them may be 0.
-    here, there = np.maximum(met.sum(axis=0), 0.5), np.maximum(usual.sum(axis=0), 0.5)
-    error = np.sqrt(((met / here - usual / there) ** 2).sum(axis=0))
-    return here / there, np.maximum(error, np.sqrt(1 / here + 1 / there) * (here < 1))
-
-
-def _usual(sample: CaseBaseSample, since: float, until: float) -> Floats:
-    """Touchpoints of each channel that users met on average on the same calendar days."""
-    h = sample.histories
-    n_days = int(np.ceil(h.end.max()))
-    middle = np.arange(n_days) + 0.5
-    observed = np.searchsorted(np.sort(h.start), middle) - np.searchsorted(np.sort(h.end), middle)
-    cell = np.clip(h.time, 0, n_days - 1).astype(np.int64) * h.n_channels + h.codes
-    counts = np.bincount(cell, minlength=n_days * h.n_channels).reshape(n_days, -1)
-    summed = np.cumsum(counts / np.maximum(observed, 1)[:, None], axis=0)
-    days = np.arange(n_days + 1)
-    low = np.maximum(sample.time + since, h.start[sample.user])
-    high = np.maximum(np.minimum(sample.time + until, h.end[sample.user]), low)
-    return np.column_stack(
-        [
-            np.interp(high, days, curve) - np.interp(low, days, curve)
-            for curve in np.vstack([np.zeros(h.n_channels), summed]).T
-        ]
-    )
 
 
 def negative_control(seen: TimeContext) -> Iterator[Finding]:
@@ -277,7 +191,7 @@ def no_support(seen: TimeContext) -> Iterator[Finding]:
     case, recent = seen.sample.is_case, seen.recent
     exposed, total = recent[case].sum(axis=0), float(case.sum())
     met = recent.any(axis=0)
-    few = met & (np.minimum(exposed, total - exposed) < _FEW)
+    few = met & (np.minimum(exposed, total - exposed) < FEW)
     alone = met & ~few & (_without_counterpart(seen) > _ALONE)
     if few.any() or alone.any():
         words = [

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.data.timeline import Timeline
+from mta_models.diagnosis.exposure_ratios import exposure_before
 from mta_models.diagnosis.path_checks import PathContext, phrase
-from mta_models.diagnosis.time_checks import TIME_CHECKS, exposure_before
+from mta_models.diagnosis.time_checks import TIME_CHECKS
 
 CHANNELS = ("A", "B", "C")
 

@@ -14,12 +14,13 @@ import mta_models as mta
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.diagnosis.e_values import e_value
+from mta_models.diagnosis.exposure_ratios import exposure_around
 from mta_models.diagnosis.findings import Diagnosis
 from mta_models.diagnosis.identification import NOT_IDENTIFIED, not_identified, verdict
 from mta_models.diagnosis.model_checks import ModelContext
 from mta_models.diagnosis.placebo import PlaceboTest, only, shifted, thinned
 from mta_models.diagnosis.rates import rate_ratios, sample_of
-from mta_models.diagnosis.time_checks import TimeContext, exposure_around
+from mta_models.diagnosis.time_checks import TimeContext
 from mta_models.diagnosis.worth_of_tests import value_of_tests
 
 TARGETED = {"Affiliate", "Email", "Retargeting", "Search", "Social"}
@@ -221,7 +222,7 @@ def test_exposure_around_conversions_is_relative_to_the_same_user_and_the_day() 
         touches += [(user, t, "A") for t in rng.uniform(42, 84, rng.poisson(42 * often))]
         buys.append((user, float(rng.uniform(7, 40 if often == 1 else 77))))
     seen = TimeContext(read(touches, buys, 400, days=84))
-    ratio, error = exposure_around(seen, (0.0, 7.0))
+    ratio, error = exposure_around(seen.sample, (0.0, 7.0))
     assert abs(np.log(ratio[0])) < 3 * error[0] < 0.2
 
 

@@ -11,7 +11,6 @@ from sklearn.linear_model import LogisticRegression
 
 import mta_models as mta
 from mta_models.core.logistic_regression import fit_logistic
-from mta_models.core.quadrature import points_within
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.models.incremental.logistic.calibration_curve import CalibrationCurve
 from mta_models.models.incremental.logistic.learners import (
@@ -109,51 +108,6 @@ def test_is_scikit_learns_regression_on_the_sample(journeys: mta.Journeys) -> No
     odds = plain.predict_proba(adstock / spread)[:, 1]
     ours = model._hazard.log_hazard(adstock)
     np.testing.assert_allclose(ours, log_odds(odds) + np.log(sample.scale), rtol=1e-4)
-
-
-def test_a_sample_stands_for_all_time_at_risk(journeys: mta.Journeys) -> None:
-    histories = journeys.histories
-    until = histories.risk_end()
-    for sample in (
-        CaseBaseSample.from_days(histories, np.random.default_rng(0)),
-        CaseBaseSample.from_histories(histories, np.random.default_rng(0)),
-        CaseBaseSample.from_days(histories, np.random.default_rng(0)).thinned(200, 2, 500),
-    ):
-        n = sample.n_cases
-        assert sample.weight[:n].sum() == pytest.approx(histories.total)
-        assert sample.weight[n:].sum() == pytest.approx(histories.days(until))
-        user, time = sample.user[n:], sample.time[n:]
-        assert (time >= histories.start[user]).all()
-        assert (time <= until[user]).all()
-        balanced = sample.balanced
-        assert balanced.mean() == pytest.approx(1)
-    assert (n, len(sample.user)) == (200, 200 + 500)
-    np.testing.assert_array_equal(histories.event_user[sample.event], sample.user[:n])
-
-
-def test_samples_fall_evenly_over_users_and_time() -> None:
-    """Half of the users have weight 3: three quarters of the sample are theirs."""
-    offsets = np.zeros(4001, dtype=int)
-    counts = np.where(np.arange(4000) % 2, 3.0, 1.0)
-    journeys = mta.Journeys.from_arrays(
-        ["A"], [], offsets, counts * (np.arange(4000) < 2), counts * (np.arange(4000) >= 2),
-        age=[], at_risk=np.full(4000, 30.0),
-    )  # fmt: skip
-    histories = journeys.histories
-    sample = CaseBaseSample.from_histories(histories, np.random.default_rng(1))
-    user, time = sample.user[2:], sample.time[2:]
-    assert len(user) == 20_000
-    assert histories.weight[user].mean() == pytest.approx((0.25 * 1 + 0.75 * 3), abs=0.01)
-    assert np.histogram(time, 6, (-30, 0))[0] == pytest.approx(np.full(6, 20_000 / 6), rel=0.05)
-
-
-def test_pieces_cover_their_spans() -> None:
-    start, end = np.array([0.0, 5.0, 3.0]), np.array([10.0, 6.0, 3.0])
-    middles, days = points_within(start, end, 4)
-    np.testing.assert_allclose(middles[0], [1.25, 3.75, 6.25, 8.75])
-    np.testing.assert_allclose(days, [2.5, 0.25, 0])
-    drawn, _ = points_within(start, end, 4, np.random.default_rng(0))
-    assert (np.abs(drawn - middles) <= days[:, None] / 2).all()
 
 
 @pytest.fixture(scope="module")
