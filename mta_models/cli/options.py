@@ -44,7 +44,7 @@ OutOption = Annotated[
     typer.Option(
         metavar="FILE",
         callback=known_ending,
-        help="File to write instead of showing the result: .csv, .parquet or .json.",
+        help="File for the result, in the format of its ending: .csv, .parquet or .json.",
         show_default=False,
     ),
 ]

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import mta_models as mta
 from mta_models.analysis.comparison import USUAL_MODELS
 from mta_models.attribution import SAMPLING_ONLY
-from mta_models.cli import running as cli_frame
+from mta_models.cli import running
 from mta_models.cli.app import app
 from mta_models.cli.source_kinds import KINDS
 from tests.sources.server import serving
@@ -204,7 +204,7 @@ def test_the_best_known_example_as_it_is(ten_thousand_paths: Path, folder: Path)
     assert len(document["channels"]) == 12
 
 
-def test_values_that_nobody_asks_for_may_be_anything(folder: Path) -> None:
+def test_values_are_read_only_for_credit_in_value(folder: Path) -> None:
     Path("odd.csv").write_text("path,conversions,nulls,value\nA,1,1,lots\n")
     run("compare", "odd.csv")
     assert "row 0 has 'lots'" in refused("compare", "odd.csv", "--of", "value")
@@ -336,7 +336,7 @@ def test_a_run_of_paths(folder: Path) -> None:
         ("source = 'paths.csv'\n[paths]\npath = 3", "3"),
     ],
 )
-def test_a_run_that_is_none_is_refused(folder: Path, text: str, message: str) -> None:
+def test_a_wrong_run_is_refused(folder: Path, text: str, message: str) -> None:
     Path("run.toml").write_text(text)
     result = run("compare", "--config", "run.toml", code=1)
     assert message in result.stderr
@@ -518,7 +518,7 @@ def test_a_simulation_needs_three_files(folder: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("command", COMMANDS[:2])
-def test_a_file_that_cannot_serve_ends_in_one_line(
+def test_an_unreadable_file_ends_in_one_line(
     folder: Path, command: str, name: str, content: bytes | None, message: str
 ) -> None:
     if content is not None:
@@ -544,7 +544,7 @@ def test_a_folder_is_no_file(folder: Path) -> None:
         (("--out", "no/such/folder.csv"), "cannot write 'no/such/folder.csv'"),
     ],
 )
-def test_input_that_cannot_serve_is_exit_code_1(
+def test_unusable_input_is_exit_code_1(
     folder: Path, options: tuple[str, ...], message: str
 ) -> None:
     assert message in refused("compare", "paths.csv", *options)
@@ -598,7 +598,7 @@ def test_a_failure_leaves_no_file_and_spoils_none(folder: Path) -> None:
     assert Path("old.csv").read_text() == "old"
 
 
-def test_a_reader_that_leaves_early_ends_in_one_line(folder: Path) -> None:
+def test_a_closed_output_ends_in_one_line(folder: Path) -> None:
     command = [sys.executable, "-m", "mta_models.cli", "compare", "paths.csv"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
@@ -629,7 +629,7 @@ def test_a_narrow_encoding_is_no_error(folder: Path) -> None:
         (MemoryError(), "not enough memory"),
     ],
 )
-def test_what_the_machine_refuses_ends_in_one_line(
+def test_an_error_of_the_system_ends_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, line: str
 ) -> None:
     def fail(self: object) -> None:
@@ -651,17 +651,17 @@ class Watched(io.StringIO):
 
 
 @pytest.mark.parametrize(("stream", "shown"), [(Watched(), True), (io.StringIO(), False)])
-def test_a_wait_shows_to_whoever_watches(
+def test_a_wait_shows_in_a_terminal_only(
     monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, shown: bool
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(cli_frame, "_PATIENCE", 0)
-    with cli_frame.working("reading the log"):
+    monkeypatch.setattr(running, "_PATIENCE", 0)
+    with running.working("reading the log"):
         time.sleep(0.3)
     assert ("reading the log" in stream.getvalue()) == shown
-    monkeypatch.setattr(cli_frame, "_PATIENCE", 60)
-    with cli_frame.working("something quick"):
+    monkeypatch.setattr(running, "_PATIENCE", 60)
+    with running.working("something quick"):
         pass
     assert "something quick" not in stream.getvalue()
 
