@@ -69,7 +69,7 @@ class Responses:
         """Number of columns that depend on touchpoints."""
         return len(self.channels) + len(self.pairs)
 
-    def of(self, adstock: Floats) -> Floats:
+    def columns_of(self, adstock: Floats) -> Floats:
         """The columns that depend on touchpoints, shape `(n, n_responses)`.
 
         Args:

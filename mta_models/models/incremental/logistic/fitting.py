@@ -15,15 +15,15 @@ from mta_models.errors import JourneyError
 from mta_models.models.incremental.logistic.calibration_curve import CalibrationCurve
 from mta_models.models.incremental.logistic.features import Responses
 from mta_models.models.incremental.logistic.learners import (
+    FoldedRows,
     LogHazard,
-    Rows,
     default_learner,
     fit_learner,
     loss,
     unit_spread,
 )
 from mta_models.models.incremental.logistic.settings import Choice, Settings
-from mta_models.models.incremental.logistic.tuning import Table, choose, folds_of
+from mta_models.models.incremental.logistic.tuning import FoldedSample, choose, folds_of
 
 # Maximum of cases, and base rows per case and their minimum, on which half-lives and penalties are
 # compared: a few dozen fits are compared, and so small a base adds 1/5 to the variance.
@@ -81,8 +81,8 @@ def fit_hazard(
     held_out = choice is None and fold.any()
     if choice is None:
         fewer = sample.thinned(*_SEARCHED)
-        choice = choose(Table.of(histories, fewer, fold, settings), settings)
-    table = Table.of(histories, sample, fold, settings)
+        choice = choose(FoldedSample.from_sample(histories, fewer, fold, settings), settings)
+    table = FoldedSample.from_sample(histories, sample, fold, settings)
     rows, responses = table.rows(choice), table.responses(choice)
     learner = settings.learner
     if learner is None:
@@ -94,9 +94,9 @@ def fit_hazard(
 
 def _fit(
     learner: Any,
-    rows: Rows,
+    rows: FoldedRows,
     responses: Responses,
-    table: Table,
+    table: FoldedSample,
     settings: Settings,
     rng: np.random.Generator,
 ) -> LogHazard:
@@ -153,7 +153,7 @@ def _as_log_hazard(
     return LogHazard(tuple(learners), tuple(columns), spread, offset, coef, intercept)
 
 
-def _recentred(mean: LogHazard, rows: Rows, offset: float) -> LogHazard:
+def _recentred(mean: LogHazard, rows: FoldedRows, offset: float) -> LogHazard:
     """The same with the intercept for which the expected number of cases is the observed one.
 
     Bags differ in their channels and therefore in their intercepts, so the mean of these fits none.
@@ -165,7 +165,9 @@ def _recentred(mean: LogHazard, rows: Rows, offset: float) -> LogHazard:
     return replace(mean, offset=mean.offset + shift, intercept=intercept)
 
 
-def _with_scores(fit: LogisticFit, learner: Any, rows: Rows, table: Table) -> LogisticFit:
+def _with_scores(
+    fit: LogisticFit, learner: Any, rows: FoldedRows, table: FoldedSample
+) -> LogisticFit:
     """The fit with calibration, log-loss and AUC of predictions for users held out, by fold."""
     from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]  # it ships no types
 

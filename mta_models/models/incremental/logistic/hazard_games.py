@@ -60,13 +60,13 @@ class CoalitionHazard:
         """Columns of users at times, shape `(n, n_columns)`."""
         adstock = histories.adstock_at(user, time, self.half_life)
         rest = self.responses.rest(histories, user, time)
-        return np.hstack([self.responses.of(adstock), rest])
+        return np.hstack([self.responses.columns_of(adstock), rest])
 
     def columns_at_conversions(self, histories: Histories) -> tuple[Floats, Floats]:
         """Columns at each conversion, shape `(n_events, n_columns)`, and the adstock carried."""
         adstock = histories.adstock(self.half_life)
         rest = self.responses.rest(histories, histories.event_user, histories.event_time)
-        return np.hstack([self.responses.of(adstock), rest]), adstock
+        return np.hstack([self.responses.columns_of(adstock), rest]), adstock
 
     def kept(self, columns: Floats, keep: Mask) -> Floats:
         """The hazard with only the touchpoints of some channels, shape `(n,)`.

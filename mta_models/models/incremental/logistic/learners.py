@@ -129,7 +129,7 @@ def fit_learner(learner: Any, columns: Floats, converts: Mask, weight: Floats) -
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class FoldedRows:
     """Columns and outcomes of a case-base sample, sorted by fold; a user is in one fold.
 
     Attributes:
@@ -171,7 +171,7 @@ def loss(odds: Floats, converts: Mask, weight: Floats) -> float:
     return float(weight @ log_loss(odds, converts) / weight.sum())
 
 
-def held_out_loss(rows: Rows, penalty: float, begin: Floats | None) -> tuple[float, Floats]:
+def held_out_loss(rows: FoldedRows, penalty: float, begin: Floats | None) -> tuple[float, Floats]:
     """Log-loss of a ridge logistic regression on held-out users; coefficients of the fit to all.
 
     The fit without a fold is approximated by one Newton step from the fit to all users. The error

@@ -253,7 +253,8 @@ class Logistic(TimedModel):
         faded = np.exp2(-age / self.half_life_[code])
         count = np.bincount(event, minlength=histories.n_events)
         cuts = np.concatenate(([0], np.cumsum(count)))
-        rest = self._hazard.responses.rest(histories, histories.event_user, histories.event_time)
+        responses = self._hazard.responses
+        rest = responses.rest(histories, histories.event_user, histories.event_time)
         taken = np.empty(len(event))
         for part in chunks(count * histories.n_channels + 1):
             rows = np.arange(histories.n_events)[part]
@@ -267,7 +268,9 @@ class Logistic(TimedModel):
             start = here[:-1]
             before = carried[start]
             adstock = np.maximum(carried - before[owner(here)], 0)
-            columns = np.hstack([self._hazard.responses.of(adstock), rest[rows][owner(here)]])
+            columns = np.hstack(
+                [self._hazard.responses.columns_of(adstock), rest[rows][owner(here)]]
+            )
             hazard = np.exp(self._hazard.log_hazard(columns))
             whole = hazard[here[1:] - 1][event[first:last] - part.start]
             taken[first:last] = (hazard[at] - hazard[at - 1]) / whole

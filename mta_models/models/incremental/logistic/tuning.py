@@ -12,7 +12,7 @@ from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.models.incremental.logistic.features import Responses, pairs_of, plain_responses
-from mta_models.models.incremental.logistic.learners import PENALTIES, Rows, held_out_loss
+from mta_models.models.incremental.logistic.learners import PENALTIES, FoldedRows, held_out_loss
 from mta_models.models.incremental.logistic.settings import Choice, Settings
 from mta_models.models.parameters import given_half_lives
 
@@ -28,7 +28,7 @@ _FEW = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class FoldedSample:
     """A case-base sample sorted by fold, and its columns under any half-lives.
 
     Attributes:
@@ -50,9 +50,9 @@ class Table:
     carried: dict[float, Floats]
 
     @classmethod
-    def of(
+    def from_sample(
         cls, histories: Histories, sample: CaseBaseSample, fold: Ints, settings: Settings
-    ) -> Table:
+    ) -> FoldedSample:
         """The sample, its rows in the order of their users' folds, shape `(n_users,)`."""
         plain = plain_responses(histories, settings.covariates, settings.trend)
         fold = fold[sample.user]
@@ -81,19 +81,19 @@ class Table:
             self.carried[half_life] = self.sample.adstock(half_life)[self.order]
         return self.carried[half_life]
 
-    def rows(self, choice: Choice) -> Rows:
+    def rows(self, choice: Choice) -> FoldedRows:
         """Columns as chosen."""
         half_life = choice.half_life
         adstock = np.empty((len(self.order), len(half_life)))
         for h in np.unique(half_life).tolist():
             own = half_life == h
             adstock[:, own] = self.adstock(h)[:, own]
-        columns = np.hstack([self.responses(choice).of(adstock), self.rest])
+        columns = np.hstack([self.responses(choice).columns_of(adstock), self.rest])
         converts, weight = self.sample.is_case[self.order], self.sample.balanced[self.order]
-        return Rows(columns, converts, weight, self.cuts)
+        return FoldedRows(columns, converts, weight, self.cuts)
 
 
-def choose(table: Table, settings: Settings) -> Choice:
+def choose(table: FoldedSample, settings: Settings) -> Choice:
     """Choose what is not given by the likelihood of held-out users: half-lives, then the penalty.
 
     Half-lives are chosen without interactions, on which they hardly depend.
@@ -124,7 +124,7 @@ def _pairs(interactions: Any, channels: tuple[str, ...]) -> Ints:
 class _Search:
     """A search by held-out loss; each fit begins at the coefficients of the last."""
 
-    def __init__(self, table: Table, choice: Choice) -> None:
+    def __init__(self, table: FoldedSample, choice: Choice) -> None:
         self.table, self.choice = table, choice
         self._begin: Floats | None = None
 

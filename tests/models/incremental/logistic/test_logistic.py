@@ -14,7 +14,7 @@ from mta_models.core.logistic_regression import fit_logistic
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.models.incremental.logistic.calibration_curve import CalibrationCurve
 from mta_models.models.incremental.logistic.learners import (
-    Rows,
+    FoldedRows,
     held_out_loss,
     log_odds,
     loss,
@@ -111,15 +111,15 @@ def test_is_scikit_learns_regression_on_the_sample(journeys: mta.Journeys) -> No
 
 
 @pytest.fixture(scope="module")
-def rows() -> Rows:
+def rows() -> FoldedRows:
     rng = np.random.default_rng(2)
     columns = rng.exponential(1, (900, 3)) * [1, 2, 5]
     converts = rng.random(900) < 1 / (1 + np.exp(2 - columns @ [0.5, 0.1, 0.0]))
     weight = rng.uniform(0.5, 1.5, 900)
-    return Rows(columns, converts, weight / weight.mean(), np.array([0, 300, 620, 900]))
+    return FoldedRows(columns, converts, weight / weight.mean(), np.array([0, 300, 620, 900]))
 
 
-def test_one_newton_step_holds_out_as_a_refit_does(rows: Rows) -> None:
+def test_one_newton_step_holds_out_as_a_refit_does(rows: FoldedRows) -> None:
     penalty = 0.01
     quick, _ = held_out_loss(rows, penalty, None)
     scaled = rows.columns / unit_spread(rows.columns, rows.weight)
