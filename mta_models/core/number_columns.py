@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def numbers(values: Iterable[float], what: str) -> Numbers:
     """A copy of `values` as a numeric array of shape `(n,)`.
 
-    Integers and floats keep their type; booleans and whatever else is a number become float64.
+    Integers and floats keep their type; booleans and all other numbers become float64.
 
     Args:
         values: any sequence or array of numbers; Decimals and fractions are numbers, texts are not.

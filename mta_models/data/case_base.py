@@ -180,12 +180,12 @@ class CaseBaseSample:
         )
 
     def thinned(self, max_cases: int, base_per_case: int, min_base: int) -> CaseBaseSample:
-        """An evenly spaced choice of cases and of base rows, which stands for as much as all.
+        """An evenly spaced choice of cases and of base rows, with weights that sum to those of all.
 
         Args:
             max_cases: cases kept.
             base_per_case: base rows kept for each case.
-            min_base: base rows kept whatever the number of cases.
+            min_base: minimum of base rows kept.
         """
         n_base, n_cases = len(self.user) - self.n_cases, min(self.n_cases, max_cases)
         case = _evenly_spaced(self.n_cases, n_cases)

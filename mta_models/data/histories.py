@@ -297,7 +297,7 @@ class Histories:
         return self.by_lag[days]
 
     def take(self, users: Ints) -> Histories:
-        """The histories of some users, in the order they have here, whatever that of `users`."""
+        """The histories of some users, in their order here, not in that of `users`."""
         chosen = np.zeros(self.n_users, dtype=bool)
         chosen[users] = True
         touched, events = chosen[self.owner], chosen[self.event_user]

@@ -154,7 +154,7 @@ def lead_test(seen: ModelContext) -> Iterator[Finding]:
         f"days, given what they met before: {phrase(words) or 'no single channel'}; SelfControlled "
         f"{'corrects for it and then passes' if passed else 'cannot correct for it: it fails'} its "
         f"lead test (p = {test.p_value:.2g})",
-        "comparing users with themselves is biased as it stands; "
+        "comparing users with themselves is biased without a correction; "
         + ("corrected, the test finds nothing left" if passed else "so is what was corrected"),
         "prefer the credit of SelfControlled to that of models that compare users"
         if passed

@@ -248,8 +248,8 @@ def on_and_off(seen: TimeContext) -> Iterator[Finding]:
             "on_and_off",
             "note",
             f"met by nobody for whole weeks: {phrase(words)}",
-            "its effect is estimated from the weeks without it, and whatever else was different in "
-            "those weeks is credited to it",
+            "its effect is estimated from the weeks without it, and other differences of these "
+            "weeks are credited to it",
             "ask why it was paused; if not for reasons of demand, that is a natural experiment",
             seen.names(off),
         )

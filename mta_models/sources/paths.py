@@ -95,8 +95,8 @@ def read_wide(
     Args:
         source: as for `read_paths`.
         outcome: the column of how the journey ended.
-        converted: its word for a conversion, or several. None stands for an empty cell.
-        null: its word for no conversion, or several. None stands for an empty cell; the text
+        converted: its word for a conversion, or several. None means an empty cell.
+        null: its word for no conversion, or several. None means an empty cell; the text
             `"null"` is a word like any other.
         touchpoints: the touchpoint columns in order; or the prefix of their names, before a number
             (`"T_"`: T_1, T_2, … in order of number); None: all columns except the outcome and the

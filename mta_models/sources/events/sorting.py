@@ -84,7 +84,7 @@ class Sorted:
     """A log in order of user and time, one entry per row, shape `(n_rows,)`.
 
     Attributes:
-        index: the row of the log that stands here.
+        index: the row of the log.
         touched: whether the row is a touchpoint (a session's first, once sessions are merged).
         last: whether the row ends a segment: it converts, or is the user's last.
         kind: index into the interaction windows, or None.
