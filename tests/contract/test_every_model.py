@@ -19,7 +19,7 @@ from mta_models.models.base import AttributionModel, clone
 from mta_models.models.incremental.base import TimedModel
 
 CHANNELS = ("Search", "Email", "Direct", "Social")
-# What LogisticCounts has to say at every fit; its own tests ask for it.
+# LogisticCounts warns at every fit; its own tests hold it to that.
 pytestmark = pytest.mark.filterwarnings("ignore:LogisticCounts. a regression on touchpoint counts")
 
 # By label: a model to hold to the contract. Every class of ALL_MODELS must be among them.
@@ -39,12 +39,12 @@ CASES: dict[str, AttributionModel] = {
     "Shapley rate sampled": mta.Shapley("rate", n_permutations=40, random_state=1),
     "Shapley model": mta.Shapley("model", model=mta.Markov()),
 }
-# Must know how long users were at risk, as models of time must: held to this in a file of its own.
+# Needs event logs; its own tests hold it to the contract.
 EVENT_LOGS = {"DoublyRobust"}
 CASES |= {
     model.__name__: model()
     for model in mta.ALL_MODELS
-    # Those that cannot be made without parameters are above; those of time want an event log.
+    # Those that cannot be made without parameters are above; timed models need an event log.
     if model.__name__ not in CASES.keys() | EVENT_LOGS and not issubclass(model, TimedModel)
 }
 # Sampled orders are over channels by first appearance; a fixed number of smoothing or prior users
@@ -54,7 +54,7 @@ SAMPLED = {"Shapley rate sampled"}
 NOT_SCALE_FREE = {"Markov smoothed", "BayesianMarkov"}
 NAMED = {"LastNonDirect", "LastNonDirect Email"}
 NO_VALUE = {"Shapley model"}
-# Has its baseline from a regression, not from the journeys without a touchpoint.
+# Its baseline comes from a regression, not from the journeys without a touchpoint.
 REGRESSED = {"LogisticCounts"}
 
 
