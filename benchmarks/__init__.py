@@ -1,1 +1,1 @@
-"""How fast, how large and how right: measured, never asserted. No part of the installed package."""
+"""Speed, memory and distance to the truth: measured, never asserted. Not part of the package."""

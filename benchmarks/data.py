@@ -25,7 +25,7 @@ PATHS, EVENTS, EVENTS_PER_USER = 1_000_000, 20_000_000, 5
 
 
 class UnavailableError(Exception):
-    """Something that a benchmark needs is not to be had; the message says what and why."""
+    """Something that a benchmark needs is not available; the message says what and why."""
 
 
 @dataclass(frozen=True)

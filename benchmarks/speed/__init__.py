@@ -1,1 +1,1 @@
-"""Seconds and memory, beside what the same work takes at least."""
+"""Seconds and memory, compared with the minimum for the same work."""

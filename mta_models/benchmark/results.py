@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-# What is best, where that is not the least.
+# The best value, where that is not the minimum.
 _BEST = {
     "kendall_tau_b": 1.0,
     "over_credit": 1.0,
@@ -68,7 +68,8 @@ class Results:
     def leaderboard(self, metric: str = "total_variation") -> pl.DataFrame:
         """Mean of a metric over seeds, model × world, and each model's mean rank over worlds.
 
-        Models in the order of their mean rank, the controls last and without a rank. A model that
+        Models in the order of their mean rank, the controls last and without a rank. Ranks over
+        worlds depend on which worlds were chosen, so compare models within a world. A model that
         has no number on some log of a world has none for the world (null) and ranks last there:
         means over the logs it did answer would be of easier logs than the others'. Columns are
         worlds, with strength and size where a world has several.

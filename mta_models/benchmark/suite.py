@@ -147,7 +147,7 @@ class Log:
 
 
 def quick() -> Suite:
-    """Five small worlds, few seeds and a rough truth: a look that takes less than a minute."""
+    """Five small worlds, few seeds and a rough truth, in less than a minute."""
     return Suite(QUICK_WORLDS, users=(4_000,), seeds=3, truth_users=5 * 1024)
 
 

@@ -3,20 +3,20 @@
 Shares (`total_variation`, `share_mae`, `jensen_shannon`, `kendall_tau_b`), amounts
 (`absolute_error`, `relative_error`, `over_credit`, `credit_to_null_channels`, `sign_errors`,
 `baseline_error`), intervals (`covered`, `coverage`, `width`, `winkler_score`) and `stability`,
-which needs no truth; `budget_regret` says what acting on the credit costs. `table` gives one row
+which needs no truth; `budget_regret` is what a decision by the credit costs. `table` gives one row
 of all that need no second run of a world.
 
 `against` says which truth: `"shapley"` (the default: the parts that add up with the baseline to
-the total), `"removal"`, `"marginal"` or `"direct"`. A model that estimates one of them is
-not wrong for missing another: compare each with its own estimand too.
+the total), `"removal"`, `"marginal"` or `"direct"`. A model that estimates one of them need
+not be right about another: compare each with its own estimand too.
 
-Channels meet by name. A channel that the truth has and the log lacks is credited 0: a tracker
-that misses it credits it nothing. A channel that the truth lacks is an error.
+Channels are matched by name. A channel that the truth has and the log lacks is credited 0: a
+tracker that misses it credits it nothing. A channel that the truth lacks is an error.
 
 A share is a part of positive credit: negative credit, and a negative truth, count as 0 in shares
 (`sign_errors` and the amounts see them). Where nothing is positive, the whole share goes to
-"no channel", a cell of its own, so a model that credits no channel where some work is as wrong as
-can be (1), and right (0) where none does.
+"no channel", a cell of its own, so a model that credits no channel where some have an effect has
+the largest error (1), and none (0) where no channel has one.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ PROBABILITIES = (0.5, 0.8, 0.95)
 def total_variation(
     attribution: Attribution, truth: Truth, *, against: Against = "shapley"
 ) -> float:
-    """The part of all credit that sits on the wrong channel: half the sum of share differences.
+    """The share error: the part of the credit on the wrong channel, half the sum of differences.
 
-    From 0, every share right, to 1, none of the credit where it belongs. Less is better.
+    From 0, every share right, to 1, all credit on wrong channels. Less is better.
     """
     given, true = _share_pair(attribution, truth, against)
     return float(np.abs(given - true).sum() / 2)
@@ -190,15 +190,15 @@ def coverage(
 ) -> float:
     """The part of the channels and the baseline whose central interval holds the truth.
 
-    From 0 to 1; averaged over seeds, `prob` is best. Under it the model is too sure of itself (or
-    estimates something else), over it, needlessly unsure. An interval that ignores confounding
+    From 0 to 1; averaged over seeds, `prob` is best. Below it intervals are too narrow (or the
+    model is biased), above it too wide. An interval that ignores confounding
     gets narrower with data and covers less.
 
     Raises:
         MTAError: the attribution has no draws.
 
     Example:
-        Draws show how a rule's credit scatters, which says nothing of what it misses.
+        Draws of a rule hold chance in who was observed, not its bias.
 
         >>> import mta_models as mta
         >>> simulation = mta.worlds.make("micro_intent", n_users=5_000).simulate()
@@ -227,7 +227,7 @@ def winkler_score(
     """Width plus 2 / (1 − prob) times the distance by which the truth is missed.
 
     Mean over channels and baseline, per true conversion. From 0; less is better: it is proper, so
-    neither a wide nor a narrow interval pays but for the truth.
+    the best score is that of the true quantiles.
 
     Source: Winkler, 1972, A decision-theoretic approach to interval estimation, JASA 67(337);
     Gneiting and Raftery, 2007, Strictly proper scoring rules, prediction, and estimation,
@@ -244,7 +244,7 @@ def winkler_score(
 def stability(attributions: Iterable[Attribution]) -> float:
     """Mean total variation between every two attributions: of resamples, seeds or settings.
 
-    From 0, all the same shares, to 1. Less is steadier, which is not yet right: uniform credit
+    From 0, all the same shares, to 1. Less is more stable, which need not be right: uniform credit
     scores 0. A channel that one of them lacks has no share in it.
 
     Raises:
@@ -268,8 +268,8 @@ def stability(attributions: Iterable[Attribution]) -> float:
     parts = np.array([shares(row) for row in credit])
     # Sorted, the i-th of n is the upper of i pairs and the lower of n − 1 − i: no pair is made.
     weights = 2 * np.arange(n) - (n - 1)
-    apart = weights @ np.sort(parts, axis=0) / (n * (n - 1) / 2)
-    return float(apart.sum() / 2)
+    distance = weights @ np.sort(parts, axis=0) / (n * (n - 1) / 2)
+    return float(distance.sum() / 2)
 
 
 def table(

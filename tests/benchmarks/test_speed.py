@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import graphlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -209,3 +211,22 @@ def test_options_that_make_no_sense_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         speed.main(wrong)
     assert stopped.value.code == 2
+
+
+def test_no_benchmark_module_imports_in_a_circle_or_a_private_name() -> None:
+    root = Path(__file__).resolve().parents[2]
+    modules = {
+        ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in (root / "benchmarks").rglob("*.py")
+    }
+    imports: dict[str, set[str]] = {}
+    for name, file in modules.items():
+        imports[name] = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                parts = {f"{node.module}.{alias.name}" for alias in node.names}
+                imports[name] |= (parts & modules.keys()) or {node.module}
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmarks"):
+                private = [alias.name for alias in node.names if alias.name.startswith("_")]
+                assert not private, (name, private)
+    assert len(list(graphlib.TopologicalSorter(imports).static_order())) == len(modules)
