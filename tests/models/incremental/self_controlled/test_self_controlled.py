@@ -53,8 +53,8 @@ def test_refuses_journeys_that_end_with_their_conversion() -> None:
         ({"burn_in": -1}, "burn_in"),
         ({"window": "long"}, "window"),
         ({"window": 0}, "window"),
-        ({"intent": "maybe"}, "intent must be"),
-        ({"calendar": 3}, "calendar must be"),
+        ({"intent": "maybe"}, "`intent` must be"),
+        ({"calendar": 3}, "`calendar` must be"),
         ({"half_life": "0d"}, "half_life"),
     ],
 )
