@@ -123,7 +123,9 @@ class _Column:
             series = series.dt.replace_time_zone("UTC")
         if self.missing is None or not self.missing.any():
             return series
-        return series.set(pl.Series(self.missing), None)
+        # Not `Series.set`, which in polars 1.28 cannot set all types of integers to missing.
+        kept = pl.when(pl.lit(pl.Series(~self.missing))).then(pl.lit(series))
+        return pl.select(kept.alias(name)).to_series()
 
 
 def _columns(models: Models, journeys: Journeys, of: str) -> dict[str, _Column]:
