@@ -23,7 +23,7 @@ from mta_models.models.names import label_of
 
 if TYPE_CHECKING:
     from mta_models.data.journeys import Journeys
-    from mta_models.worlds.simulation import Simulation
+    from mta_models.worlds.base import Simulation
     from mta_models.worlds.truth import Truth
 
 # Regrets are differences of runs with the same noise: a part of the truth's users is enough.

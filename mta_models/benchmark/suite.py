@@ -13,11 +13,11 @@ from mta_models.benchmark.controls import CONTROLS
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.names import as_model, label_of
+from mta_models.worlds.base import BaseWorld, check_setting
 from mta_models.worlds.catalogue import make, names
-from mta_models.worlds.world import World
 
 AnyModel = AttributionModel | type[AttributionModel] | str
-AnyWorld = World | type[World] | str
+AnyWorld = BaseWorld | type[BaseWorld] | str
 
 # What people use, the exact versions of it, and the models of when users convert that take seconds
 # at most; the benchmark's usual table.
@@ -98,10 +98,9 @@ class Suite:
         _check_distinct("model", [label_of(model) for model in as_given["models"]], CONTROLS)
         if self.draws < 0:
             raise ParameterError(f"draws must be 0 or more; got {self.draws!r}")
-        # The world's own constructor knows what it may be given.
         for name, argument in (("strengths", "strength"), ("users", "n_users"), ("seeds", "seed")):
             for value in as_given[name]:
-                World(**{argument: value})
+                check_setting(**{argument: value})
 
     def logs(self) -> Iterator[Log]:
         """Every log, with the models that meet it: what is simulated and scored together."""
@@ -124,7 +123,7 @@ class Log:
         draws, truth_users: as in `Suite`.
     """
 
-    world: World
+    world: BaseWorld
     models: tuple[AttributionModel, ...]
     labels: tuple[str, ...]
     draws: int
@@ -151,7 +150,7 @@ def quick() -> Suite:
     return Suite(QUICK_WORLDS, users=(4_000,), seeds=3, truth_users=5 * 1024)
 
 
-def placed(world: World, n_users: int, strength: float, seed: int) -> World:
+def placed(world: BaseWorld, n_users: int, strength: float, seed: int) -> BaseWorld:
     """The same world at another size, strength and seed; what else it was given stays."""
     here = copy.copy(world)
     here.n_users, here.strength, here.seed = n_users, strength, seed
@@ -159,12 +158,12 @@ def placed(world: World, n_users: int, strength: float, seed: int) -> World:
     return here
 
 
-def _world(given: AnyWorld) -> World:
+def _world(given: AnyWorld) -> BaseWorld:
     found: Any = _imported(given) if isinstance(given, str) and ":" in given else given
     if isinstance(found, str):
         return make(found)
     world = found() if isinstance(found, type) else found
-    if not isinstance(world, World):
+    if not isinstance(world, BaseWorld):
         raise ParameterError(
             f"a world must be a World, its class or its name; got {given!r}. Names: "
             f"{', '.join(names())}"

@@ -24,7 +24,7 @@ from mta_models.metrics.alignment import Against, aligned
 from mta_models.money.budget import reallocate
 
 if TYPE_CHECKING:
-    from mta_models.worlds.simulation import Simulation
+    from mta_models.worlds.base import Simulation
     from mta_models.worlds.truth import Truth
 
 

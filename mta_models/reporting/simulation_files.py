@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from mta_models.core import files
 
 if TYPE_CHECKING:
-    from mta_models.worlds.simulation import Simulation
-    from mta_models.worlds.world import World
+    from mta_models.worlds.base import BaseWorld, Simulation
 
 
-def write_simulation(world: World, out: Path, *, lift_tests: Iterable[str] = ()) -> None:
+def write_simulation(world: BaseWorld, out: Path, *, lift_tests: Iterable[str] = ()) -> None:
     """Simulate a world and write its events to `out`, its users and its truth beside them.
 
     For `events.parquet`: `events.parquet`, `events.observed.parquet` and `events.truth.json`.

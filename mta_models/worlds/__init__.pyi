@@ -1,5 +1,5 @@
+from .base import Simulation as Simulation
 from .catalogue import make as make
 from .catalogue import names as names
-from .simulation import Simulation as Simulation
 from .truth import Truth as Truth
 from .world import World as World

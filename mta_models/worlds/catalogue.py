@@ -8,10 +8,28 @@ from typing import TYPE_CHECKING
 from mta_models.errors import ParameterError
 
 if TYPE_CHECKING:
-    from mta_models.worlds.world import World
+    from mta_models.worlds.base import BaseWorld
 
 # Where each class is; a text, so that listing the names imports no world.
 _PLACES = {
+    "visits_entrances": "visits.world:VisitWorld",
+    "visits_clicks": "visits.catalogue:Clicks",
+    "visits_multiply": "visits.catalogue:MultiplyingClicks",
+    "visits_intent": "visits.catalogue:StableIntent",
+    "visits_needs": "visits.catalogue:Needs",
+    "visits_slow": "visits.catalogue:SlowDecisions",
+    "visits_stops": "visits.catalogue:StoppedAds",
+    "visits_messages": "visits.catalogue:Messages",
+    "visits_promotions": "visits.catalogue:Promotions",
+    "visits_retargeting": "visits.catalogue:RetargetedVisits",
+    "visits_caps": "visits.catalogue:FrequencyCaps",
+    "visits_tracking": "visits.catalogue:LostTracks",
+    "visits_closing_coupon": "visits.catalogue:ClosingCoupon",
+    "visits_working_brand": "visits.catalogue:WorkingBrand",
+    "visits_repeat": "visits.catalogue:RepeatPurchases",
+    "visits_thin": "visits.catalogue:Thin",
+    "visits_mixed": "visits.catalogue:Mixed",
+    "visits_mixed_repeat": "visits.catalogue:MixedRepeat",
     "randomised": "world:World",
     "synergy": "mechanisms.effects:Synergy",
     "substitution": "mechanisms.effects:Substitution",
@@ -53,7 +71,9 @@ def names() -> tuple[str, ...]:
     return tuple(_PLACES)
 
 
-def make(name: str, *, n_users: int = 20_000, strength: float = 0.5, seed: int = 0) -> World:
+def make(
+    name: str, *, n_users: int = 20_000, strength: float = 0.5, seed: int = 0, draw: int = 0
+) -> BaseWorld:
     """The world of that name.
 
     Args:
@@ -61,6 +81,7 @@ def make(name: str, *, n_users: int = 20_000, strength: float = 0.5, seed: int =
         n_users: users of the log; the truth is scaled to them.
         strength: of the world's one mechanism, 0 to 1.
         seed: of the log.
+        draw: of the world's numbers, in worlds of visits; 0 in all others.
 
     Raises:
         ParameterError: no world has that name, or an argument is not what it may be.
@@ -73,5 +94,10 @@ def make(name: str, *, n_users: int = 20_000, strength: float = 0.5, seed: int =
     if name not in _PLACES:
         raise ParameterError(f"a world must be one of {', '.join(_PLACES)}; got {name!r}")
     module, _, kind = _PLACES[name].partition(":")
-    world: type[World] = getattr(import_module(f"mta_models.worlds.{module}"), kind)
-    return world(n_users=n_users, strength=strength, seed=seed)
+    world: type[BaseWorld] = getattr(import_module(f"mta_models.worlds.{module}"), kind)
+    options: dict[str, int] = {"draw": draw} if module.startswith("visits.") else {}
+    if not options and draw != 0:
+        raise ParameterError(
+            f"draw must be 0 but in worlds of visits, and {name!r} is none; got {draw!r}"
+        )
+    return world(n_users=n_users, strength=strength, seed=seed, **options)

@@ -2,52 +2,34 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers
-from mta_models.errors import ParameterError, UnknownChannelError
-from mta_models.worlds.state import BLOCK, Noise, State
+from mta_models.worlds.base import BaseWorld
+from mta_models.worlds.state import Noise, State
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from mta_models.worlds.truth import Truth
 
-
-class Mechanism(ABC):
+class Mechanism(BaseWorld):
     """Who meets which channel and who converts, day by day: the hooks that `World` fills.
 
     The engine, the truth and the simulation know a world by these methods only.
     """
 
-    name: ClassVar[str]
-    channels: ClassVar[tuple[str, ...]]
     # Set by `tune`, each of shape `(C,)` and in the order of `channels`, but the last.
     rates: Floats  # touchpoints a day
     effects: Floats  # conversions that a touchpoint causes
     costs: Floats  # of a touchpoint
     half_lives: Floats  # days
     base_rate: float  # conversions a day
-    days: ClassVar[int] = 90
     repeatable: ClassVar[bool] = False
     # Whether touchpoints cause touchpoints. Where not, direct effects are the removal effects.
     reactive: ClassVar[bool] = False
-    group: ClassVar[int] = 1  # people who convert as one
-    unit: ClassVar[str] = "user"  # the column of the log whose journeys these are
-    truth_users: ClassVar[int] = 10 * BLOCK
-
-    def __init__(self, *, n_users: int = 20_000, strength: float = 0.5, seed: int = 0) -> None:
-        for name, given, least in (("n_users", n_users, 1), ("seed", seed, 0)):
-            if not isinstance(given, int | np.integer) or given < least:
-                raise ParameterError(f"{name} must be a whole number >= {least}; got {given!r}")
-        if not 0 <= strength <= 1:
-            raise ParameterError(f"strength must lie between 0 and 1; got {strength!r}")
-        self.n_users, self.strength, self.seed = int(n_users), float(strength), int(seed)
-        self.tune()
 
     # Hooks: what a world may change.
 
@@ -153,62 +135,3 @@ class Mechanism(ABC):
             converts &= ~now.converted[0]
         now.converted[0] |= converts
         return converts
-
-    # What needs no run.
-
-    @property
-    def n_units(self) -> int:
-        """Number of units that can convert: users, or accounts."""
-        return self.whole(self.n_users) // self.group
-
-    def whole(self, users: int) -> int:
-        """`users`, rounded up to whole accounts."""
-        return -(-users // self.group) * self.group
-
-    @abstractmethod
-    def truth(self, *, users: int | None = None) -> Truth:
-        """What interventions on the channels do, per `n_users`."""
-
-    @abstractmethod
-    def expected(self, doses: Iterable[Iterable[float]], *, users: int | None = None) -> Floats:
-        """Expected conversions of `n_users` under each row of doses."""
-
-    def dose(self, doses: Mapping[str, float]) -> Floats:
-        """Doses by name as an array, shape `(1, C)`.
-
-        Raises:
-            UnknownChannelError: a channel is none of this world's.
-            ParameterError: a dose is not a number >= 0.
-        """
-        self.check_channels(doses)
-        return self.check_doses([[doses.get(name, 1.0) for name in self.channels]])
-
-    def check_channels(self, names: Iterable[str]) -> None:
-        """Refuse a channel that this world does not have."""
-        for name in names:
-            if name not in self.channels:
-                raise UnknownChannelError(
-                    f"the channels of {self.name} are {', '.join(self.channels)}; got {name!r}"
-                )
-
-    def check_doses(self, doses: Iterable[Iterable[float]]) -> Floats:
-        """Doses as an array of shape `(m, C)`, or an error."""
-        array = np.array(doses, dtype=np.float64)
-        if array.ndim != 2 or array.shape[1] != len(self.channels):
-            raise ParameterError(
-                f"doses must have the shape (m, {len(self.channels)}), one column for each channel "
-                f"of {self.name}; got {array.shape}"
-            )
-        if not (np.isfinite(array) & (array >= 0)).all():
-            raise ParameterError(f"every dose must be a finite number >= 0; got {array.tolist()}")
-        return array
-
-    def key(self) -> tuple[Any, ...]:
-        """What the truth depends on; add to it where a subclass has parameters of its own."""
-        return type(self), self.strength
-
-    def __repr__(self) -> str:
-        return (
-            f"World({self.name!r}, n_users={self.n_users}, strength={self.strength:g}, "
-            f"seed={self.seed})"
-        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -14,68 +13,18 @@ from mta_models.core.ragged import Floats, Ints, Mask, Numbers
 from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError
 from mta_models.worlds import engine, state
+from mta_models.worlds.base import BaseWorld, Simulation
 from mta_models.worlds.state import Noise, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import polars as pl
 
-    from mta_models.data.journeys import Journeys
     from mta_models.worlds.mechanism import Mechanism
-    from mta_models.worlds.truth import Truth
 
 START = datetime(2024, 1, 1)
 # Of a day: when its touchpoints end, and when its decisions have become conversions.
 _EVENING, _NIGHT = 0.8, 0.9
 _ORDER, _SPREAD = 50.0, 0.6  # median and log-s.d. of what a conversion is worth
-
-
-@dataclass(frozen=True, eq=False)
-class Simulation:
-    """One log of a world, with its users, costs and lift tests.
-
-    Attributes:
-        world: the world simulated.
-        events: polars table in time order, one row per touchpoint or conversion: `user` (integer),
-            `time` (without zone), `channel` (missing on a conversion), `conversion` (0 or 1),
-            `value` (0 on a touchpoint), `cost` (0 on a conversion), and a column for each thing
-            the tracker knows of the user, where it knows any.
-        observed: one row per user (or account, where `World.unit` says so), those without any
-            event too: `user`, what the tracker knows of the user, `start` and `end`.
-        costs: spend per channel over the whole log, as `{channel: cost}`, of unlogged ones too.
-        lift_tests: as asked of `World.simulate`, scaled to the population of the log.
-    """
-
-    world: Mechanism
-    events: pl.DataFrame
-    observed: pl.DataFrame
-    costs: Mapping[str, float]
-    lift_tests: tuple[LiftTest, ...] = ()
-
-    @cached_property
-    def journeys(self) -> Journeys:
-        """The log as `read_events` reads it, without a lookback, with every user observed."""
-        from mta_models.sources.events.reading import read_events
-
-        return read_events(
-            self.events,
-            user=self.world.unit,
-            time="time",
-            channel="channel",
-            conversion="conversion",
-            value="value",
-            cost="cost",
-            observed=self.observed,
-        )
-
-    @cached_property
-    def truth(self) -> Truth:
-        """The truth of the world, scaled to its users; computed when first asked for."""
-        return self.world.truth()
-
-    def __repr__(self) -> str:
-        return f"Simulation({self.world!r}, {len(self.events):,} events)"
 
 
 class Rows:
@@ -140,7 +89,10 @@ def log_of(
         events=events,
         observed=observed.with_columns(**{name: pl.lit(at) for name, at in bounds.items()}),
         costs=costs,
-        lift_tests=tuple(holdout(world, name, n_test_users) for name in tested),
+        lift_tests=tuple(
+            holdout(world, name, n_test_users, lambda *given: live(world, *given)[1])
+            for name in tested
+        ),
     )
 
 
@@ -154,7 +106,7 @@ def _events(world: Mechanism, rows: Rows) -> tuple[pl.DataFrame, dict[str, float
     events = pl.DataFrame(
         {
             "user": user,
-            "time": _clock(time),
+            "time": clock_times(time),
             "channel": names.gather(code),
             "conversion": (code == rows.conversion).astype(np.int8),
             "value": value,
@@ -198,13 +150,23 @@ def live(
     return now, logged
 
 
-def holdout(world: Mechanism, channel: str, n_users: int | None) -> LiftTest:
+# Lives through n users under doses of shape `(1, C)`: the conversions logged of each, `(n,)`.
+Lives = Callable[[Floats, int, Noise], Floats]
+
+
+def holdout(world: BaseWorld, channel: str, n_users: int | None, lives: Lives) -> LiftTest:
     """A randomised holdout of a channel, on users of its own, scaled to the world's population.
 
     Half of the users (accounts, where those convert) live with the channel, half without. The
     lift is the difference of their conversion rates times the population; its error is that of a
     difference of two means (Welch). An arm in which nobody converts is taken to have the variance
     of one conversion, so that the error is never 0.
+
+    Args:
+        world: gives the population.
+        channel: held out.
+        n_users: of both arms; None: as many as the world has.
+        lives: simulates the users of an arm.
     """
     per_arm = world.whole((n_users or world.n_users) // 2)
     if per_arm < 2 * world.group:
@@ -217,7 +179,7 @@ def holdout(world: Mechanism, channel: str, n_users: int | None) -> LiftTest:
         stream = crc32(f"{channel}/{arm}".encode())
         each = np.concatenate(
             [
-                live(world, doses, n, Noise((state.TESTED, stream, *noise.key[1:])))[1]
+                lives(doses, n, Noise((state.TESTED, stream, *noise.key[1:])))
                 for _, n, noise in state.blocks(state.TESTED, world.seed, per_arm)
             ]
         )
@@ -236,7 +198,7 @@ def _wide(now: State, mechanism: str, shape: tuple[int, ...]) -> Floats:
     return now.noise.on(mechanism, now.day).random(shape)
 
 
-def _clock(days: Floats) -> Any:
+def clock_times(days: Floats) -> Any:
     """Days since the log's start as times."""
     import polars as pl
 

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from mta_models.core.ragged import Floats
+from mta_models.worlds.base import Simulation
 from mta_models.worlds.interventions import expected, truth_of
 from mta_models.worlds.mechanism import Mechanism
-from mta_models.worlds.simulation import Simulation, simulate
+from mta_models.worlds.simulation import simulate
 from mta_models.worlds.truth import Truth
 
 

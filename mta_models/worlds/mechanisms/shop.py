@@ -10,7 +10,8 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers
 from mta_models.worlds import engine
-from mta_models.worlds.simulation import Rows, Simulation, log_of
+from mta_models.worlds.base import Simulation
+from mta_models.worlds.simulation import Rows, log_of
 from mta_models.worlds.state import Noise, State
 from mta_models.worlds.world import World
 

@@ -1,0 +1,228 @@
+"""The numbers of a world of visits: which mechanisms it has, and channels drawn for each draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints
+
+DAYS = 90
+# Through these people come to the site when they want to; nobody buys contacts there.
+ENTRANCES = ("Direct", "Brand Search", "Organic Search", "Referral", "Coupon Site")
+# Contacts that somebody pays for. A click of the first five opens a visit of the site.
+CLICKED = ("Generic Search", "Shopping Ads", "Paid Social", "Affiliate Blog", "Email")
+SHOWN = ("Display", "Online Video", "Podcast")
+RETARGETING = "Retargeting"
+
+
+@dataclass(frozen=True)
+class Mechanisms:
+    """What misleads in a world; the defaults are a world in which only entrances do.
+
+    Attributes:
+        intent: standard deviation of the log of a user's stable intent (mean 1). Intent multiplies
+            the hazard of deciding, visits, and in part what ads a user is shown.
+        need: how many times more a user in need decides; needs last days and end with a purchase.
+            Visits and targeted ads rise with them.
+        slow: mean days from a decision to the purchase, with visits on the way.
+        at_once: part of the effect of clicked channels that works within minutes.
+        multiplies: part of the at-once effect that multiplies the base hazard and does not add.
+        stops: part of paid contacts that stop for 30 days after a purchase.
+        messages: e-mails a day for two weeks after a purchase.
+        promotions: how much a promotion of five days raises both paid contacts and the base hazard.
+        retargeted: retargeting contacts a day within a week of a visit.
+        returns: the chance that a paid contact is followed, next day, by a visit through Direct or
+            Brand Search.
+        cap: paid contacts of one channel in seven days after which no more are shown; 0: no cap.
+        logged: part of the purchases in whose visit the entrance is logged; None: drawn.
+        closes: the chance that somebody who looks for a coupon and finds none does not buy.
+        brand_works: conversions that a browsing visit through Brand Search causes.
+        repeat: whether users buy again.
+        trend: how many times the base hazard and paid volumes grow over the log, minus 1.
+        lost_consent: the largest part of a channel's touchpoints that are not logged.
+        lost_identity: the chance that a visit is logged under a new identity of the user.
+        late: mean days from a purchase to its record.
+        thin: whether there are twelve channels and few conversions.
+    """
+
+    intent: float = 0.0
+    need: float = 0.0
+    slow: float = 0.0
+    at_once: float = 0.0
+    multiplies: float = 0.0
+    stops: float = 0.0
+    messages: float = 0.0
+    promotions: float = 0.0
+    retargeted: float = 0.0
+    returns: float = 0.0
+    cap: int = 0
+    logged: float | None = None
+    closes: float = 0.0
+    brand_works: float = 0.0
+    repeat: bool = False
+    trend: float = 0.0
+    lost_consent: float = 0.0
+    lost_identity: float = 0.0
+    late: float = 0.0
+    thin: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """A draw of a world. Arrays are of shape `(C,)`, in the order of `channels`, unless said.
+
+    Attributes:
+        mechanisms: which of them the world has.
+        channels: entrances first, then paid channels.
+        n_entrances: how many of them are entrances; the last entrance is the coupon site.
+        rates: touchpoints a day of an average user, before what mechanisms do to them.
+        follows: the power of a user's intent by which the channel follows it.
+        half_lives: days until half of a touchpoint's effect has faded.
+        at_once: conversions that a touchpoint causes within minutes.
+        multiplies: by how many times the base hazard a touchpoint raises the day's decisions.
+        carried: conversions that a touchpoint causes later.
+        clicked: whether a touchpoint opens a visit.
+        stops: part of touchpoints that stop after a purchase.
+        prices: cost of a touchpoint.
+        doors: shape `(n_entrances - 1,)`, the part of purchases that come in through each entrance.
+        coupon: the part of buyers who look for a coupon first.
+        logged: the part of purchases in whose visit the entrance is logged.
+        consent: the part of the channel's touchpoints that are logged.
+        base: decisions a day of an average user without any channel.
+        calendar: shape `(days,)`: factor of paid volumes by day (weekdays, promotions, trend).
+        season: shape `(days,)`: factor of the base hazard.
+    """
+
+    mechanisms: Mechanisms
+    channels: tuple[str, ...]
+    n_entrances: int
+    rates: Floats
+    follows: Floats
+    half_lives: Floats
+    at_once: Floats
+    multiplies: Floats
+    carried: Floats
+    clicked: Ints
+    stops: Floats
+    prices: Floats
+    doors: Floats
+    coupon: float
+    logged: float
+    consent: Floats
+    base: float
+    calendar: Floats
+    season: Floats
+    need_begins: float = 1 / 60
+    need_expires: float = 1 / 10
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """How much is bought in a draw, and by what part because of channels.
+
+    Attributes:
+        purchases: wanted, per user.
+        incremental: the part of them that channels cause, to first order.
+        parts: shape `(C,)`, each channel's part of that.
+    """
+
+    purchases: float
+    incremental: float
+    parts: Floats
+
+
+def draw_parameters(name: str, mechanisms: Mechanisms, draw: int) -> tuple[Parameters, Volumes]:
+    """The parameters of a draw: volumes, effects, prices and half-lives, all heavy-tailed.
+
+    The effects of a touchpoint and the base hazard are 0 yet: `with_effects` sets them, once it is
+    known how many touchpoints there are.
+    """
+    rng = np.random.default_rng([crc32(name.encode()), draw])
+    paid = _paid_channels(mechanisms, rng)
+    entrances = [each for each in ENTRANCES if each != "Referral" or rng.random() < 0.5]
+    channels = (*entrances, *paid)
+    e, c = len(entrances), len(channels)
+    is_paid = np.arange(c) >= e
+    rates = np.where(is_paid, 0.008, 0.004) * rng.lognormal(0, np.where(is_paid, 0.8, 0.4))
+    rates[e - 1] = 0.0  # nobody browses for coupons
+    follows = np.where(is_paid, rng.choice([0.0, 0.5, 1.0], c), 1.0)
+    half_lives = np.clip(rng.lognormal(np.log(3), 0.7, c), 0.5, 14.0)
+    parts = np.where(is_paid, rng.lognormal(0, 1.1, c), 0.0)
+    # One paid channel does nothing, and it is one of the busiest.
+    idle = e + int(np.argsort(rates[e:])[-2])
+    if channels[idle] == RETARGETING or (mechanisms.messages and channels[idle] == "Email"):
+        idle = e + int(np.argsort(rates[e:])[-1])
+    parts[idle] = 0.0
+    clicked = np.array([name in CLICKED or name in ENTRANCES for name in channels])
+    stops = mechanisms.stops * np.where(is_paid, rng.uniform(0.4, 1.0, c), 0.0)
+    if "Email" in channels:
+        stops[channels.index("Email")] *= mechanisms.messages == 0
+    doors = rng.dirichlet(np.full(e - 1, 3.0))
+    logged = float(rng.uniform(0.25, 0.65)) if mechanisms.logged is None else mechanisms.logged
+    days = np.arange(DAYS)
+    week = 1 + 0.25 * np.cos(2 * np.pi * (days - rng.integers(7)) / 7)
+    starts = rng.choice(np.arange(5, DAYS - 10), 4, replace=False)
+    promoted = (days[:, None] >= starts) & (days[:, None] < starts + 5)
+    promotion = 1 + mechanisms.promotions * promoted.any(axis=1)
+    growth = 1 + mechanisms.trend * (days / DAYS - 0.5)
+    volumes = Volumes(
+        purchases=0.03 if mechanisms.thin else float(rng.uniform(0.14, 0.2)),
+        incremental=float(rng.uniform(0.3, 0.55)),
+        parts=parts / parts.sum(),
+    )
+    parameters = Parameters(
+        mechanisms=mechanisms,
+        channels=channels,
+        n_entrances=e,
+        rates=rates,
+        follows=follows,
+        half_lives=half_lives,
+        at_once=np.zeros(c),
+        multiplies=np.zeros(c),
+        carried=np.zeros(c),
+        clicked=clicked.astype(np.int64),
+        stops=stops,
+        prices=np.where(is_paid, np.round(rng.lognormal(np.log(0.4), 0.9, c), 3), 0.0),
+        doors=doors,
+        coupon=float(rng.uniform(0.15, 0.4)),
+        logged=logged,
+        consent=1 - mechanisms.lost_consent * rng.uniform(0, 1, c),
+        base=0.0,
+        calendar=week * promotion * growth,
+        season=(1 + 0.15 * np.cos(2 * np.pi * (days - rng.integers(7)) / 7)) * promotion * growth,
+    )
+    return parameters, volumes
+
+
+def with_effects(p: Parameters, volumes: Volumes, reach: Floats) -> Parameters:
+    """The parameters with effects that give the volumes wanted, to first order.
+
+    Args:
+        p: with a base hazard.
+        volumes: wanted.
+        reach: shape `(C,)`, touchpoints a user, weighted by intent, from a run without effects.
+    """
+    mech = p.mechanisms
+    wanted = volumes.purchases * volumes.incremental * volumes.parts
+    effect = np.divide(wanted, reach, out=np.zeros(len(reach)), where=reach > 0)
+    effect = np.minimum(effect, 0.25)
+    quick = np.where((p.clicked > 0) & (np.arange(len(effect)) >= p.n_entrances), mech.at_once, 0.0)
+    at_once = effect * quick * (1 - mech.multiplies)
+    multiplies = effect * quick * mech.multiplies / p.base
+    carried = effect * (1 - quick)
+    carried[p.channels.index("Brand Search")] += mech.brand_works
+    return replace(p, at_once=at_once, multiplies=multiplies, carried=carried)
+
+
+def _paid_channels(mechanisms: Mechanisms, rng: np.random.Generator) -> list[str]:
+    """Some of the paid channels, in a fixed order; those that a mechanism needs are among them."""
+    every = [*CLICKED, *SHOWN]
+    needed = ["Email"] if mechanisms.messages else []
+    others = [name for name in every if name not in needed]
+    n = 7 if mechanisms.thin else int(rng.integers(4, 7))
+    chosen = {*needed, *rng.choice(others, n - len(needed), replace=False)}
+    chosen |= {"Paid Social"} if not chosen & set(CLICKED) else set()
+    return [name for name in every if name in chosen] + [RETARGETING]

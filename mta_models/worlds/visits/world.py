@@ -1,0 +1,201 @@
+"""VisitWorld: worlds in continuous time, whose purchases happen in visits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from mta_models.core.ragged import Floats
+from mta_models.errors import ParameterError
+from mta_models.worlds.base import BaseWorld, Simulation
+from mta_models.worlds.simulation import START, Rows, clock_times, holdout
+from mta_models.worlds.state import SIMULATED, Noise, blocks
+from mta_models.worlds.truth import Truth
+from mta_models.worlds.visits.engine import live
+from mta_models.worlds.visits.interventions import expected, parameters_of, truth_per_user
+from mta_models.worlds.visits.parameters import DAYS, Mechanisms, Parameters
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_truths: dict[tuple[Any, ...], Truth] = {}
+
+
+class VisitWorld(BaseWorld):
+    """The base of all worlds of visits: people browse, decide, and buy in a visit of the site.
+
+    **Channels.** Eight to twelve. *Entrances* (Direct, Brand Search, Organic Search, Coupon Site
+    and in half of the draws Referral): people who come by themselves come through these. *Paid
+    channels* show contacts; clicks of some of them open a visit too. Entrances cause nothing,
+    unless a world says otherwise.
+
+    **Mechanism.** z_u is the user's stable intent (mean 1), n_u(t) whether the user is in need, k
+    how much more a need makes users decide, s(t) the season, a_uc(t) adstock, halved every
+    half-life H_c, and x_uc(t) today's contacts:
+
+        h_u(t) = z_u s(t) [ base (1 + k n_u(t)) / mean · (1 + Σ_c m_c x_uc(t))
+                            + Σ_c e_c (1 − 2^(−1/H_c)) a_uc(t) + Σ_c q_c x_uc(t) ]
+
+    h is the chance of deciding today. The terms in x (at-once effects: q adds, m multiplies) lead
+    to a purchase within minutes of the click. Who decides otherwise buys in a visit of their own,
+    through an entrance met minutes before, drawn by fixed chances whatever brought the decision
+    about, and logged in a part of the purchases. A part of buyers looks for a coupon in it.
+
+    Times are continuous: contacts come when people are awake, and more on some weekdays.
+
+    **Draws.** Channels, volumes, effects, half-lives, prices and the chances of entrances are
+    drawn, heavy-tailed, from `draw`; one of the busiest paid channels causes nothing. The truth
+    belongs to (world, strength, draw); `seed` is the log's.
+
+    **Strength** dials the world's mechanism: here the part of purchases in whose visit the entrance
+    is logged.
+
+    **Who wins.** Whoever knows which channels are entrances. Models that let every touchpoint
+    before a purchase count for it credit entrances with most of it.
+
+    Args:
+        n_users: users of the log; the truth is scaled to them.
+        strength: 0 to 1.
+        seed: of the log.
+        draw: of the world's numbers, >= 0.
+
+    Raises:
+        ParameterError: one of these is not what it may be.
+
+    Example:
+        >>> from mta_models import worlds
+        >>> world = worlds.make("visits_entrances", n_users=1_000, draw=1)
+        >>> world.simulate().events.columns
+        ['user', 'time', 'channel', 'conversion', 'value', 'cost']
+    """
+
+    name = "visits_entrances"
+    days = DAYS
+    truth_users: ClassVar[int] = 50 * 2048
+
+    def __init__(
+        self, *, n_users: int = 20_000, strength: float = 0.5, seed: int = 0, draw: int = 0
+    ) -> None:
+        if not isinstance(draw, int | np.integer) or draw < 0:
+            raise ParameterError(f"draw must be a whole number >= 0; got {draw!r}")
+        self.draw = int(draw)
+        super().__init__(n_users=n_users, strength=strength, seed=seed)
+
+    def tune(self) -> None:
+        """Draw the world's numbers."""
+        self.parameters: Parameters = parameters_of(self.name, self.mechanisms(), self.draw)
+        self.channels = self.parameters.channels  # type: ignore[misc]  # drawn for each instance
+
+    def mechanisms(self) -> Mechanisms:
+        """What misleads here, at this world's strength."""
+        return Mechanisms(logged=self.strength)
+
+    def simulate(
+        self,
+        *,
+        doses: Mapping[str, float] | None = None,
+        lift_tests: Iterable[str] = (),
+        n_test_users: int | None = None,
+    ) -> Simulation:
+        """As `World.simulate`."""
+        dose, tested = self.dose(doses or {}), tuple(lift_tests)
+        self.check_channels(tested)
+        rows = Rows(len(self.channels))
+        for first, n, noise in blocks(SIMULATED, self.seed, self.n_users):
+            self._live(dose, n, noise, rows, first)
+        events = self._events(rows)
+        logged = self._tracked(events)
+        return Simulation(
+            world=self,
+            events=logged,
+            observed=self._observed(logged),
+            costs=self._costs(events),
+            lift_tests=tuple(holdout(self, name, n_test_users, self._live) for name in tested),
+        )
+
+    def truth(self, *, users: int | None = None) -> Truth:
+        """As `World.truth`; also of the draw. Conversions are those that the log's days record.
+
+        By one random order of the channels and its reverse for each user, so all of it has a
+        standard error, which falls with the root of `users`.
+        """
+        key = (*self.key(), users or self.truth_users)
+        if key not in _truths:
+            _truths[key] = truth_per_user(self.parameters, users or self.truth_users)
+        return _truths[key].scaled(self.n_units)
+
+    def expected(self, doses: Iterable[Iterable[float]], *, users: int | None = None) -> Floats:
+        """As `World.expected`."""
+        each = expected(self.parameters, self.check_doses(doses), users or self.truth_users)
+        return each * self.n_units
+
+    def key(self) -> tuple[Any, ...]:
+        """World, strength and draw."""
+        return (*super().key(), self.draw)
+
+    def _live(
+        self, dose: Floats, n: int, noise: Noise, rows: Rows | None = None, first: int = 0
+    ) -> Floats:
+        still = np.zeros(1, dtype=bool)
+        lives = live(self.parameters, dose[:, :, None], still, n, noise, rows, first)
+        bought: Floats = lives.purchases[0]
+        return bought
+
+    def _events(self, rows: Rows) -> pl.DataFrame:
+        """All that happened within the log's days, in time order."""
+        import polars as pl
+
+        user, time, code, value = rows.columns()
+        there = time < self.days
+        user, time, code, value = (each[there] for each in (user, time, code, value))
+        names = pl.Series([*self.channels, None], dtype=pl.String)
+        spent = np.append(self.parameters.prices, 0.0)
+        return pl.DataFrame(
+            {
+                "user": user,
+                "time": clock_times(np.maximum(time, 0)),
+                "channel": names.gather(code),
+                "conversion": (code == rows.conversion).astype(np.int8),
+                "value": value,
+                "cost": spent[code],
+            }
+        )
+
+    def _tracked(self, events: pl.DataFrame) -> pl.DataFrame:
+        """The events as a tracker logs them: without consent no touchpoint, new identities."""
+        import polars as pl
+
+        mech = self.parameters.mechanisms
+        noise = Noise((SIMULATED, self.seed, 0))
+        if mech.lost_consent:
+            share = dict(zip(self.channels, self.parameters.consent, strict=True))
+            kept = events["channel"].replace_strict(share, default=1.0, return_dtype=pl.Float64)
+            events = events.filter(noise.on("consent").random(len(events)) < kept.to_numpy())
+        if mech.lost_identity:
+            is_new = noise.on("identity").random(len(events)) < mech.lost_identity
+            is_new &= events["channel"].is_not_null().to_numpy()
+            later = self.n_users * pl.col("new").cum_sum().over("user")
+            events = (
+                events.with_columns(new=pl.Series(is_new).cast(pl.Int64))
+                .with_columns(user=pl.col("user") + later)
+                .drop("new")
+            )
+        return events
+
+    def _costs(self, events: pl.DataFrame) -> dict[str, float]:
+        """What each channel cost, that of touchpoints not logged included."""
+        counts = dict(events["channel"].drop_nulls().value_counts().iter_rows())
+        prices = zip(self.channels, self.parameters.prices.tolist(), strict=True)
+        return {name: price * counts.get(name, 0) for name, price in prices}
+
+    def _observed(self, events: pl.DataFrame) -> pl.DataFrame:
+        """Every user, and every further identity that was logged, for the whole log."""
+        import polars as pl
+
+        users = np.union1d(np.arange(self.n_users), events["user"].to_numpy())
+        return pl.DataFrame({"user": users}).with_columns(
+            start=pl.lit(START), end=pl.lit(START + timedelta(days=self.days))
+        )
