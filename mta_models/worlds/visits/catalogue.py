@@ -73,7 +73,7 @@ class Needs(VisitWorld):
 class SlowDecisions(VisitWorld):
     """Purchases follow decisions by days, with visits through entrances on the way.
 
-    The delay is exponential with a mean of 8 · strength days. The touchpoints on the way vanish
+    The delay is exponential with a mean of 5 · strength days. The touchpoints on the way vanish
     with the decision, not with their channel's budget.
 
     **Who wins.** Models that know which channels are entrances for longer than the last visit.
@@ -83,7 +83,7 @@ class SlowDecisions(VisitWorld):
 
     def mechanisms(self) -> Mechanisms:
         """`slow`."""
-        return Mechanisms(slow=8 * self.strength)
+        return Mechanisms(slow=5 * self.strength)
 
 
 class StoppedAds(VisitWorld):
@@ -164,8 +164,9 @@ class FrequencyCaps(VisitWorld):
 class LostTracks(VisitWorld):
     """Consent and identity are lost, more in some channels, and purchases are recorded late.
 
-    Of a channel's touchpoints up to 0.8 · strength are not logged; with chance 0.1 · strength a
-    touchpoint begins a new identity of its user; records come 3 · strength days late in the mean.
+    Up to a part 0.8 · strength of a channel's touchpoints is not logged; with chance 0.1 · strength
+    a touchpoint begins a new identity of its user; purchases are recorded `strength` days late on
+    average.
 
     **Who wins.** Nobody quite: what is lost is lost. Intervals ought to be wide.
     """
@@ -177,7 +178,7 @@ class LostTracks(VisitWorld):
         return Mechanisms(
             lost_consent=0.8 * self.strength,
             lost_identity=0.1 * self.strength,
-            late=3 * self.strength,
+            late=self.strength,
         )
 
 
@@ -249,7 +250,7 @@ class Mixed(VisitWorld):
             intent=1.2 * s,
             need=10 * s,
             at_once=0.6 * s,
-            slow=3 * s,
+            slow=2 * s,
             stops=0.6 * s,
             retargeted=0.08 * s,
             returns=0.15 * s,
@@ -274,6 +275,6 @@ class MixedRepeat(VisitWorld):
             trend=0.8 * s,
             lost_consent=0.4 * s,
             lost_identity=0.03 * s,
-            late=1.0 * s,
+            late=0.3 * s,
             cap=3,
         )

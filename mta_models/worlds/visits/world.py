@@ -12,7 +12,7 @@ from mta_models.core.ragged import Floats
 from mta_models.errors import ParameterError
 from mta_models.worlds.base import BaseWorld, Simulation
 from mta_models.worlds.simulation import START, Rows, clock_times, holdout
-from mta_models.worlds.state import SIMULATED, Noise, blocks
+from mta_models.worlds.state import BLOCK, SIMULATED, Noise, blocks
 from mta_models.worlds.truth import Truth
 from mta_models.worlds.visits.engine import live
 from mta_models.worlds.visits.interventions import expected, parameters_of, truth_per_user
@@ -74,7 +74,7 @@ class VisitWorld(BaseWorld):
 
     name = "visits_entrances"
     days = DAYS
-    truth_users: ClassVar[int] = 50 * 2048
+    truth_users: ClassVar[int] = 20 * BLOCK
 
     def __init__(
         self, *, n_users: int = 20_000, strength: float = 0.5, seed: int = 0, draw: int = 0
@@ -85,9 +85,17 @@ class VisitWorld(BaseWorld):
         super().__init__(n_users=n_users, strength=strength, seed=seed)
 
     def tune(self) -> None:
-        """Draw the world's numbers."""
-        self.parameters: Parameters = parameters_of(self.name, self.mechanisms(), self.draw)
-        self.channels = self.parameters.channels  # type: ignore[misc]  # drawn for each instance
+        """Nothing: the numbers are drawn when first asked for, which takes half a second."""
+
+    @property
+    def parameters(self) -> Parameters:
+        """The numbers of this draw."""
+        return parameters_of(self.name, self.mechanisms(), self.draw)
+
+    @property
+    def channels(self) -> tuple[str, ...]:  # type: ignore[override]  # drawn, not of the class
+        """Entrances first, then paid channels."""
+        return self.parameters.channels
 
     def mechanisms(self) -> Mechanisms:
         """What misleads here, at this world's strength."""
@@ -122,9 +130,10 @@ class VisitWorld(BaseWorld):
         By one random order of the channels and its reverse for each user, so all of it has a
         standard error, which falls with the root of `users`.
         """
-        key = (*self.key(), users or self.truth_users)
+        n_users = users or self.truth_users
+        key = (*self.key(), n_users)
         if key not in _truths:
-            _truths[key] = truth_per_user(self.parameters, users or self.truth_users)
+            _truths[key] = truth_per_user(self.parameters, n_users)
         return _truths[key].scaled(self.n_units)
 
     def expected(self, doses: Iterable[Iterable[float]], *, users: int | None = None) -> Floats:
