@@ -94,7 +94,7 @@ class Suite:
             if not values:
                 raise ParameterError(f"a suite needs at least one of its {name}; got none")
             object.__setattr__(self, name, values)
-        _check_distinct("world", [world.name for world in as_given["worlds"]], ())
+        _check_distinct("world", [world.label for world in as_given["worlds"]], ())
         _check_distinct("model", [label_of(model) for model in as_given["models"]], CONTROLS)
         if self.draws < 0:
             raise ParameterError(f"draws must be 0 or more; got {self.draws!r}")
@@ -133,7 +133,7 @@ class Log:
         """What identifies the row of one model; see `rows.IDENTITY`."""
         world = self.world
         size = (world.n_users, world.seed, self.truth_users, self.draws)
-        return (world.name, repr(world.strength), *map(str, size), label)
+        return (world.label, repr(world.strength), *map(str, size), label)
 
     def only(self, labels: Iterable[str]) -> Log:
         """The same log for fewer models."""
@@ -142,7 +142,7 @@ class Log:
     @property
     def setting(self) -> tuple[Any, ...]:
         """What the truth depends on: logs of one setting share it."""
-        return self.world.name, self.world.strength, self.truth_users
+        return *self.world.key(), self.truth_users
 
 
 def quick() -> Suite:

@@ -26,7 +26,7 @@ def cached_truth(log: Log, folder: Path | None) -> Truth:
     world = log.world
     if folder is None or not type(world).__module__.startswith(_WORLDS):
         return world.truth(users=log.truth_users)
-    file = folder / f"{world.name}-{world.strength!r}-{log.truth_users}-{_sources()}.json"
+    file = folder / f"{world.label}-{world.strength!r}-{log.truth_users}-{_sources()}.json"
     try:
         kept = json.loads(file.read_text())
     except (OSError, ValueError):

@@ -114,6 +114,11 @@ class BaseWorld(ABC):
             raise ParameterError(f"every dose must be a finite number >= 0; got {array.tolist()}")
         return array
 
+    @property
+    def label(self) -> str:
+        """What tables call the world: its name, and its draw where it has several."""
+        return self.name
+
     def key(self) -> tuple[Any, ...]:
         """What the truth depends on; add to it where a subclass has parameters of its own."""
         return type(self), self.strength

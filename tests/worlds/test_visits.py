@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 import mta_models as mta
+from mta_models.benchmark.truths import cached_truth
 from mta_models.errors import ParameterError
 from mta_models.worlds.state import BLOCK, Noise
 from mta_models.worlds.visits.engine import live
@@ -154,6 +156,20 @@ def test_a_truth_belongs_to_world_strength_and_draw() -> None:
     assert make("visits_clicks", draw=1, strength=1).truth(users=BLOCK // 2).total != truth.total
     half = make("visits_clicks", draw=1, n_users=1_500).truth(users=BLOCK // 2)
     assert half.total == pytest.approx(truth.total / 2)
+
+
+def test_the_benchmark_keeps_the_truths_of_draws_apart(tmp_path: Path) -> None:
+    worlds = [make("visits_clicks", draw=draw) for draw in (0, 1)]
+    suite = mta.benchmark.Suite(
+        worlds, models=["Linear"], users=(1_000,), seeds=1, truth_users=BLOCK // 2
+    )
+    logs = list(suite.logs())
+    for _ in range(2):  # computed, then read from the folder
+        totals = [cached_truth(log, tmp_path).total for log in logs]
+        assert totals[0] != totals[1]
+        assert totals == [log.world.truth(users=BLOCK // 2).total for log in logs]
+    assert len({log.setting for log in logs}) == len({log.key("Linear") for log in logs}) == 2
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_expected_is_the_total_of_the_truth() -> None:

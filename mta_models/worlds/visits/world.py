@@ -141,6 +141,11 @@ class VisitWorld(BaseWorld):
         each = expected(self.parameters, self.check_doses(doses), users or self.truth_users)
         return each * self.n_units
 
+    @property
+    def label(self) -> str:
+        """`"visits_clicks"`, or `"visits_clicks_draw_2"`."""
+        return f"{self.name}_draw_{self.draw}" if self.draw else self.name
+
     def key(self) -> tuple[Any, ...]:
         """World, strength and draw."""
         return (*super().key(), self.draw)
