@@ -239,6 +239,7 @@ def example(
         "mta-models attribute events.parquet --model Linear --user user --time time \\",
         "  --channel channel --conversion conversion",
         "mta-models simulate repeat --users 2000 --lift-test Search --out repeat.csv",
+        "mta-models simulate visits_clicks --draw 2 --users 2000 --out visits.parquet",
     )
 )
 def simulate(
@@ -250,6 +251,10 @@ def simulate(
         typer.Option(min=0, max=1, help="Strength of the mechanism that the world is named after."),
     ] = 0.5,
     seed: SeedOption = 0,
+    draw: Annotated[
+        int,
+        typer.Option(min=0, help="Draw of channels, effects and volumes, in worlds of visits."),
+    ] = 0,
     lift_test: Annotated[
         list[str] | None,
         typer.Option(
@@ -271,7 +276,7 @@ def simulate(
         from mta_models.reporting.simulation_files import write_simulation
         from mta_models.worlds.catalogue import make
 
-        made = make(world, n_users=users, strength=strength, seed=seed)
+        made = make(world, n_users=users, strength=strength, seed=seed, draw=draw)
         made.check_channels(lift_test or ())
         with working(f"simulating {world} and intervening on it"):
             write_simulation(made, out, lift_tests=lift_test or ())

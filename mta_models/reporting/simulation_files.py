@@ -33,12 +33,12 @@ def write_simulation(world: BaseWorld, out: Path, *, lift_tests: Iterable[str] =
 def simulation_document(simulation: Simulation) -> dict[str, Any]:
     """What the log does not contain, as plain numbers and texts for JSON.
 
-    `world`, `n_users`, `strength`, `seed`, `days`, `unit` (the column of the log whose journeys
-    convert), `truth`, `costs` and `lift_tests`.
+    `world` (its label, with the draw), `n_users`, `strength`, `seed`, `days`, `unit` (the column of
+    the log whose journeys convert), `truth`, `costs` and `lift_tests`.
     """
     world = simulation.world
     return {
-        "world": world.name,
+        "world": world.label,
         **{name: getattr(world, name) for name in ("n_users", "strength", "seed", "days", "unit")},
         "truth": simulation.truth.to_document(),
         "costs": dict(simulation.costs),

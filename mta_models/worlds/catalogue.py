@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def names() -> tuple[str, ...]:
     Example:
         >>> from mta_models import worlds
         >>> worlds.names()[0]
-        'randomised'
+        'visits_entrances'
     """
     return tuple(_PLACES)
 
@@ -77,11 +78,12 @@ def make(
     """The world of that name.
 
     Args:
-        name: one of `names()`; the docstring of each class has its mechanism.
+        name: one of `names()`; the docstring of each class has its mechanism. Worlds of visits are
+            found by `label` too: `"visits_clicks_draw_2"` is draw 2 of `"visits_clicks"`.
         n_users: users of the log; the truth is scaled to them.
         strength: of the world's one mechanism, 0 to 1.
         seed: of the log.
-        draw: of the world's numbers, in worlds of visits; 0 in all others.
+        draw: of the channels, effects and volumes, in worlds of visits; 0 in all others.
 
     Raises:
         ParameterError: no world has that name, or an argument is not what it may be.
@@ -91,6 +93,9 @@ def make(
         >>> worlds.make("micro_synergy", n_users=1_000).truth().total
         47.0
     """
+    labelled = re.fullmatch(r"(visits_\w+)_draw_(\d+)", name)
+    if labelled and draw == 0:
+        name, draw = labelled[1], int(labelled[2])
     if name not in _PLACES:
         raise ParameterError(f"a world must be one of {', '.join(_PLACES)}; got {name!r}")
     module, _, kind = _PLACES[name].partition(":")
@@ -98,6 +103,6 @@ def make(
     options: dict[str, int] = {"draw": draw} if module.startswith("visits.") else {}
     if not options and draw != 0:
         raise ParameterError(
-            f"draw must be 0 but in worlds of visits, and {name!r} is none; got {draw!r}"
+            f"draw must be 0 for {name!r}: only worlds of visits have draws; got {draw!r}"
         )
     return world(n_users=n_users, strength=strength, seed=seed, **options)
