@@ -163,7 +163,9 @@ def test_biases_are_scaled(journeys: mta.Journeys) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tight_prior_at_no_effect_leaves_no_credit(journeys: mta.Journeys, kind: Any) -> None:
     tight = {"effect_mean": 0.0, "effect_scale": 1e-3, "effect_df": 100}
-    pulled = kind(random_state=1, half_life=3, prior=tight).fit_attribute(journeys)
+    # At 1000 draws R-hat passes or fails 1.03 with the seed and with the BLAS; here it is < 1.01.
+    model = kind(random_state=1, half_life=3, prior=tight, n_draws=3000)
+    pulled = model.fit_attribute(journeys)
     assert mta.Hazard(half_life=3).fit_attribute(journeys).credit.sum() > 0.3 * journeys.total
     assert np.abs(pulled.credit).sum() < 0.02 * journeys.total
 
