@@ -27,6 +27,7 @@ from mta_models.errors import (
     warnings_of,
 )
 from mta_models.models.base import AttributionModel, clone
+from mta_models.models.names import as_model
 from mta_models.models.parameters import check_seed, check_whole_number
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _MAX_DRAWS = 1_000_000
 
 
 def bootstrap(
-    model: AttributionModel,
+    model: AttributionModel | type[AttributionModel] | str,
     journeys: Journeys,
     *,
     n_draws: int = 200,
@@ -67,7 +68,7 @@ def bootstrap(
     bootstrap of Davison and Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
 
     Args:
-        model: any model, fitted or not; it is not changed.
+        model: any model, its class or its name; fitted or not, it is not changed.
         journeys: whose users to resample. Counts must be whole where there are no `users`.
         n_draws: draws, >= 1; 200 or more for a 95% interval.
         random_state: seed or `numpy.random.Generator`.
@@ -79,8 +80,8 @@ def bootstrap(
         total. A model's own posterior draws are replaced.
 
     Raises:
-        ParameterError: `n_draws` is not a whole number from 1 to 1,000,000, or `random_state` is no
-            seed.
+        ParameterError: `model` is none, `n_draws` is not a whole number from 1 to 1,000,000, or
+            `random_state` is no seed.
         JourneyError: a count is not whole and the journeys have no users; or as `model.fit`.
 
     Example:
@@ -95,8 +96,8 @@ def bootstrap(
     """
     check_whole_number(n_draws, "n_draws", 1, _MAX_DRAWS)
     check_seed(random_state)
-    fitted = clone(model)
-    with warnings_of(type(model).__name__):
+    fitted = clone(as_model(model))
+    with warnings_of(type(fitted).__name__):
         with collected_warnings() as notices:
             point = fitted.fit_attribute(journeys, of=of)
         for each in notices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -67,16 +68,24 @@ def read(file: Path) -> list[Row]:
 
 
 def append(file: Path, rows: Iterable[Row]) -> None:
-    """Add rows at the end.
+    """Add rows at the end: all of them, or on a full disk none.
 
     Unlike every other file this one grows during a run, since finished rows must outlast a run
-    that is killed. The kill may cut off the last line, which `read` leaves out and the next
+    that is killed. `kill -9` may cut off the last line, which `read` leaves out and the next
     `append` removes.
     """
-    with file.open("a+b") as out:
+    with file.open("a+b", buffering=0) as out:
         _remove_cut_line(out)
-        header = [] if out.tell() else [FIELDS]
-        out.write(files.csv_text([*header, *(row.values() for row in rows)]).encode())
+        end = out.tell()
+        header = [] if end else [FIELDS]
+        content = files.csv_text([*header, *(row.values() for row in rows)]).encode()
+        try:
+            while content:
+                content = content[out.write(content) :]
+            os.fsync(out.fileno())
+        except BaseException:  # Ctrl-C too
+            out.truncate(end)
+            raise
 
 
 def write(file: Path, rows: Sequence[Row]) -> None:

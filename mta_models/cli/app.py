@@ -18,6 +18,8 @@ from mta_models.errors import ParameterError
 from mta_models.worlds.catalogue import names as world_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mta_models.data.journeys import Journeys
     from mta_models.models.base import AttributionModel
 
@@ -221,8 +223,7 @@ def example(
     seed: SeedOption = 0,
 ) -> None:
     """Write the example log, a simulated shop."""
-    if out is None or out.suffix.lower() == ".json":
-        misuse("name a file to write by --out, ending in .csv or .parquet")
+    out = _table_file(out)
     with one_line_errors():
         from mta_models.cli.run_config import read_example
         from mta_models.worlds.mechanisms.shop import example_events
@@ -268,8 +269,7 @@ def simulate(
     Three files: the events; all users with the start and end of their observation, in a file with
     .observed before its ending; and the truth, the costs and the lift tests, in .truth.json.
     """
-    if out is None or out.suffix.lower() == ".json":
-        misuse("name a file to write by --out, ending in .csv or .parquet")
+    out = _table_file(out)
     if world not in world_names():
         misuse(f"a world is one of {', '.join(world_names())}; got {world!r}")
     with one_line_errors():
@@ -290,6 +290,13 @@ app.command(
         "mta-models benchmark --quick",
     )
 )(benchmark)
+
+
+def _table_file(out: Path | None) -> Path:
+    """The file that a log is written to; none, or one for JSON, is a misuse."""
+    if out is None or out.suffix.lower() == ".json":
+        misuse("name a file to write by --out, ending in .csv or .parquet")
+    return out
 
 
 def _model(name: str) -> AttributionModel:

@@ -84,10 +84,11 @@ class Run:
 
 def _reads(given: Any, out: Path) -> bool:
     """Whether the path or glob `given` reads `out`, now or once that file exists."""
-    from mta_models.sources.tables import files_of, is_remote
+    from mta_models.sources.tables import files_of, is_remote, local_path
 
     if not isinstance(given, str) or is_remote(given):
         return False
+    given = local_path(given)
     if Path(os.path.abspath(out)).match(os.path.abspath(given)):
         return True
     try:
@@ -177,9 +178,9 @@ def _check_keys(given: Mapping[str, Any], file: Path) -> None:
 
 def _beside(file: Path, value: Any) -> Any:
     """A path as it is from where the TOML file is; addresses and what is no path stay."""
-    from mta_models.sources.tables import is_remote
+    from mta_models.sources.tables import is_address
 
-    if not isinstance(value, str) or is_remote(value):
+    if not isinstance(value, str) or is_address(value):
         return _plain(value)
     return str(file.parent / value)
 

@@ -8,7 +8,7 @@ their bits for one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -92,7 +92,8 @@ def entries(values: Iterable[Any], what: str) -> Numbers | list[Any]:
         given = list(given) if wide else given.to_numpy()
     if isinstance(given, np.ndarray) and given.ndim:
         return given
-    if not isinstance(given, Iterable) or isinstance(given, np.ndarray | str | bytes):
+    unordered = isinstance(given, Set | Mapping)  # a mapping would give its keys
+    if unordered or not isinstance(given, Iterable) or isinstance(given, np.ndarray | str | bytes):
         raise JourneyError(
             f"`{what}` must be a sequence with one entry a row; got {given!r}. Put it into a list"
         )

@@ -7,7 +7,7 @@ half-life tried.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Histories:
         place: shape `(n_users,)`, each history's user in the timeline; None: all, in its order.
         derived: what follows from the times alone, shared with the same histories reweighted.
         by_lag: results of `lagged`, by lag.
+        known: `derived`, where other histories with the same times have it; None: computed.
     """
 
     channels: tuple[str, ...]
@@ -75,9 +76,10 @@ class Histories:
     place: Ints | None = None
     derived: FromTimes = field(init=False, repr=False)
     by_lag: dict[float, Histories] = field(init=False, repr=False, default_factory=dict)
+    known: InitVar[FromTimes | None] = None
 
-    def __post_init__(self) -> None:
-        derived = FromTimes(
+    def __post_init__(self, known: FromTimes | None) -> None:
+        derived = known or FromTimes(
             n_channels=self.n_channels,
             offsets=self.offsets,
             time=self.time,
@@ -284,9 +286,9 @@ class Histories:
             weight = np.where(converts, outcome[self.user_row], nulls[self.user_row])
         else:
             weight = (outcome + nulls)[self.user_row]
-        other = replace(self, weight=weight, event_weight=outcome[self.event_row])
-        object.__setattr__(other, "derived", self.derived)  # times are the same
-        return other
+        return replace(
+            self, weight=weight, event_weight=outcome[self.event_row], known=self.derived
+        )
 
     def lagged(self, days: float) -> Histories:
         """The same users, whose touchpoints count from `days` days after they were met."""

@@ -77,11 +77,7 @@ class AttributionModel(ABC):
             JourneyError: the journeys lack what the model needs.
         """
         self._check_parameters()
-        if not isinstance(journeys, Journeys):
-            raise JourneyError(
-                f"{type(self).__name__} must be given Journeys; got {type(journeys).__name__}. "
-                "Make them with read_paths, read_events or Journeys.from_paths"
-            )
+        self._check_journeys(journeys)
         if journeys.total == 0:
             raise JourneyError(
                 f"there must be a conversion to credit; {journeys!r} has none. Check that the "
@@ -227,6 +223,7 @@ class AttributionModel(ABC):
     def _ready(self, journeys: Journeys) -> Journeys:
         """The journeys over the fitted channels, or the reason why not."""
         self._check_fitted()
+        self._check_journeys(journeys)
         self._check_times(journeys)
         return journeys.recode(self.channels_)
 
@@ -235,6 +232,13 @@ class AttributionModel(ABC):
             raise NotFittedError(
                 f"{type(self).__name__} must be fitted before it can attribute. "
                 "Call fit(journeys), or fit_attribute(journeys)"
+            )
+
+    def _check_journeys(self, journeys: Journeys) -> None:
+        if not isinstance(journeys, Journeys):
+            raise JourneyError(
+                f"{type(self).__name__} must be given Journeys; got {type(journeys).__name__}. "
+                "Make them with read_paths, read_events or Journeys.from_paths"
             )
 
     def _check_times(self, journeys: Journeys) -> None:

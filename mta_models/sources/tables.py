@@ -15,6 +15,8 @@ import polars as pl
 
 from mta_models.errors import JourneyError
 
+_FILE = "file://"
+
 
 def open_table(
     source: Any,
@@ -31,10 +33,10 @@ def open_table(
     their types.
 
     Args:
-        source: path, glob or address (`s3://`, `gs://`, `az://`, `hf://`, `https://`, whatever
-            polars reads) of CSV (UTF-8, with or without byte-order mark; `.tsv`: tabs) or Parquet
-            files; a pandas, polars (lazy too) or Arrow table. Remote CSV files of one glob must
-            have the same columns. Credentials come from the environment, as polars documents.
+        source: path, glob or address (`s3://`, `gs://`, `az://`, `hf://`, `https://`, `file://`,
+            whatever polars reads) of CSV (UTF-8, with or without byte-order mark; `.tsv`: tabs) or
+            Parquet files; a pandas, polars (lazy too) or Arrow table. Remote CSV files of one glob
+            must have the same columns. Credentials come from the environment, as polars documents.
         columns: the columns needed; None: all.
         header: whether the first row of a CSV file names the columns. Without one they are called
             `column_0`, `column_1` …
@@ -66,7 +68,18 @@ def collect(query: pl.LazyFrame, source: Any) -> pl.DataFrame:
 
 def is_remote(source: str | os.PathLike[str]) -> bool:
     """Whether it is an address such as `s3://bucket/log.csv`, which polars opens itself."""
-    return "://" in os.fspath(source)
+    path = os.fspath(source)
+    return is_address(path) and local_path(path) == path
+
+
+def is_address(path: str) -> bool:
+    """Whether it names where it is, `file://` too, so that no folder can come before it."""
+    return "://" in path
+
+
+def local_path(path: str) -> str:
+    """A path as it is; the path of an address that starts with `file://`."""
+    return path[len(_FILE) :] if path.lower().startswith(_FILE) else path
 
 
 def is_parquet(source: str | os.PathLike[str]) -> bool:
@@ -93,7 +106,7 @@ def files_of(source: str | os.PathLike[str]) -> list[str]:
     Raises:
         JourneyError: there is none.
     """
-    path = os.fspath(source)
+    path = local_path(os.fspath(source))
     if is_remote(path) or Path(path).is_file():
         return [path]
     files = sorted(file for file in glob.glob(path, recursive=True) if Path(file).is_file())

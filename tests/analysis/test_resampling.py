@@ -241,6 +241,17 @@ def test_a_number_of_draws_must_be_whole_and_positive(n_draws: object) -> None:
         mta.bootstrap(Equal(), journeys, n_draws=n_draws)  # type: ignore[arg-type]
 
 
+def test_a_model_is_given_by_its_name_or_class_too() -> None:
+    journeys = mta.Journeys.from_paths([["A", "B"], ["B"]], [3, 1])
+    expected = mta.bootstrap(mta.LastTouch(), journeys, n_draws=5, random_state=0)
+    for model in ("LastTouch", mta.LastTouch):
+        drawn = mta.bootstrap(model, journeys, n_draws=5, random_state=0)
+        assert (drawn.draws == expected.draws).all()
+    for wrong in (None, "no model", [mta.LastTouch()]):
+        with pytest.raises(mta.ParameterError, match="model"):
+            mta.bootstrap(wrong, journeys)  # type: ignore[arg-type]
+
+
 class Uneasy(Rate):
     def _fit(self, journeys: mta.Journeys) -> None:
         super()._fit(journeys)

@@ -477,6 +477,16 @@ def test_out_is_no_file_that_the_run_reads(
     assert {file.name: file.read_bytes() for file in inputs.glob("*.*")} == before
 
 
+@pytest.mark.parametrize("prefix", ["file://", "FILE://"])
+def test_out_is_no_file_that_the_run_reads_by_its_address(folder: Path, prefix: str) -> None:
+    before, given = Path("paths.csv").read_bytes(), f"{prefix}{folder.resolve()}/paths.csv"
+    assert "read by FILE" in refused("compare", given, "--out", "paths.csv")
+    Path("run.toml").write_text(f'source = "{given}"\nmodels = ["LastTouch"]')
+    assert "read by FILE" in refused("compare", "--config", "run.toml", "--out", "paths.csv")
+    assert Path("paths.csv").read_bytes() == before
+    run("compare", "--config", "run.toml", "--out", "result.csv")
+
+
 def test_out_is_no_file_that_the_next_run_would_read(inputs: Path) -> None:
     line = refused("compare", "--config", "run.toml", "--out", "log-new.csv")
     assert "'log-new.csv' is read by FILE 'log-*.csv'" in line

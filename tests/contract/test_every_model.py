@@ -283,6 +283,8 @@ def test_refuses_what_is_not_journeys_or_has_no_conversion(
 ) -> None:
     with pytest.raises(mta.JourneyError, match="must be given Journeys; got list"):
         model.fit([["Search"]])  # type: ignore[arg-type]
+    with pytest.raises(mta.JourneyError, match="must be given Journeys; got NoneType"):
+        clone(model).fit(journeys).attribute(None)  # type: ignore[arg-type]
     zeros = np.zeros(journeys.n_journeys)
     with pytest.raises(mta.JourneyError, match="there must be a conversion"):
         model.fit(journeys.reweighted(zeros, journeys.nulls, zeros))

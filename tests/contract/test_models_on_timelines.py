@@ -202,6 +202,8 @@ def test_histories_can_be_fitted(label: str, model: TimedModel, journeys: mta.Jo
         clone(model).fit_histories(histories.take(others))
     with pytest.raises(mta.ParameterError, match="counterfactual"):
         clone(model).set_params(counterfactual="sideways").fit_histories(histories)
+    with pytest.raises(mta.JourneyError, match="must be given Histories; got Journeys"):
+        clone(model).fit_histories(journeys)  # type: ignore[arg-type]
 
 
 def test_refits_leave_the_model_alone(model: TimedModel, journeys: mta.Journeys) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mta_models.benchmark import rows
 from mta_models.core import files
 from mta_models.errors import MTAError
 
@@ -228,6 +229,15 @@ def test_a_full_disk_leaves_the_old_file(full_disk: Path, old: bytes | None, eit
     with pytest.raises(MTAError, match=r"cannot write .*: (No space left|File too large)"):
         write(file, bytes(1 << 20))
     assert [each.read_bytes() for each in full_disk.iterdir()] == ([] if old is None else [old])
+
+
+def test_a_full_disk_leaves_the_rows_of_a_benchmark(full_disk: Path) -> None:
+    file, row = full_disk / "rows.csv", rows.as_text({"world": "intent", "seed": 1})
+    rows.append(file, [row])
+    before = file.read_bytes()
+    with pytest.raises(OSError, match=r"No space left|File too large"):
+        rows.append(file, [{**row, "error": "e" * 300_000}])
+    assert file.read_bytes() == before
 
 
 def test_a_disk_too_full_for_all_of_several_files_changes_none(

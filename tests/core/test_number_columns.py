@@ -90,7 +90,7 @@ def test_spans_dates_and_tables_are_no_columns_of_numbers(column: Any) -> None:
         numbers(column, "x")
 
 
-@pytest.mark.parametrize("column", [5, None, "12", b"12", np.array(5)])
+@pytest.mark.parametrize("column", [5, None, "12", b"12", np.array(5), {1.0, 2.0}, {1.0: 2.0}])
 def test_a_column_is_a_sequence(column: Any) -> None:
     with pytest.raises(JourneyError, match="`x` must be a sequence with one entry a row; got"):
         numbers(column, "x")

@@ -82,6 +82,11 @@ class TimedModel(AttributionModel):
             (6,)
         """
         self._check_parameters()
+        if not isinstance(histories, Histories):
+            raise JourneyError(
+                f"fit_histories must be given Histories; got {type(histories).__name__}. Give "
+                "`journeys.histories`, or use fit"
+            )
         if histories.total == 0:
             raise JourneyError(
                 "there must be a conversion to learn from; these histories have none. Take users "

@@ -151,7 +151,7 @@ class Shop(World):
         usual = bool((dose == 1).all())
         doses = dose if usual else np.vstack([np.ones_like(dose), dose])
         rng = np.random.default_rng(self.seed)
-        now = engine.begin(self, len(doses), self.n_users, _OneStream(rng))
+        now = engine.begin(self, len(doses), self.n_users, _OneStream((), rng))
         for day in range(self.days):
             now.day = day
             luck = rng.random((now.n, len(CHANNELS))).T
@@ -168,17 +168,19 @@ class Shop(World):
             yield touched[-1].T, bought[-1], drawn
 
 
+@dataclass(frozen=True)
 class _OneStream(Noise):
-    """Noise from one generator, in the order in which it is asked for."""
+    """Noise from one generator, in the order in which it is asked for.
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        super().__init__(())
-        object.__setattr__(self, "rng", rng)  # the dataclass is frozen
+    Attributes:
+        rng: the generator.
+    """
+
+    rng: np.random.Generator
 
     def on(self, mechanism: str, day: int = -1) -> np.random.Generator:
         """The generator, whatever it is for."""
-        rng: np.random.Generator = self.__dict__["rng"]
-        return rng
+        return self.rng
 
 
 @dataclass(frozen=True)

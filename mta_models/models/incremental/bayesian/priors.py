@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.logistic_regression import chances
 from mta_models.core.ragged import Floats
 from mta_models.errors import ParameterError
 from mta_models.models.incremental.bayesian.half_life_interpolation import (
@@ -320,7 +321,7 @@ def sample_prior(
         "baseline": rng.normal(*_baseline(prior), n_draws),
         "effect": effect,
         "bias": biases,
-        "half_life_position": 1 / (1 + np.exp(-logit)),
+        "half_life_position": chances(logit),
     }
 
 
