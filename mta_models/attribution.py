@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-# What each estimand is, in words.
+# The meaning of each estimand.
 ESTIMANDS = {
     "rule": "divides the observed conversions among the channels that were there; it claims no "
     "effect",
@@ -26,14 +26,14 @@ ESTIMANDS = {
     "incremental": "estimates the conversions that would not have happened without the channel, if "
     "the model's assumptions hold",
 }
-# What an interval holds, unless a model or its lift tests say more.
+# The uncertainty that an interval covers, unless a model or its lift tests say more.
 SAMPLING_ONLY = "sampling only: chance in who was observed, not bias"
 _NOT_INCREMENTAL = (
     "None of this says how many conversions would be lost without a channel: that takes an "
     "incremental model or an experiment."
 )
 BASELINE = "(baseline)"
-# Relative difference of sums that rounding cannot explain.
+# A larger relative difference of two sums is more than rounding.
 _TOLERANCE = 1e-8
 
 
@@ -42,6 +42,7 @@ class Attribution(Printed):
     """The credit of each channel, the baseline, and their total.
 
     `credit.sum() + baseline == total` is checked, to float tolerance, when an attribution is made.
+    `fit_attribute` of a model and `bootstrap` make one; `print` shows its table.
 
     Attributes:
         channels: names, shape `(n_channels,)`.
@@ -54,9 +55,12 @@ class Attribution(Printed):
         of: `"conversions"` or `"value"`.
         draws: shape `(n_draws, n_channels)`, from a bootstrap or a posterior, or None.
         baseline_draws: shape `(n_draws,)`, or None.
-        interval_holds: what the spread of the draws holds, in words: of a bootstrap
-            `SAMPLING_ONLY`.
-        checks: what tests of the fit say about it, one sentence each.
+        interval_holds: the uncertainty that the draws cover, in words; for a bootstrap "sampling
+            only".
+        checks: results of tests of the fit, one sentence each.
+
+    Raises:
+        InvariantError: credit and baseline do not sum to the total, or a shape is wrong.
 
     Example:
         >>> from mta_models import Journeys, LastTouch
@@ -114,15 +118,16 @@ class Attribution(Printed):
 
         Raises:
             MTAError: there are no draws.
+            ParameterError: `prob` is not between 0 and 1.
         """
         return np.quantile(self._drawn("draws"), _tails(prob), axis=0).T
 
     def baseline_interval(self, prob: float = 0.95) -> Floats:
-        """Central interval of the baseline over the draws, shape `(2,)`."""
+        """Central interval of the baseline over the draws, shape `(2,)`; see `interval`."""
         return np.quantile(self._drawn("baseline_draws"), _tails(prob))
 
     def to_frame(self, *, prob: float = 0.95) -> pd.DataFrame:
-        """One row per channel and one, last, for the baseline: `channel`, `credit`, `share`.
+        """One row per channel and a last one for the baseline: `channel`, `credit`, `share`.
 
         With draws also `lower` and `upper`, the bounds of the `prob` interval, which covers what
         `interval_holds` says. The `credit` column sums to `total`; the baseline's share is missing,
@@ -139,15 +144,15 @@ class Attribution(Printed):
         return pl.DataFrame(self._columns(prob), nan_to_null=True)
 
     def blocks(self, *, top: int = 25) -> list[Block]:
-        """What `print` shows: the table, what its intervals hold, checks, and the estimand.
+        """The blocks that `print` shows: the table, a note on intervals, checks, and the estimand.
 
         Args:
-            top: how many channels have a row of their own, by credit.
+            top: number of channels with a row of their own: those with the most credit.
         """
         return [*self.tables(top=top), *meanings([self.estimand])]
 
     def tables(self, *, top: int = 25) -> list[Block]:
-        """`blocks` without what the estimand is."""
+        """`blocks` without the sentence on the estimand."""
         rows = TopRows(self.channels, self.credit, top)
         amount = amounts(self.total)
         credit = np.append(rows.sums(self.credit), (self.baseline, self.total))
@@ -157,7 +162,7 @@ class Attribution(Printed):
         if self.draws is not None:
             bounds = np.vstack([self.interval()[rows.shown], self.baseline_interval()])
             cells = [f"{amount(lower)} to {amount(upper)}" for lower, upper in bounds]
-            # The sum of the others has an interval too, but not the sum of theirs.
+            # The bounds of a sum are not the sum of bounds: the row of the others has none.
             cells[-1:-1] = [""] * rows.has_others
             columns["95% interval"] = [*cells, ""]
             notes.append(f"Intervals: {self.interval_holds}.")
@@ -208,14 +213,14 @@ class Attribution(Printed):
 
 
 def meanings(estimands: Iterable[str]) -> list[str]:
-    """What each kind of estimand is, one sentence each; and that none of them is incremental."""
+    """One sentence on each kind of estimand, and a last one if none of them is incremental."""
     kinds = dict.fromkeys(estimand.partition(":")[0] for estimand in estimands)
     sentences = [f"{kind}: {ESTIMANDS[kind]}." for kind in kinds]
     return sentences if "incremental" in kinds else [*sentences, _NOT_INCREMENTAL]
 
 
 def check_adds_up(credit: Floats, baseline: float, total: float, model: str) -> None:
-    """Refuse credit that, with the baseline, is not the total to float tolerance."""
+    """Raise `InvariantError` unless credit and baseline sum to the total, to float tolerance."""
     gap = float(credit.sum() + baseline - total)
     scale = max(abs(total), np.abs(credit).sum(), abs(baseline), 1e-300)
     if not (np.isfinite(gap) and abs(gap) <= _TOLERANCE * scale):

@@ -1,4 +1,4 @@
-"""What the toolkit raises and warns. A message says what must hold, what was got and what to do."""
+"""Exceptions and warnings. A message says what must hold, what was got and what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MTAError(Exception):
 
 
 class JourneyError(MTAError, ValueError):
-    """The data are not journeys, or lack what is needed. Names the row where possible."""
+    """The data are not valid journeys, or lack what is needed. Names the row where possible."""
 
 
 class ParameterError(MTAError, ValueError):
@@ -64,7 +64,7 @@ class MTAWarning(UserWarning):
 
 
 class IdentifiabilityWarning(MTAWarning):
-    """The data cannot answer the question, or only with an assumption."""
+    """The data cannot answer the question, or can answer it only with an assumption."""
 
 
 class ConvergenceWarning(MTAWarning):
@@ -75,9 +75,9 @@ class ConvergenceWarning(MTAWarning):
 
 # Start of the file names of the package, with the separator.
 _PACKAGE = str(Path(__file__).parent / "_").removesuffix("_")
-# Both belong to one thread or task, as the process's warning filters do not.
+# Each thread or task has its own values; warning filters belong to the whole process.
 _model: ContextVar[str | None] = ContextVar("model whose warnings these are", default=None)
-_kept: ContextVar[list[Notice] | None] = ContextVar("warnings being collected", default=None)
+_collected: ContextVar[list[Notice] | None] = ContextVar("warnings being collected", default=None)
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def warn(message: str, category: type[MTAWarning]) -> None:
         message: what must hold, what was got and what to do.
         category: an `MTAWarning`.
     """
-    name, kept = _model.get(), _kept.get()
-    if kept is not None:
-        kept.append(Notice(message, category))
+    name, notices = _model.get(), _collected.get()
+    if notices is not None:
+        notices.append(Notice(message, category))
         return
     text = message if name is None else f"{name}: {message}"
     warnings.warn(text, category, stacklevel=_caller())
@@ -109,7 +109,7 @@ def warn(message: str, category: type[MTAWarning]) -> None:
 def _caller() -> int:
     """The stack level, for `warn`, of the frame that called the toolkit.
 
-    The outermost such frame: between it and the warning may lie a model that the caller wrote.
+    The outermost such frame: a model that the caller wrote may stand between it and the warning.
     """
     frame, level, caller = sys._getframe(1), 1, 1
     while frame.f_back is not None:
@@ -140,14 +140,14 @@ def warnings_of(model: str) -> Iterator[None]:
 def collected_warnings() -> Iterator[list[Notice]]:
     """Keep the toolkit's warnings inside in a list, in their order, instead of issuing them.
 
-    They are kept without the name of the model, which is put before them when they are issued.
+    A message in the list does not name the model; `warn` adds the name when it issues it.
 
     Unlike `warnings.catch_warnings` it leaves the process's filters alone, and so it works in
     threads. Warnings of other libraries are not collected.
     """
-    kept: list[Notice] = []
-    token = _kept.set(kept)
+    notices: list[Notice] = []
+    token = _collected.set(notices)
     try:
-        yield kept
+        yield notices
     finally:
-        _kept.reset(token)
+        _collected.reset(token)

@@ -165,7 +165,7 @@ def test_print_shows_tables_and_repr_is_short(monkeypatch: pytest.MonkeyPatch) -
         "Attribution": "Credit in conversions, by Linear",
         "Comparison": "Share of credit, the baseline left out",
         "Diagnosis": "Findings",
-        "ForwardValidation": "To predict well is not to be causal",
+        "ForwardValidation": "Good predictions do not show causal effects",
         "Sensitivity": "of credit moves",
         "OrderSelection": "has the highest score",
     }

@@ -38,15 +38,15 @@ USUAL_MODELS = (
 class Comparison(Printed):
     """The credit of several models on the same journeys.
 
-    Credits with different estimands answer different questions, so that they differ is not by
-    itself an error of any model. `estimands` has the estimand of each.
+    Credits with different estimands answer different questions, so a difference between models is
+    not by itself an error. `estimands` has the estimand of each model.
 
     Attributes:
         attributions: by label, in the order the models were given. The label is the model's repr
             without empty brackets: `"LastTouch"`, `"Markov(order=2)"`.
-        refusals: by label, why a model that was asked for has no column; see `compare`.
-        validation: how well the incremental models predicted the last third of the log, if that
-            was asked for; see `validate_forward`.
+        refusals: by label, why a model has no column; see `skip_refused` of `compare`.
+        validation: how well the incremental models predicted the last third of the log, if
+            `compare` was called with `validate`; see `validate_forward`.
 
     Example:
         >>> from mta_models import Journeys, compare
@@ -75,7 +75,7 @@ class Comparison(Printed):
 
     @property
     def total(self) -> float:
-        """The outcomes credited, the same for every model."""
+        """All conversions or value to be credited, the same for every model."""
         return self._first.total
 
     @property
@@ -116,7 +116,7 @@ class Comparison(Printed):
 
         Columns: `model`, `estimand`, `of`, `channel`, `credit`, `share` (missing for the
         baseline), and `lower` and `upper`, the bounds of the 95% interval, where a model has draws.
-        An interval of `bootstrap` holds sampling error only, and no bias.
+        An interval of `bootstrap` covers sampling error only, not bias.
         """
         import polars as pl
 
@@ -132,16 +132,16 @@ class Comparison(Printed):
         return pl.concat(tables, how="diagonal")
 
     def blocks(self, *, top: int = 25) -> list[Block]:
-        """What `print` shows: credit, shares, the validation, checks, and what estimands are.
+        """The blocks that `print` shows: credit, shares, validation, checks, notes on estimands.
 
         Args:
-            top: how many channels have a row of their own, by mean share of credit.
+            top: number of channels with a row of their own: the largest by mean share of credit.
         """
         notes = [f"Note: {label} left out: {why}" for label, why in self.refusals.items()]
         return [*self.tables(top=top), *meanings(self.estimands.values()), *notes]
 
     def tables(self, *, top: int = 25) -> list[Block]:
-        """`blocks` without what the estimands are and what was left out."""
+        """`blocks` without the sentences on estimands and refused models."""
         rows = TopRows(self.channels, np.nan_to_num(self.share).mean(axis=1), top)
         amount = amounts(self.total)
         credits, shares = {}, {}
@@ -193,25 +193,45 @@ def compare(
     skip_refused: bool = False,
     validate: bool = False,
 ) -> Comparison:
-    """Fit each model on the journeys and credit the same journeys with each.
+    """Fit several models on the same journeys and compare their credit.
+
+    Each model has its own estimand and assumptions; `Comparison.estimands` names the estimands.
 
     Args:
         models: models, their classes, or their names (`"Markov"`, `"Markov(order=2)"`); the
             models themselves stay unfitted.
-        journeys: at least one conversion among them.
+        journeys: journeys with at least one conversion.
         of: `"conversions"`, or `"value"` for revenue.
-        skip_refused: what to do about a model that cannot be fitted to these journeys (for example
+        skip_refused: what to do with a model that cannot be fitted to these journeys (for example
             one that needs times). False: raise its error. True: keep the reason in `refusals`, and
             compare the others.
         validate: whether to fit the incremental models again on the first two thirds of the log
             and score their predictions of the rest, as `validation`. Good predictions do not show
             that the effects are causal: read `validate_forward` first.
 
+    Returns:
+        A `Comparison`: the attribution of each model by label, in the order given; `print` shows
+        credit and shares side by side, `to_frame` has one column per model.
+
     Raises:
         ParameterError: no model, two that are equal, an unknown name, or `validate` without an
             incremental model.
         JourneyError: the journeys lack what a model needs or, with `skip_refused`, what every
             model needs.
+
+    Example:
+        >>> from mta_models import Journeys, Markov, compare
+        >>> paths = [["Search", "Email"], ["Email"], ["Search"]]
+        >>> journeys = Journeys.from_paths(paths, conversions=[4, 2, 0], nulls=[6, 8, 10])
+        >>> comparison = compare(["LastTouch", Markov()], journeys)
+        >>> comparison.to_frame()
+                    LastTouch  Markov
+        channel
+        Email             6.0     4.0
+        Search            0.0     2.0
+        (baseline)        0.0     0.0
+        >>> comparison.estimands
+        {'LastTouch': 'rule', 'Markov': 'removal_effect'}
     """
     asked = {label_of(model): model for model in distinct_models(models)}
     journeys.outcome(of)  # missing values are an error of the call, not a refusal of a model

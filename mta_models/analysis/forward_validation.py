@@ -28,31 +28,31 @@ COUNTED = "(last week's touchpoints)"
 _TRAIN = 2 / 3
 _WEEK = 7.0
 _PREDICTION_IS_NOT_CAUSE = (
-    "Gain is the log-likelihood per conversion over a constant rate. To predict well is not to be "
-    "causal: crediting channels that follow intent predicts better than seeing through it."
+    "Gain is the log-likelihood per conversion over a constant rate. Good predictions do not show "
+    "causal effects: crediting channels that follow intent predicts better than correcting for it."
 )
 
-# From histories and two days to the conversions expected of each user between them.
+# A function of two days: conversions expected of each user between them, shape `(n_users,)`.
 Prediction = Callable[[float, float], Floats]
 
 
 @dataclass(frozen=True)
 class ForwardScore:
-    """How well one model predicted the held-out days.
+    """How well one model predicted the conversions of the held-out days.
 
     Attributes:
         gain: held-out log-likelihood minus that of a constant rate, in nats per conversion. Above 0
             the model is better than one rate for all users; minus infinity if a conversion happened
             to which the model gave probability 0.
-        gain_error: its standard error, taking users as independent.
+        gain_error: standard error of `gain`, with users taken as independent.
         auc: the probability that, among users at risk on the day of a conversion, the user who
             converts has a higher predicted rate than one who does not; 0.5 is chance.
         day_rmse: root mean square error of conversions per day.
         predicted: conversions predicted for the held-out days.
         observed: conversions observed in them.
         ratio: predicted over observed.
-        ratio_touched: the same among users with a touchpoint within the last week.
-        ratio_untouched: among the other users. Either is NaN where none of them converted.
+        ratio_touched: the ratio among users with a touchpoint within the last week.
+        ratio_untouched: the ratio among other users. Either is NaN if none of its users converted.
     """
 
     gain: float
@@ -106,7 +106,7 @@ class ForwardValidation(Printed):
         return pd.DataFrame({"day": day, "observed": self.observed, **self.by_day})
 
     def blocks(self) -> list[Block]:
-        """What `print` shows: the scores, what they do not say, and who has none."""
+        """The blocks that `print` shows: scores, how to read them, and models without a score."""
         scores = [*self.scores.values()]
         columns = {
             "Gain in nats": [f"{each.gain:.3f}" for each in scores],
@@ -152,9 +152,9 @@ def validate_forward(
     Models are fitted on the journeys as they were known after `train_days`. Then, day by day, the
     fitted model gives the expected conversions of each user at risk, taking the touchpoints of that
     day and before as known: it predicts who converts given their touchpoints, not the touchpoints.
-    Unless a user converts twice, all users are at risk until the first conversion, and touchpoints
-    after it are dropped. A conversion at the exact time of `train_days` is neither fitted nor
-    predicted. The conversions of a user on a day are scored as a Poisson count.
+    If no user converts twice, all users are at risk until the first conversion only, and
+    touchpoints after it are dropped. A conversion at the exact time of `train_days` is neither
+    fitted nor predicted. The conversions of a user on a day are scored as a Poisson count.
 
     Two references, fitted on the same days, are scored too: one rate for all users, and one rate
     for each number of touchpoints in the last week (0, 1, 2, 3–4, 5–8, …), which uses neither
@@ -171,8 +171,12 @@ def validate_forward(
         models: incremental models, their classes or names; the models themselves stay unfitted.
         journeys: of an event log read without a lookback.
         train_days: days since the log's start to fit on; None: two thirds of the log.
-        horizon: days after those to predict; None: all that are left.
+        horizon: days to predict, after the days fitted; None: all that are left.
         skip_refused: keep the error of a model in `refusals`, instead of raising it.
+
+    Returns:
+        A `ForwardValidation`: a `ForwardScore` for each reference and model, and the conversions
+        that each predicts per day.
 
     Raises:
         ParameterError: a model is not incremental, or the days are not within the log.
@@ -253,10 +257,7 @@ def _prediction(model: AttributionModel, test: Journeys) -> Prediction:
 
 
 def _until_first(journeys: Journeys) -> Journeys:
-    """Journeys up to each user's first conversion.
-
-    That is a user's first row: it has every touchpoint up to its end.
-    """
+    """Journeys up to each user's first conversion: a user's first row."""
     users, end, timeline = journeys.users, journeys.end, journeys.timeline
     assert users is not None
     assert end is not None
@@ -299,7 +300,7 @@ def _references(
         days += np.bincount(kind, _observed_days(train, begin, stop), 64)
         users = _converting(train, begin, stop)
         events += np.bincount(kind[users], minlength=64)
-    # A class without users has the rate of all users.
+    # Each class gets one day at the rate of all users, so that a class without users has a rate.
     rates = (events + rate) / (days + 1)
 
     def counted(begin: float, stop: float) -> Floats:
@@ -387,15 +388,16 @@ class _Scorer:
 
 
 def _error_of_sum(each: Floats) -> float:
-    """The standard error of a sum over independent users; NaN where a summand is infinite."""
+    """The standard error of a sum over independent users; NaN if a summand is infinite."""
     return float(np.sqrt(len(each)) * each.std()) if np.isfinite(each).all() else float("nan")
 
 
 def _concordance(expected: Floats, days: Floats, count: Ints) -> tuple[float, float]:
-    """Pairs of a converting and another user at risk: those in which the first has the higher rate.
+    """Number of concordant pairs and of all pairs of a user who converts and one who does not.
 
-    Ties count half. Returns their number and that of all pairs. Rates are compared and not expected
-    conversions, because a user who converts in the morning is at risk for a part of the day only.
+    Both are at risk on the day; a pair is concordant if the user who converts has the higher rate,
+    and a tie counts half. Rates are compared, not expected conversions: a user who converts in the
+    morning is at risk for a part of the day only.
     """
     at_risk = days > 0
     case = count[at_risk] > 0

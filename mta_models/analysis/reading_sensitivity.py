@@ -1,4 +1,4 @@
-"""How much the settings of reading a log change the credit of one and the same model."""
+"""How much the settings of reading a log change the credit of a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Duration = str | timedelta
 
-# Arguments of `read_events` that name columns: these are read once for all settings.
+# Arguments of `read_events` that name columns; these are read once for all settings.
 _COLUMNS = ("user", "time", "channel", "conversion", "value", "cost", "event_id", "order")
 
 
@@ -34,8 +34,18 @@ class Sensitivity(Printed):
     """One model's credit under several readings of the same log.
 
     Attributes:
-        attributions: by `(lookback, session)` as they were given, in that order; None: unlimited
-            lookback, no sessions. Conversions are the same under all of them.
+        attributions: by setting `(lookback, session)`, in the order given; None means unlimited
+            lookback or no sessions. Conversions are the same in all settings.
+
+    Example:
+        >>> import polars as pl
+        >>> from mta_models import sensitivity
+        >>> log = pl.DataFrame({
+        ...     "user": [1, 1], "time": [0, 20], "channel": ["TV", "Search"], "conversion": [0, 1]
+        ... })
+        >>> columns = {name: name for name in log.columns}
+        >>> sensitivity("Linear", log, lookbacks=["7d", None], sessions=[None], **columns)
+        Sensitivity(Linear(), 2 settings, 2 channels, largest_move=0.5)
     """
 
     attributions: Mapping[tuple[Duration | None, Duration | None], Attribution]
@@ -47,15 +57,15 @@ class Sensitivity(Printed):
 
     @property
     def share(self) -> Floats:
-        """Shape `(n_channels, n_settings)`, each channel's part of the credit in each setting."""
+        """Each channel's share of credit in each setting, shape `(n_channels, n_settings)`."""
         return np.column_stack([each.share for each in self._all])
 
     @property
     def largest_move(self) -> float:
         """The largest share of credit that moves to other channels between two of the settings.
 
-        The total-variation distance between shares, between 0 and 1. Settings in which no channel
-        has credit are left out; NaN where none is left.
+        It is the total-variation distance between the shares, between 0 and 1. Settings in which
+        no channel has credit are left out; NaN if none is left.
         """
         share = self.share[:, ~np.isnan(self.share).any(axis=0)]
         moves = [float(np.abs(share - each[:, None]).sum(axis=0).max()) / 2 for each in share.T]
@@ -79,7 +89,7 @@ class Sensitivity(Printed):
         return pl.DataFrame(self._columns(), nan_to_null=True)
 
     def blocks(self) -> list[Block]:
-        """What `print` shows: shares of credit, a column per setting, and the largest move."""
+        """The blocks that `print` shows: shares of credit by setting, and the largest move."""
         rows = TopRows(self.channels, np.nan_to_num(self.share).mean(axis=1), 25)
         columns = {
             f"lookback {lookback}, session {session}": [percent(x) for x in rows.sums(each.share)]
@@ -129,12 +139,13 @@ def sensitivity(
 ) -> Sensitivity:
     """Credit of one model under every combination of lookback and session setting.
 
-    How long a touchpoint counts, and when two touchpoints are one, is decided when a log is read,
-    often without being reported; it can change credit more than the choice of a model. The model is
-    fitted anew to each reading. A file is read once.
+    Lookback (how long before its conversion a touchpoint counts) and session (the gap below which
+    touchpoints of a channel are merged) are set when a log is read, and reports often leave them
+    out. They can change credit more than the choice of a model. The model is fitted again for each
+    setting; a file is read once. Estimand and assumptions are those of the model.
 
     Args:
-        model: a model, its class or its name; it is left as it is.
+        model: a model, its class or its name; the model itself stays unfitted.
         source: an event log, as for `read_events`.
         lookbacks: as `lookback` of `read_events`; None: unlimited.
         sessions: as `session` of `read_events`; None: every touchpoint counts.
@@ -142,8 +153,11 @@ def sensitivity(
         **reading: the other arguments of `read_events`; `user`, `time`, `channel` and
             `conversion` are required.
 
+    Returns:
+        A `Sensitivity`: one attribution per setting, `lookbacks` × `sessions`.
+
     Raises:
-        ParameterError: no setting, a setting given twice, or not a duration.
+        ParameterError: no setting, the same setting twice, or a setting that is no duration.
         JourneyError: as `read_events` and the model.
 
     Example:
@@ -194,7 +208,9 @@ def _check_settings(name: str, settings: Sequence[Duration | None]) -> None:
         )
     days = [None if each is None else as_days(each, name) for each in settings]
     if len(set(days)) < len(days):
-        raise ParameterError(f"`{name}` must differ; got {settings!r}. Drop one of the equal ones")
+        raise ParameterError(
+            f"the settings of `{name}` must differ; got {settings!r}. Drop the repeated one"
+        )
 
 
 def _read_once(source: Any, reading: Mapping[str, Any]) -> Any:

@@ -1,8 +1,7 @@
 """Bootstrap: the sampling error of any model's credit, by resampling users.
 
-Journeys are not rebuilt for a draw. Users with the same journeys and outcomes form a cell, a draw
-is the number of times that users of each cell were picked, and the model is refitted to the
-outcomes that follow from it.
+Journeys are not rebuilt for a draw. Users with the same journeys and outcomes form a cell. A draw
+is the number of picks from each cell, and the model is refitted to the outcomes of these picks.
 """
 
 from __future__ import annotations
@@ -51,17 +50,16 @@ def bootstrap(
     random_state: int | np.random.Generator | None = None,
     of: str = "conversions",
 ) -> Attribution:
-    """The attribution of `model` with draws of credit and baseline under resampled users.
+    """The attribution of `model`, with draws of credit and baseline from resampled users.
 
-    For each draw, users are drawn with replacement, as many as there are, and the model is fitted
-    again. Where the journeys have `users` (event logs) a user's journeys are drawn together; else
-    every row stands for `conversions + nulls` users, who are drawn one by one. A draw in which
-    nobody converts has nothing to credit: its credits and baseline are 0, and it is kept, since
-    leaving it out would narrow the interval.
+    Each draw picks as many users as the journeys have, with replacement, and fits the model again.
+    If the journeys have `users` (event logs), a user's journeys are picked together; else every row
+    stands for `conversions + nulls` users, who are picked one by one. A draw without a conversion
+    has credits and baseline of 0. It is kept, because leaving it out would narrow the interval.
 
-    Intervals hold sampling error only: how much the result depends on which users were observed.
-    They do not hold bias: a model whose assumptions fail has intervals that miss the truth, however
-    many users there are. Estimand and assumptions are those of the model; users are taken to be
+    Intervals cover sampling error only: how much the result depends on which users were observed.
+    They do not cover bias: if the assumptions of a model fail, its intervals miss the truth even
+    with many users. Estimand and assumptions are those of the model; users are taken to be
     independent of each other.
 
     Source: Efron 1979, Annals of Statistics 7(1):1–26; drawing whole users is the cluster
@@ -69,8 +67,8 @@ def bootstrap(
 
     Args:
         model: any model, its class or its name; fitted or not, it is not changed.
-        journeys: whose users to resample. Counts must be whole where there are no `users`.
-        n_draws: draws, >= 1; 200 or more for a 95% interval.
+        journeys: the journeys of the users to resample. Without `users`, counts must be whole.
+        n_draws: number of draws, >= 1; 200 or more for a 95% interval.
         random_state: seed or `numpy.random.Generator`.
         of: `"conversions"`, or `"value"` for revenue.
 
@@ -112,7 +110,7 @@ def bootstrap(
 def _draws(
     plan: _Plan, draw: Callable[[int], Floats], n_draws: int, seen: set[type[MTAWarning]]
 ) -> tuple[Floats, Floats]:
-    """All draws; a kind of warning that the point estimate did not have is issued once for all."""
+    """All draws. A category of warning that the point estimate did not have is issued once."""
     credits_, baselines = [], np.empty(n_draws)
     first: dict[type[MTAWarning], str] = {}
     count: Counter[type[MTAWarning]] = Counter()
@@ -141,15 +139,15 @@ def _draws(
 
 @dataclass(frozen=True)
 class _Plan:
-    """The cells that users are drawn from, and how a draw becomes credit.
+    """The cells that users are drawn from, and the computation from a draw to its credit.
 
     Attributes:
         size: shape `(n_cells,)`, users of each cell.
-        cell: shape `(n_units,)`, the cell of each unit: of each user, or of each non-zero
-            conversions and then nulls entry of the rows.
-        to_amounts: shape `(n_amounts, n_cells)`, what one pick of a cell's user adds to the amounts
-            that `finish` needs.
-        finish: from a draw's amounts, shape `(n_amounts,)`, to its credit and baseline.
+        cell: shape `(n_units,)`, the cell of each unit. A unit is a user, or without users the
+            conversions or the nulls of a row; units without any are left out.
+        to_amounts: shape `(n_amounts, n_cells)`, what one pick from a cell adds to the amounts that
+            `finish` takes.
+        finish: computes credit and baseline from a draw's amounts, shape `(n_amounts,)`.
     """
 
     size: Ints
@@ -189,7 +187,7 @@ def _plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
 
 
 def _split_plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
-    """The plan for a model that splits each row by itself: credit is linear in the picks."""
+    """The plan for a model that splits each row by itself, so credit is linear in the picks."""
     from scipy import sparse
 
     n, k = journeys.n_journeys, journeys.n_channels
@@ -197,13 +195,13 @@ def _split_plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
     split = model._touchpoint_credit(journeys.reweighted(one, np.zeros(n), one), of)
     by_channel = sparse.csr_array((split, journeys.codes, journeys.offsets), shape=(n, k))
     rest = 1 - by_channel.sum(axis=1)
-    # A rest this small is rounding and no baseline.
+    # A smaller rest is rounding, not a baseline.
     rest[np.abs(rest) < _TOLERANCE] = 0
     parts = sparse.hstack([by_channel, sparse.csr_array(rest[:, None])], format="csr")
     units, size = _units(journeys, of, np.arange(n), n)
     start = 2 * n if of == "value" else 0
     cell, per_cell = _merge_equal(units[:, start : start + n] @ parts)
-    # The amounts of a draw are its credits already, with the baseline last.
+    # The amounts of a draw are its credits, with the baseline last.
     return _Plan(
         np.bincount(cell, size).astype(np.int64),
         cell,
@@ -273,7 +271,7 @@ def _merge_equal(matrix: csr_array[Any]) -> tuple[Ints, csr_array[Any]]:
     """Merge equal rows: the cell of each row, shape `(n_rows,)`, and the matrix of the cells.
 
     Rows are hashed by a random linear form, and equal hashes are compared; after a collision they
-    are hashed anew. Equal rows that differ by rounding are not merged, which costs time only.
+    are hashed again. Equal rows that differ by rounding are not merged, which costs time only.
     """
     for seed in range(16):
         form = np.random.default_rng(seed).standard_normal(matrix.shape[1])
@@ -287,9 +285,9 @@ def _merge_equal(matrix: csr_array[Any]) -> tuple[Ints, csr_array[Any]]:
 def _drawer(size: Ints, rng: np.random.Generator) -> Callable[[int], Floats]:
     """A function of n that draws `size.sum()` users with replacement n times.
 
-    It returns the number from each cell, shape `(n, n_cells)`: one multinomial count per large cell
-    and one for all small cells together, whose users are then picked one by one. The distribution
-    is that of n draws from all users, at a lower cost.
+    It returns the number of picks from each cell, shape `(n, n_cells)`. Each large cell has a
+    multinomial count. All small cells together have one, and their users are then picked one by
+    one. The distribution is that of n draws from all users, at a lower cost.
     """
     total = int(size.sum())
     large, small = np.flatnonzero(size > _LARGE), np.flatnonzero(size <= _LARGE)

@@ -1,4 +1,4 @@
-"""Credit of single touchpoints as a long table that joins back to users, times and source rows."""
+"""Credit of single touchpoints as a long table that joins to users, times and source rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Model = AttributionModel | type[AttributionModel] | str
 Models = Model | Iterable[Model]
 
-# A smaller fraction of a journey's outcome is rounding, not a baseline.
+# A rest below this fraction of a journey's outcome is rounding, not a baseline.
 _ROUNDING = 1e-9
 
 
@@ -32,10 +32,10 @@ def touchpoint_frame(
 ) -> pd.DataFrame:
     """One row per model, journey that converts, and touchpoint, with the credit of each.
 
-    Rows of a model: its touchpoints in the journeys' order, then its baseline, one row per journey
-    that has any, with `channel` `"(baseline)"` and no touchpoint. A journey's baseline is its
-    outcome minus the credit of its touchpoints, so for every model and journey `credit` sums to the
-    journey's outcome, and for every model to `total`.
+    The rows of a model are its touchpoints in the journeys' order, then one baseline row for each
+    journey whose baseline is not 0, with `"(baseline)"` as `channel` and no touchpoint. A journey's
+    baseline is its outcome minus the credit of its touchpoints. So for every model, `credit` sums
+    to the outcome of each journey, and over all rows to `total`.
 
     Columns:
         `model`: the model's repr without empty brackets.
@@ -45,9 +45,9 @@ def touchpoint_frame(
         `credit`: in conversions or in value. A row that stands for several conversions has their
             sum.
 
-        And where the journeys have them:
+        And if the journeys have them:
 
-        `user`: the source's own identifier (the journeys' `users` where they have no timeline).
+        `user`: the source's own identifier (without a timeline, the journeys' `users`).
         `key`: row of the source; missing for a baseline.
         `age`: days from the touchpoint to the journey's end; missing for a baseline.
         `time`: days from the log's start to the touchpoint; missing for a baseline.
@@ -56,15 +56,19 @@ def touchpoint_frame(
 
     Summed by channel, `credit` is the channel's credit for every rule and for Shapley
     `"conversions"`, which split each journey by itself. For models that learn from all journeys at
-    once it need not be: Markov's removal effects are shares of a fitted model's conversions, and
-    splits of single journeys do not add up to them. The model's own docstring says how it splits.
+    once it can differ: Markov's removal effects are shares of a fitted model's conversions, and
+    splits of single journeys do not add up to them. The model's docstring says how it splits.
     Compare channels by `attribute`; use this table to see how credit is split within journeys.
+    Estimand and assumptions are those of the model.
 
     Args:
-        models: a model or several, or their classes or names. A fitted model is used as it is; of
-            an unfitted one a clone is fitted on `journeys`.
-        journeys: at least one conversion among them.
+        models: a model or several, or their classes or names. A fitted model is used as it is; an
+            unfitted one is cloned, and the clone fitted on `journeys`.
+        journeys: journeys with at least one conversion.
         of: `"conversions"`, or `"value"` for revenue.
+
+    Returns:
+        A pandas table with the columns above; `touchpoint_polars` gives the same as polars.
 
     Raises:
         ParameterError: no model, or two models with the same label.
@@ -90,7 +94,27 @@ def touchpoint_frame(
 def touchpoint_polars(
     models: Models, journeys: Journeys, *, of: str = "conversions"
 ) -> pl.DataFrame:
-    """As `touchpoint_frame`, as a polars table."""
+    """One row per model, journey that converts, and touchpoint, as a polars table.
+
+    Arguments, columns, sums and errors are those of `touchpoint_frame`; missing entries are null.
+
+    Args:
+        models: a model or several, or their classes or names.
+        journeys: journeys with at least one conversion.
+        of: `"conversions"`, or `"value"` for revenue.
+
+    Returns:
+        A polars table with the columns of `touchpoint_frame`.
+
+    Raises:
+        ParameterError, MTAError, JourneyError, UnknownChannelError: as `touchpoint_frame`.
+
+    Example:
+        >>> from mta_models import Journeys, Linear, touchpoint_polars
+        >>> journeys = Journeys.from_paths([["Search", "Email"], []], conversions=[4, 1])
+        >>> touchpoint_polars(Linear(), journeys).drop("model").rows()
+        [(0, 0, 'Search', 2.0), (0, 1, 'Email', 2.0), (1, None, '(baseline)', 1.0)]
+    """
     import polars as pl
 
     return pl.DataFrame(
@@ -100,7 +124,7 @@ def touchpoint_polars(
 
 @dataclass(frozen=True)
 class _Column:
-    """Values of a column, and which of them are missing."""
+    """Values of a column, and a mask of the missing ones."""
 
     values: Numbers
     missing: Mask | None = None

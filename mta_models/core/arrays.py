@@ -15,5 +15,5 @@ def read_only(array: Numbers) -> Any:
 
 
 def is_name(name: object) -> bool:
-    """Whether a channel may be called this."""
+    """Whether it is valid as the name of a channel: a text that is not blank."""
     return isinstance(name, str) and bool(name.strip())

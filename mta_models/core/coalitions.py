@@ -1,7 +1,7 @@
-"""Games given in full: one value for each coalition, and exact Shapley values.
+"""Games as tables, with one value for each coalition, and their exact Shapley values.
 
 Players are numbered from 0. A table of a game of n players has 2^n entries; entry S is the value of
-the coalition whose members are the bits of S, so entry 0 is the empty coalition's.
+the coalition whose members are the bits of S, so entry 0 is that of the empty coalition.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 
 from mta_models.core.ragged import Floats
 
-# Players up to which games solved in large numbers (one for each user or journey) are tabled: 2^10
-# values for each. Games with more are sampled along orders of arrival.
+# Maximum of players for a table where there is a game for each user or journey: 2^10 values per
+# game. Games with more players are sampled along orders of arrival.
 MAX_PLAYERS = 10
 
 
 def n_players(table: Floats) -> int:
-    """Players of a game from the length of its table."""
+    """Number of players of a game, from the length of its table."""
     return int(table.shape[-1]).bit_length() - 1
 
 
@@ -41,11 +41,11 @@ def subset_sums(table: Floats) -> Floats:
 
 
 def shapley_of_table(table: Floats) -> Floats:
-    """Shapley values of games given in full.
+    """Exact Shapley values of games that are given as tables.
 
     phi_i = Σ_{S without i} (v(S + i) − v(S)) / (n · C(n−1, |S|)): the average gain over all orders
     of arrival. Equal to the sum of Harsanyi dividends d(S)/|S|, but the weights are all positive,
-    so that nothing cancels.
+    so no digits are lost by cancellation.
 
     Args:
         table: shape `(..., 2^n)`: one game per row.

@@ -9,13 +9,13 @@ from numbers import Real
 from mta_models.errors import ParameterError
 
 _DAYS = {"w": 7.0, "d": 1.0, "h": 1 / 24, "min": 1 / 1440, "s": 1 / 86400}
-# As long as a timedelta can be; arithmetic on longer spans would overflow.
+# The longest timedelta; arithmetic on longer spans would overflow.
 _LONGEST = 1e9
 _WORDS = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]+)\s*")
 
 
 def as_days(span: str | timedelta | float, what: str) -> float:
-    """A span of time in days, above 0 and at most a thousand million.
+    """A span of time in days, above 0 and at most 1e9.
 
     Args:
         span: `"7d"`, `"12h"`, `"30min"`, `"90s"` or `"2w"`; a timedelta; or a number of days.

@@ -1,4 +1,4 @@
-"""Files written whole or not at all: the one writer of everything that the toolkit writes.
+"""Writing files whole or not at all; everything that the toolkit writes is written here.
 
 An interrupted write (`kill -9`, SIGTERM, Ctrl-C, a full disk, a power cut) leaves the old file or
 the new one, never a part of it, and no other file. On Linux the content goes to a file without a
@@ -64,7 +64,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def encoded(file: Path, table: pl.DataFrame, document: Mapping[str, Any]) -> bytes:
-    """The table as CSV or Parquet or the document as JSON, whichever the name of `file` ends in."""
+    """The table as CSV or Parquet, or the document as JSON: the ending of `file` decides."""
     ending = file.suffix.lower()
     if ending == ".json":
         text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
@@ -78,19 +78,19 @@ def encoded(file: Path, table: pl.DataFrame, document: Mapping[str, Any]) -> byt
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
-    """Write each content to its file: all are on the disk before the first gets its name.
+    """Write each content to its file; all are on the disk before the first gets its name.
 
     A link is followed: its target is replaced, the link stays. A new file has the mode that the
     umask gives; an old one keeps its mode and, where the system permits, its owner, but neither
-    access lists nor its other hard links, which keep the old content. What is no file on a disk (a
-    pipe, a device) is written to directly.
+    access lists nor its other hard links, which keep the old content. A pipe or a device is written
+    to directly.
 
-    Contents are in memory as a whole: what is written is complete. SIGINT, SIGTERM and SIGHUP wait
+    Contents are complete in memory before the first is written. SIGINT, SIGTERM and SIGHUP wait
     while a file has a temporary name, so that they leave none; only the main thread can do that.
 
     Raises:
-        MTAError: a file cannot be written, or two names are one file. Nothing has changed then,
-            unless it is the naming that fails: files named before it stay.
+        MTAError: a file cannot be written, or two names are one file. No file has changed then,
+            except if it is giving a name that fails: files that got theirs earlier stay.
     """
     targets = _targets(contents)
     with ExitStack() as stack:
@@ -109,7 +109,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
 
 
 def check_writable(*files: Path) -> None:
-    """Refuse before the work what `write_files` would refuse after it; changes no file.
+    """Check, before the work is done, that `write_files` can write these files; changes none.
 
     Raises:
         MTAError: a file cannot be written (no such folder, a folder itself, no permission), or two
@@ -125,7 +125,7 @@ def check_writable(*files: Path) -> None:
 
 
 def _targets(files: Iterable[Path]) -> dict[Path, Path]:
-    """Where each file is, links followed."""
+    """The path of each file with all links followed."""
     targets: dict[Path, Path] = {}
     for file in files:
         target = Path(os.path.realpath(file))
@@ -176,7 +176,7 @@ class _NewFile:
         with ExitStack() as stack:
             folder = self.target.parent
             self.folder = None
-            if os.open in os.supports_dir_fd:  # else a folder cannot be opened
+            if os.open in os.supports_dir_fd:  # Windows cannot open a folder
                 self.folder = os.open(folder, os.O_RDONLY)
                 stack.callback(os.close, self.folder)
             _remove_abandoned(folder)
@@ -220,7 +220,7 @@ class _NewFile:
             os.fsync(self.folder)
 
     def _is_linked(self) -> bool:
-        """Whether the file got the target's name directly: only where there is no old file."""
+        """Give the file the target's name directly, if there is no old file; whether it did."""
         if self.target.exists():
             return False
         try:

@@ -1,7 +1,7 @@
-"""Logistic regression with a ridge penalty, by Newton's method: the one in the package.
+"""Logistic regression with a ridge penalty, by Newton's method, for the whole package.
 
-The models on timelines fit many small regressions on the same rows, each from a start near by, or
-need the information of the fit. scikit-learn gives neither; a test compares the two.
+The models on timelines fit many small regressions on the same rows, each started near its solution,
+or need the information matrix of the fit. scikit-learn offers neither; a test compares the two.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import numpy as np
 from mta_models.core.ragged import Floats, Mask, Numbers
 from mta_models.errors import InvariantError
 
-# Newton steps, halved ones included. Six are usual.
+# Maximum of Newton steps, halved ones included; six are usual.
 _STEPS = 200
-# Newton's decrement (twice the fall of the loss still to come) per unit of weight: the last step.
+# Iteration stops where Newton's decrement (twice the further fall of the loss that it expects) per
+# unit of weight is below this.
 _TOLERANCE = 1e-10
-# Per unit of weight: a loss that rises by less has not risen, and a ridge that no fit notices keeps
-# the information regular where columns are collinear.
+# Per unit of weight. A smaller rise of the loss is rounding; and a ridge of this size, too small to
+# change a fit, keeps the information matrix regular where columns are collinear.
 _ROUNDING = 1e-12
-# Rows whose cross products are formed together: small enough to stay in cache.
+# Rows in one block of cross products: small enough to stay in cache.
 _BLOCK = 1 << 13
 
 
@@ -52,8 +53,8 @@ def fit_logistic(
 
     The log-odds of a row are odds_i = columns_i·coef + offset_i.
 
-    Newton's method; a step after which the loss is higher is halved. Where the columns separate the
-    outcomes only a ridge above 0 keeps coefficients finite.
+    Newton's method; a step that raises the loss is halved. If the columns separate the outcomes,
+    coefficients are finite only with a ridge above 0.
 
     Args:
         columns: shape `(n, n_columns)`, the first all ones: the constant.
@@ -61,11 +62,12 @@ def fit_logistic(
         weight: shape `(n,)`, >= 0; a row of weight 2 counts as two rows.
         ridge: on the sum (not the mean) of the loss, >= 0; one for all columns or one for each,
             shape `(n_columns - 1,)`. The constant has none.
-        start: shape `(n_columns,)`; None: the constant alone, at its best without an offset.
+        start: shape `(n_columns,)`; None: 0, except the constant, which is the best one alone
+            without an offset.
         offset: shape `(n,)`, added to the log-odds.
 
     Raises:
-        InvariantError: all outcomes are the same, so that the constant has no best value.
+        InvariantError: all outcomes are the same, so that no finite constant is the best.
 
     Example:
         Rows with x = 1 convert 3 times of 4, others 1 of 4:
@@ -84,7 +86,7 @@ def fit_logistic(
     for _ in range(_STEPS):
         odds = columns @ coef + offset
         now = float(weight @ log_loss(odds, converts) + penalty @ coef**2 / 2)
-        if now > value + _ROUNDING * total:  # too far: half way back
+        if now > value + _ROUNDING * total:  # too far: go half the way back
             coef, step = coef - step / 2, step / 2
             continue
         p = chances(odds)
@@ -100,7 +102,7 @@ def fit_logistic(
 
 
 def _constant_alone(n_columns: int, mean: float) -> Floats:
-    """The best coefficients where all but the constant's are 0."""
+    """The best coefficients with all 0 except the constant."""
     if not 0 < mean < 1:
         raise InvariantError(f"a regression needs both outcomes; the mean is {mean:g}")
     coef = np.zeros(n_columns)
@@ -116,7 +118,7 @@ def chances(odds: Floats) -> Floats:
 
 
 def log_loss(odds: Floats, converts: Mask) -> Floats:
-    """−log of the chance of what happened, from log-odds of any size."""
+    """−log of the probability of the observed outcome, from log-odds of any size."""
     against = np.where(converts, -odds, odds)
     loss: Floats = np.log1p(np.exp(-np.abs(odds))) + np.maximum(against, 0)
     return loss
@@ -125,7 +127,8 @@ def log_loss(odds: Floats, converts: Mask) -> Floats:
 def cross_products(columns: Floats, weight: Floats) -> Floats:
     """Σ_i w_i columns_i columns_iᵀ, shape `(n_columns, n_columns)`.
 
-    By blocks of rows and their square roots, so that BLAS does half of the work (`syrk`) in cache.
+    Blocks of rows stay in cache; with rows scaled by the root of their weight, BLAS computes only
+    half of the symmetric product (`syrk`).
 
     Args:
         columns: shape `(n, n_columns)`.

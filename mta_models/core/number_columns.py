@@ -1,9 +1,9 @@
 """One way to read a column of numbers, wherever it comes from: the right floats, or an error.
 
-`numbers` reads what is handed over whole: a list, an array of numpy, pandas, polars or Arrow.
-`as_number` and `checked_numbers` do the same for a column of a table that polars has yet to read.
-Dates, spans of time, nested values and masked entries are no numbers: polars and numpy would take
-their bits for one.
+`numbers` reads a column in memory: a list, an array of numpy, pandas, polars or Arrow. `as_number`
+and `checked_numbers` do the same for a column of a table that polars has not read yet. Dates, spans
+of time, nested values and masked entries are refused: polars and numpy would read their bits as a
+number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def numbers(values: Iterable[float], what: str) -> Numbers:
     Integers and floats keep their type; booleans and all other numbers become float64.
 
     Args:
-        values: any sequence or array of numbers; Decimals and fractions are numbers, texts are not.
+        values: any sequence or array of numbers; Decimals and fractions are allowed, texts are not.
         what: the parameter's name, for the error.
 
     Raises:
@@ -75,7 +75,7 @@ def integers(values: Iterable[int], what: str) -> Numbers:
 
 
 def entries(values: Iterable[Any], what: str) -> Numbers | list[Any]:
-    """The entries of a column, an array if it is one already; refuses masked entries.
+    """The entries of a column: an array if it is one, else a list; refuses masked entries.
 
     Raises:
         JourneyError: `values` is no sequence, or an entry is masked.
@@ -84,10 +84,10 @@ def entries(values: Iterable[Any], what: str) -> Numbers | list[Any]:
     if isinstance(given, np.ma.MaskedArray):
         _refuse_masked(np.ma.getmaskarray(given), what)
         return np.asarray(given)
-    if hasattr(given, "to_pylist"):  # Arrow, whose arrays with a missing entry are no numpy arrays
+    if hasattr(given, "to_pylist"):  # Arrow: numpy cannot take over an array with a missing entry
         given = given.to_pylist()
     elif hasattr(given, "to_numpy"):  # pandas and polars
-        # NumPy has no integers of 128 bits, Python has.
+        # NumPy has no integers of 128 bits; Python has.
         wide = str(getattr(given, "dtype", "")) in ("Int128", "UInt128")
         given = list(given) if wide else given.to_numpy()
     if isinstance(given, np.ndarray) and given.ndim:
@@ -112,7 +112,7 @@ def _refuse_masked(mask: Numbers, what: str) -> None:
 
 
 def _as_array(given: Numbers | list[Any]) -> Numbers:
-    """A copy as numpy sees it; of type object where entries do not go into one array."""
+    """A copy as a numpy array; empty, of type object, where numpy cannot make one."""
     try:
         return np.array(given)
     except (ValueError, OverflowError):
@@ -133,7 +133,7 @@ def _as_float(entry: object) -> float | None:
 def as_number(column: str, dtype: Any) -> pl.Expr:
     """A column of `dtype` as float64, unreadable entries missing; `checked_numbers` names them.
 
-    Texts are read as the numbers they spell, blanks round them left out: CSV has nothing else.
+    Texts are read as the numbers they spell, without the blanks around them: CSV has only texts.
 
     Raises:
         JourneyError: the column holds dates, spans of time, lists or the like.
@@ -147,7 +147,7 @@ def as_number(column: str, dtype: Any) -> pl.Expr:
 
 
 def is_missing(column: str, dtype: Any) -> pl.Expr:
-    """Which entries of the column are missing: null, NaN or a blank text."""
+    """Whether each entry of the column is missing: null, NaN or a blank text."""
     import polars as pl
 
     blank = _stripped(column, dtype) == "" if _is_text(dtype) else pl.lit(False)
@@ -161,7 +161,7 @@ def _is_text(dtype: Any) -> bool:
 
 
 def _stripped(column: str, dtype: Any) -> pl.Expr:
-    """The column; texts without the blanks round them."""
+    """The column; texts without the blanks around them."""
     import polars as pl
 
     given = pl.col(column)
@@ -175,18 +175,18 @@ def checked_numbers(
     *,
     missing: pl.Series | None = None,
 ) -> Floats:
-    """What `as_number` made of a column, as an array of shape `(n,)`.
+    """A column that `as_number` read, checked, as an array of shape `(n,)`.
 
     Args:
         number: the column as float64.
         column: its name, for the error.
-        entry: of a row what its cell held, as the error is to show it.
-        missing: which entries may be missing, as booleans; they are NaN. None: none may.
+        entry: gives the content of a row's cell, as the error shows it.
+        missing: booleans, which entries may be missing; they are NaN. None: no entry may be.
 
     Raises:
         JourneyError: an entry is no finite number; names the row.
     """
-    # A copy: what polars took over from pandas without one could still be written through there.
+    # A copy: polars may share memory with a pandas table, which its owner can still change.
     array: Floats = number.fill_null(np.nan).to_numpy().copy()
     wrong = ~np.isfinite(array)
     if missing is not None:

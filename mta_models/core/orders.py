@@ -1,11 +1,11 @@
-"""Shapley values from sampled orders of arrival: the one sampler for every game in the package.
+"""Shapley values from sampled orders of arrival, for every game in the package.
 
 A game gives every set of players (a coalition) a value. A player's Shapley value is what it adds to
 those who arrived before it, averaged over all orders of arrival. Orders are sampled in antithetic
-pairs: each is followed by its reverse. Who arrives late in one arrives early in the other, which
-removes much of the noise (Mitchell, Cooper, Frank & Holmes 2021, "Sampling permutations for Shapley
-value estimation", arXiv 2104.12199). Along each order by itself the gains add up to the value of
-all players minus the value of none, so every estimate does too.
+pairs: each is followed by its reverse. A player late in one is early in the other, which removes
+much of the noise (Mitchell, Cooper, Frank & Holmes 2021, "Sampling permutations for Shapley
+value estimation", arXiv 2104.12199). Along every order the gains add up to the value of all
+players minus the value of none, and so does every estimate.
 
 An order is an array of player numbers, first to arrive first, on the last axis; leading axes hold
 orders of the same game, or one order for each of many games. For results that do not change when
@@ -32,7 +32,7 @@ def random_orders(n_players: int, shape: tuple[int, ...], rng: np.random.Generat
 
 
 def coalitions_along(orders: Ints) -> Mask:
-    """Who is there after 0, 1, … all arrivals, shape `(..., n_players + 1, n_players)`.
+    """Who is there after 0, 1, … n arrivals, shape `(..., n_players + 1, n_players)`.
 
     Args:
         orders: shape `(..., n_players)`.
@@ -53,7 +53,7 @@ def gains_along(orders: Ints, values: Floats) -> Floats:
 
     Args:
         orders: shape `(..., n_players)`.
-        values: shape `(..., n_players + 1)`: entry k is the value of the first k to arrive.
+        values: shape `(..., n_players + 1)`: entry k is the value of the first k arrivals.
 
     Example:
         Player 1 comes first and brings 3; player 0 adds 1:
@@ -78,7 +78,8 @@ def pair_gains(orders: Iterable[Ints], gains: Gains) -> Iterator[Floats]:
 
     Args:
         orders: from `random_orders`, without their reverses.
-        gains: of an order to what each player adds, an array of any one shape.
+        gains: computes from an order the gain of each player, an array of the same shape every
+            time.
     """
     for order in orders:
         yield (gains(order) + gains(order[..., ::-1])) / 2

@@ -1,4 +1,4 @@
-"""Times at which to evaluate what is integrated over spans of time."""
+"""Times at which to evaluate an integrand over spans of time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def points_within(
     Args:
         start: shape `(n,)`, days.
         end: shape `(n,)`; a span that ends before it starts is empty.
-        n_pieces: of each span.
+        n_pieces: pieces of each span.
         rng: draws the times, which makes a sum over them unbiased; None: the middles.
 
     Returns:

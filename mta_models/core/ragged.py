@@ -1,7 +1,7 @@
 """Arithmetic on ragged arrays: segments of unequal length laid end to end.
 
 `offsets` has the shape `(n + 1,)`; segment i holds the positions `offsets[i]:offsets[i + 1]`.
-Nothing here loops over segments in Python, and nothing knows what a channel means.
+No function here loops over segments in Python or knows what a channel is.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def segment_sum(values: Numbers, offsets: Numbers) -> Numbers:
     total: Numbers = np.zeros(len(offsets) - 1, dtype=wide)
     filled = np.flatnonzero(np.diff(offsets))
     if len(filled):
-        # `reduceat` gives an empty segment the first item of the next: only filled ones go in.
+        # `reduceat` gives an empty segment the first item of the next: leave empty ones out.
         total[filled] = np.add.reduceat(values, offsets[:-1][filled], dtype=total.dtype)
     return total
 
@@ -108,7 +108,7 @@ def group_equal(codes: Numbers, offsets: Numbers) -> tuple[Ints, Ints]:
     Returns `group`, shape `(n,)`, the group of each segment, and `leader`, shape `(n_groups,)`, the
     first segment of each; groups are numbered by first appearance. Segments are hashed (a random
     linear form of their codes), sorted by hash, then compared item by item with their leader: a
-    collision is detected, and hashed again with other factors.
+    collision is detected, and all are hashed again with other factors.
     """
     n, place = len(offsets) - 1, position(offsets)
     longest = int(lengths(offsets).max(initial=0))
@@ -135,7 +135,7 @@ def sums_at(index: Ints, amounts: Floats, n: int) -> Floats:
 
 
 def chunks(cost: Ints, at_once: int = 1 << 22) -> Iterator[slice]:
-    """Runs of items whose cost adds up to about `at_once`, each of at least one item."""
+    """Slices of consecutive items with a cost of about `at_once`, each of at least one item."""
     ends = np.cumsum(cost)
     start = 0
     while start < len(cost):

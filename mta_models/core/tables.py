@@ -1,4 +1,4 @@
-"""What results show when they are printed, in a terminal and in notebooks: aligned text or HTML."""
+"""Tables and texts of printed results: aligned text in a terminal, HTML in notebooks."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from mta_models.core.ragged import Floats, Ints
 
 _NAME_WIDTH = 28
 _GAP = "  "  # between columns
-_NARROWEST = 20  # of a long text
+_NARROWEST = 20  # the minimum width of a long text
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows by name, columns by heading; cells are texts already.
+    """Rows by name, columns by heading; cells are texts.
 
     Attributes:
         title: in one line.
         names: of the rows.
         columns: by heading, one cell per row.
-        n_last: how many of the last rows are set off from the others.
+        n_last: number of last rows that an empty line or a border separates from the others.
         first: heading of the names.
     """
 
@@ -38,7 +38,7 @@ class Table:
     first: str = "channel"
 
     def lines(self, width: int) -> list[str]:
-        """Without the title; columns that are too many for `width` follow in further blocks."""
+        """The lines below the title; columns beyond `width` follow in further blocks."""
         names = [_short(name) for name in self.names]
         room = width - max(_width(name) for name in (*names, self.first))
         blocks: list[dict[str, Sequence[str]]] = [{}]
@@ -89,11 +89,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Entries:
-    """Rows of texts, of which the last is long and may have several lines.
+    """Rows of texts; the last text of a row is long and may have several lines.
 
     Attributes:
         title: in one line.
-        rows: texts, as many in each row.
+        rows: tuples of texts, all of the same length.
         spaced: whether an empty line follows each row.
     """
 
@@ -102,7 +102,7 @@ class Entries:
     spaced: bool = False
 
     def lines(self, width: int) -> list[str]:
-        """Without the title; the last text of each row is broken to what is left of `width`."""
+        """The lines below the title; the last text of a row is broken to the width that is left."""
         if not self.rows:
             return []
         *short, _ = zip(*self.rows, strict=True)
@@ -138,7 +138,7 @@ Block = Table | Entries | str
 
 
 class Printed(ABC):
-    """A result that shows its tables by `print` and in notebooks."""
+    """A result whose tables are shown by `print` and in notebooks."""
 
     @abstractmethod
     def blocks(self) -> list[Block]:
@@ -166,17 +166,17 @@ def as_text(blocks: Iterable[Block], width: int) -> str:
 
 
 def printable(text: str) -> str:
-    """On one line, without the control characters that a terminal would obey."""
+    """The text on one line, without the control characters that a terminal would obey."""
     line = " ".join(text.split())
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
 
 
 class TopRows:
-    """The rows with most of something by name, and the others as one row."""
+    """The rows with the largest amounts by name, and the others as one row."""
 
     def __init__(self, names: Sequence[str], by: Floats, top: int) -> None:
         order = np.argsort(-by, kind="stable")
-        # One row alone is no shorter under the name "1 other".
+        # A single other row is shown by name: "1 other" would be no shorter.
         n = len(order) if len(order) <= top + 1 else top
         self.shown: Ints = order[:n]
         self.others: Ints = order[n:]
@@ -186,12 +186,12 @@ class TopRows:
             self.names.append(f"({len(self.others):,} others)")
 
     def sums(self, values: Floats) -> Floats:
-        """The values of the rows shown, and the sum of the others' if there are any."""
+        """The values of the rows shown, and the sum over the others if there are any."""
         return np.append(values[self.shown], [values[self.others].sum()] * self.has_others)
 
 
 def amounts(total: float) -> Callable[[float], str]:
-    """How to write amounts of which `total` is the sum: the larger it is, the fewer decimals."""
+    """A formatter of amounts that sum to `total`: the larger the total, the fewer decimals."""
     decimals = 0 if abs(total) >= 1_000 else 1 if abs(total) >= 100 else 2
     return lambda amount: f"{amount + 0.0:,.{decimals}f}"
 
@@ -202,7 +202,7 @@ def percent(share: float) -> str:
 
 
 def _aligned(row: Sequence[str], first: int, widths: Sequence[int]) -> str:
-    """The first cell to the left, the others, if the row has them, to the right."""
+    """The first cell aligned left, the others, if the row has any, aligned right."""
     line = row[0] + " " * (first - _width(row[0]))
     for cell, width in zip(row[1:], widths, strict=len(row) > 1):
         line += _GAP + " " * (width - _width(cell)) + cell
@@ -210,7 +210,7 @@ def _aligned(row: Sequence[str], first: int, widths: Sequence[int]) -> str:
 
 
 def _column_width(heading: str, cells: Sequence[str]) -> int:
-    """Of a column whose heading breaks between words and whose cells do not break."""
+    """The width of a column; its heading breaks between words, its cells do not break."""
     return max(_width(word) for word in (*heading.split(), *cells))
 
 
@@ -231,7 +231,7 @@ def _short(name: str) -> str:
 
 
 def _width(text: str) -> int:
-    """How many columns of a terminal it takes: wide characters take two, combining ones none."""
+    """Terminal columns that the text takes: wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
     return sum(

@@ -1,4 +1,4 @@
-"""Journeys as they were on an earlier day, for models to be scored by what came next."""
+"""Journeys as they were known on an earlier day, to score models by the days after it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from mta_models.errors import JourneyError, ParameterError
 
 
 def until(journeys: Journeys, day: float) -> Journeys:
-    """The journeys that were known on `day`: nothing of that instant or after it.
+    """The journeys as they were known just before `day`.
 
     The result is that of `read_events` on the events before `day`, with each user's observation
-    ended by then: touchpoints and conversions at `day` or later are dropped, and rows are formed
-    again by its rules. A journey that ended in a conversion before `day` stays as it is. What
-    follows a user's last conversion is a null journey if it has touchpoints, or if the user has no
-    other journey; it ends on `day`, or with the user's observation if that was earlier. Users whose
-    observation begins at `day` or later are left out; users who were observed without an event are
-    not.
+    ending at `day` at the latest: touchpoints and conversions at `day` or later are dropped, and
+    journeys are formed again. A journey that ended in a conversion before `day` does not change.
+    Touchpoints after a user's last conversion form a null journey, and so does a user without any
+    other journey; it ends on `day`, or with the user's observation if that ended earlier. Users
+    whose observation begins at `day` or later are left out; observed users without an event stay.
 
-    What the reading decided over the whole log stays: which of several events with one id was kept,
-    and which users were observed. There is no `report`, since nothing was read.
+    Choices that the reading made over the whole log are not made again: which of several events
+    with the same id was kept, and which users were observed. `report` is None, because no log was
+    read.
 
     Args:
-        journeys: from an event log, read without a lookback: one that counts back from a later
-            conversion has dropped touchpoints that were still known on `day`.
+        journeys: from an event log, read without a lookback. A lookback before a later conversion
+            would have dropped touchpoints that were known on `day`.
         day: days since the log's first instant, `timeline.origin`.
 
     Returns:
-        Journeys over the same channels, met or not, with their own timeline. User codes and
-        `timeline.ids` are those of the users who are left, in their old order.
+        Journeys over the same channels, with or without touchpoints, and with their own timeline.
+        User codes and `timeline.ids` cover the users who are left, in their old order.
 
     Raises:
         ParameterError: `day` is not a number.
         JourneyError: the journeys have no timeline, a lookback or a transform cut their
-            touchpoints, rows stand for more than one outcome, or nobody was observed before `day`.
+            touchpoints, a row stands for several outcomes, or no user was observed before `day`.
 
     Example:
         >>> import polars as pl
@@ -65,7 +65,7 @@ def until(journeys: Journeys, day: float) -> Journeys:
     begun = timeline.start < day
     if not begun.any():
         raise JourneyError(
-            f"somebody must have been observed before day {day:g}; the first observation starts on "
+            f"a user must have been observed before day {day:g}; the first observation starts on "
             f"day {timeline.start.min(initial=np.inf):g}. Give a later day"
         )
     early = (timeline.time < day) & spread(begun, timeline.offsets)
@@ -92,10 +92,10 @@ def until(journeys: Journeys, day: float) -> Journeys:
 
 
 def _kept_rows(users: Numbers, converted: Mask, n_touched: Ints) -> Mask:
-    """Which rows are left, shape `(n_journeys,)`.
+    """Whether each row is kept, shape `(n_journeys,)`.
 
-    The first row of a user that had not converted yet is the journey under way; those after it had
-    not begun. As in `read_events` it needs a touchpoint, unless it is the user's only row.
+    A user's first row without a conversion before the day is the journey under way; later rows had
+    not begun. As in `read_events`, it is kept if it has a touchpoint or is the user's only row.
     """
     first = np.ones(len(users), dtype=bool)
     first[1:] = users[1:] != users[:-1]
@@ -123,7 +123,7 @@ def _cut_timeline(timeline: Timeline, begun: Mask, early: Mask, day: float) -> T
 
 
 def _picked(ids: Any, mask: Mask) -> Any:
-    """User identifiers under a mask, of the type that the source gave them."""
+    """User identifiers under a mask, in the type of the source."""
     if hasattr(ids, "filter"):
         return ids.filter(mask)
     return np.asarray(ids)[mask]
@@ -134,23 +134,22 @@ def _uncut(journeys: Journeys) -> tuple[Timeline, Numbers, Numbers]:
     timeline, users, end = journeys.timeline, journeys.users, journeys.end
     if timeline is None or users is None or end is None:
         raise JourneyError(
-            "to be cut at a day, journeys must have a timeline, users and ends; these have not. "
-            "Read an event log with read_events, and neither compress nor "
-            "transform it first"
+            "journeys cut in time must have a timeline, users and ends; these do not. Read an "
+            "event log with read_events, and neither compress nor transform the journeys first"
         )
     one = journeys.conversions.astype(np.int64) + journeys.nulls == 1
     if not one.all():
         row = int(np.argmin(one))
         raise JourneyError(
-            "every row must be one outcome of one user; row "
+            "every row must stand for one outcome of one user; row "
             f"{row} has {journeys.conversions[row]} conversions and {journeys.nulls[row]} nulls. "
             "Cut before giving weights"
         )
     if journeys.time is None or not np.array_equal(journeys.time, timeline.time):
         raise JourneyError(
-            "journeys must hold all touchpoints of their timeline to be cut in time; they have "
-            f"{journeys.n_touchpoints} and it has {len(timeline.time)}. Read the log without a "
-            "lookback and without interaction windows"
+            "journeys cut in time must have all touchpoints of their timeline; they have "
+            f"{journeys.n_touchpoints}, their timeline {len(timeline.time)}. Read the log without "
+            "a lookback and without interaction windows"
         )
     if journeys.milestones:
         raise JourneyError(

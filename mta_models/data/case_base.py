@@ -1,4 +1,4 @@
-"""Case-base samples: conversions, and person-time drawn from all time at risk beside them."""
+"""Case-base samples: all conversions, and a sample of person-time from all time at risk."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from mta_models.data.histories import Histories
 from mta_models.data.kernels import Kernel
 
 # Base rows per case, and their minimum and maximum (never fewer than cases). With 20 per case the
-# base adds 5% to the variance of a coefficient (1 + 1/20); where there are many conversions that
-# variance is small, and fewer rows do.
+# base adds 5% to the variance of a coefficient (1 + 1/20). With many conversions the variance is
+# small, and fewer rows are enough.
 BASE_PER_CASE, MIN_BASE, MAX_BASE = 20, 20_000, 200_000
 
 
 @dataclass(frozen=True, eq=False)
 class CaseBaseSample:
-    """Conversions (cases) and a base series of times at which there could have been one.
+    """Conversions (cases) and a base series of times at which a conversion was possible.
 
-    The base is drawn from all time at risk. What is said of rates at times of one kind relative to
-    those of another follows from how frequent both kinds are among cases and in the base.
+    The base is drawn from all time at risk. The ratio of the rates at two kinds of times follows
+    from how frequent each kind is among the cases and in the base.
 
     Source: Hanley & Miettinen (2009), "Fitting smooth-in-time prognostic risk functions via
     logistic regression", The International Journal of Biostatistics 5(1), article 3.
 
     Attributes:
-        histories: whose conversions and times at risk these are.
+        histories: the source of the conversions and of the times at risk.
         user: shape `(n_rows,)`; the cases come first, in the order of the conversions.
         time: shape `(n_rows,)`, days.
-        weight: shape `(n_rows,)`: conversions that a case stands for, person-days at risk that a
-            row of the base stands for.
-        event: shape `(n_cases,)`, the conversion that each case is.
+        weight: shape `(n_rows,)`: the number of conversions of a case, the person-days at risk of a
+            row of the base.
+        event: shape `(n_cases,)`, the index of each case among the conversions of the histories.
     """
 
     histories: Histories
@@ -45,12 +45,12 @@ class CaseBaseSample:
     def from_histories(
         cls, histories: Histories, rng: np.random.Generator, minimum: int = MIN_BASE
     ) -> CaseBaseSample:
-        """Every conversion, and times drawn evenly; every day, where that is no more rows.
+        """Every conversion, and times drawn evenly, or every day if that takes no more rows.
 
         Args:
-            histories: with a conversion and time at risk.
-            rng: draws.
-            minimum: rows of the base, unless all days are fewer.
+            histories: histories with a conversion and time at risk.
+            rng: draws the times.
+            minimum: minimum of base rows, unless there are fewer days.
         """
         cases = histories.n_events
         n = max(min(BASE_PER_CASE * cases, MAX_BASE), cases, minimum)
@@ -66,7 +66,8 @@ class CaseBaseSample:
         """Every conversion, and n times drawn evenly from all time at risk.
 
         Stratified: the time at risk of all users, laid end to end and weighted by users, is cut
-        into equal pieces, and one time falls in each, at a time of day at which people convert.
+        into n equal pieces, and one time is drawn in each, then moved to a time of day at which
+        people convert.
         """
         until = histories.risk_end()
         days = np.maximum(until - histories.start, 0)
@@ -80,9 +81,9 @@ class CaseBaseSample:
 
     @classmethod
     def from_days(cls, histories: Histories, rng: np.random.Generator) -> CaseBaseSample:
-        """Every conversion, and one time of every day of every user at risk (person-period rows).
+        """Every conversion, and one time on every day at risk of every user (person-period rows).
 
-        The time is the day's middle, or a time of day at which people convert.
+        The time is the middle of the day, moved to a time of day at which people convert.
         """
         until = histories.risk_end()
         days = np.where(histories.weight > 0, np.maximum(until - histories.start, 0), 0)
@@ -129,20 +130,20 @@ class CaseBaseSample:
 
     @property
     def balanced(self) -> Floats:
-        """Weights for a classifier, mean 1, shape `(n_rows,)`: equal where those of users are."""
+        """Weights for a classifier, mean 1, shape `(n_rows,)`; equal if those of users are."""
         weight = self.weight.copy()
         weight[self.n_cases :] *= self.scale
         balanced: Floats = weight / weight.mean()
         return balanced
 
     def period(self, days: float) -> Ints:
-        """The calendar period of `days` days, 0 for the first sampled, shape `(n_rows,)`."""
-        week = (self.time // days).astype(np.int64)
-        counted: Ints = week - week.min()
+        """The calendar period of each row, `days` days long, 0 for the first, shape `(n_rows,)`."""
+        period = (self.time // days).astype(np.int64)
+        counted: Ints = period - period.min()
         return counted
 
     def met(self, since: float, until: float) -> Floats:
-        """Touchpoints of each channel from `since` to `until` days after each row's time.
+        """Number of touchpoints of each channel from `since` to `until` days after a row's time.
 
         Args:
             since: days, excluded; negative for the past.
@@ -160,10 +161,10 @@ class CaseBaseSample:
         return counts.astype(np.float64).reshape(-1, h.n_channels)
 
     def adstock(self, kernel: Kernel | Floats | float) -> Floats:
-        """What users carried at the rows' times, shape `(n_rows, n_channels)`.
+        """The adstock of users at the rows' times, shape `(n_rows, n_channels)`.
 
-        A case carries what came before it in the log's order; a row of the base what came at its
-        very time too.
+        For a case, touchpoints count that came before it in the log's order; for a row of the base
+        also touchpoints at exactly its time.
 
         Args:
             kernel: as for `Histories.adstock`.
@@ -173,17 +174,17 @@ class CaseBaseSample:
         return np.vstack([h.adstock(kernel)[self.event], base])
 
     def keep(self, which: Mask) -> CaseBaseSample:
-        """The rows under a mask, with the weights they have."""
+        """The rows under a mask, their weights unchanged."""
         event = self.event[which[: self.n_cases]]
         return CaseBaseSample(
             self.histories, self.user[which], self.time[which], self.weight[which], event
         )
 
     def thinned(self, max_cases: int, base_per_case: int, min_base: int) -> CaseBaseSample:
-        """An evenly spaced choice of cases and of base rows, with weights that sum to those of all.
+        """Evenly spaced cases and base rows, with weights that sum to those of all.
 
         Args:
-            max_cases: cases kept.
+            max_cases: maximum of cases kept.
             base_per_case: base rows kept for each case.
             min_base: minimum of base rows kept.
         """
@@ -212,15 +213,15 @@ def _at_hours_of_conversion(
 ) -> Floats:
     """Times on the same days, at times of day drawn from those of the conversions.
 
-    People convert when they are awake, and that is when they meet touchpoints too: against a base
-    spread over day and night every channel would seem to work. On a simulated log a base an eighth
-    of a day later than conversions took 0.1 off every coefficient.
+    People convert when they are awake, and they meet touchpoints then too. With a base spread over
+    day and night, every channel would seem to work. On a simulated log, a base an eighth of a day
+    later than the conversions lowered every coefficient by 0.1.
 
     Args:
-        histories: without a timeline they have no clock, and times stay as they are.
+        histories: if they have no timeline, they have no clock, and times do not change.
         user: shape `(n,)`.
-        time: shape `(n,)`, days; one whose new time is not at risk stays as it is.
-        rng: draws.
+        time: shape `(n,)`, days; a time does not change if the user is not at risk at the new one.
+        rng: draws the times of day.
     """
     if histories.timeline is None:
         return time

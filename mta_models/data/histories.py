@@ -1,8 +1,7 @@
-"""Histories: journeys as time models read them, and the sums over touchpoints that these need.
+"""Histories: journeys as models on timelines read them, with the sums over touchpoints they need.
 
-Models of when users convert need two things: the adstock that each user carried at a conversion,
-and the exposure of all users together. Both are sums over touchpoints, one vectorised pass for each
-half-life tried.
+These models need two things: the adstock of each user at a conversion, and the exposure of all
+users together. Both are sums over touchpoints: one vectorised pass for each half-life tried.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ _IN_CACHE = 1 << 16
 class Histories:
     """Users with their touchpoints, their bounds of observation and their conversions.
 
-    From an event log a history is a user's whole timeline: without a lookback, with touchpoints
-    after the last conversion. From rows without a timeline it stands for the converting users of
-    one row, or for the others of that row.
+    From an event log, a history is a user's whole timeline: without a lookback, with touchpoints
+    after the last conversion. From rows without a timeline, a history stands for the users of one
+    row who converted, or for the users of that row who did not.
 
     Touchpoints of a user are in time order; so are conversions, user by user. Times are in days.
 
@@ -41,19 +40,19 @@ class Histories:
         codes: shape `(n_touchpoints,)`.
         start: shape `(n_users,)`, when observation of the user began.
         end: shape `(n_users,)`, when it ended.
-        weight: shape `(n_users,)`, users that each history stands for.
+        weight: shape `(n_users,)`, number of users that each history stands for.
         event_user: shape `(n_events,)`, the history in which each conversion falls.
         event_time: shape `(n_events,)`.
-        event_weight: shape `(n_events,)`, conversions that each stands for.
+        event_weight: shape `(n_events,)`, number of conversions that each entry stands for.
         event_row: shape `(n_events,)`, the row of the journeys that ends with it.
         event_stop: shape `(n_events,)`; touchpoints `offsets[event_user]:event_stop` came before.
         user_row: shape `(n_users,)`, a row of the journeys that has the history's weight.
         touchpoint: shape `(n_touchpoints,)`, the index of each among the journeys' touchpoints, -1
-            for one that a lookback cut off; None: the same order. (Without a timeline a touchpoint
-            of a row appears twice, for converting users and for the others.)
-        timeline: the log they were read from, or None.
+            if a lookback cut it off; None: the same order. (Without a timeline, a touchpoint of a
+            row appears twice: for the users who converted and for those who did not.)
+        timeline: the timeline the histories were read from, or None.
         place: shape `(n_users,)`, each history's user in the timeline; None: all, in its order.
-        derived: what follows from the times alone, shared with the same histories reweighted.
+        derived: arrays that follow from the times alone, shared with reweighted histories.
         by_lag: results of `lagged`, by lag.
         known: `derived`, where other histories with the same times have it; None: computed.
     """
@@ -89,26 +88,26 @@ class Histories:
             event_time=self.event_time,
             event_stop=self.event_stop,
         )
-        object.__setattr__(self, "derived", derived)  # as dataclasses set fields of frozen ones
+        object.__setattr__(self, "derived", derived)  # the dataclass is frozen
 
     @property
     def n_users(self) -> int:
-        """Histories."""
+        """Number of histories."""
         return len(self.offsets) - 1
 
     @property
     def n_channels(self) -> int:
-        """Channels declared, met or not."""
+        """Number of channels, with or without touchpoints."""
         return len(self.channels)
 
     @property
     def n_events(self) -> int:
-        """Rows of conversions, each of which may stand for several."""
+        """Entries of `event_user`; an entry may stand for several conversions."""
         return len(self.event_user)
 
     @property
     def total(self) -> float:
-        """All conversions."""
+        """Number of conversions, weighted."""
         return float(self.event_weight.sum())
 
     @property
@@ -116,11 +115,11 @@ class Histories:
         """The source's own user identifiers, shape `(n_users,)`.
 
         Raises:
-            JourneyError: the journeys have no timeline to know users by.
+            JourneyError: the journeys have no timeline, and so no identifiers.
         """
         if self.timeline is None:
             raise JourneyError(
-                "users have identifiers only where journeys have a timeline; these have none. "
+                "for user identifiers, journeys must have a timeline; these have none. "
                 "Read an event log with read_events"
             )
         ids = self.timeline.user_ids
@@ -128,7 +127,7 @@ class Histories:
 
     @property
     def owner(self) -> Ints:
-        """For each touchpoint its history, shape `(n_touchpoints,)`."""
+        """The history of each touchpoint, shape `(n_touchpoints,)`."""
         return self.derived.owner
 
     @property
@@ -138,20 +137,20 @@ class Histories:
 
     @property
     def first_event(self) -> Floats:
-        """When each user first converted, shape `(n_users,)`; infinite for those who never did."""
+        """Time of each user's first conversion, shape `(n_users,)`; infinite without one."""
         return self.derived.first_event
 
     @property
     def until_first(self) -> Floats:
-        """Until when a first conversion could still come, shape `(n_users,)`."""
+        """End of the time at risk of a first conversion, shape `(n_users,)`."""
         return self.derived.until_first
 
     def risk_end(self, repeat: bool | None = None) -> Floats:
-        """Until when each user is at risk of a conversion, shape `(n_users,)`, days.
+        """End of each user's time at risk of a conversion, shape `(n_users,)`, days.
 
         Args:
-            repeat: whether users can convert again: then to the end of observation, else to the
-                first conversion. None: whether any user does.
+            repeat: whether users can convert again. True: they are at risk to the end of
+                observation; False: to the first conversion; None: True if any user converts twice.
         """
         return self.end if (self.repeats if repeat is None else repeat) else self.until_first
 
@@ -159,11 +158,11 @@ class Histories:
         """Time at risk of all users together, from `start` to `stop` (None: `end`)."""
         return float(self.weight @ ((self.end if stop is None else stop) - self.start))
 
-    # What users carried at conversions.
+    # Adstock at conversions.
 
     @property
     def pairs(self) -> tuple[Ints, Ints, Floats]:
-        """All pairs of a conversion and a touchpoint that came before it, conversion by conversion.
+        """All pairs of a conversion and an earlier touchpoint of its user, by conversion.
 
         Returns:
             The conversion, the touchpoint (among those of these histories) and its age in days
@@ -177,7 +176,8 @@ class Histories:
         """The adstock Σ w(age) of users at their conversions, shape `(n_events, n_channels)`.
 
         Args:
-            kernel: w; or half-lives in days, > 0: one, or one per channel, `(n_channels,)`.
+            kernel: w; or half-lives in days, > 0: one for all, or one per channel,
+                `(n_channels,)`.
         """
         cell, age = self.derived.carried
         faded = as_kernel(kernel, self.n_channels).weight(age, cell % max(self.n_channels, 1))
@@ -185,7 +185,7 @@ class Histories:
         return np.bincount(cell, faded, shape[0] * shape[1]).astype(np.float64).reshape(shape)
 
     def adstock_at(self, user: Ints, time: Floats, kernel: Kernel | Floats | float) -> Floats:
-        """The adstock of users at given times, shape `(n_times, n_channels)`.
+        """The adstock of users at any times, shape `(n_times, n_channels)`.
 
         Touchpoints at exactly the time count.
 
@@ -210,12 +210,12 @@ class Histories:
     def seen_by(self, user: Ints, time: Floats) -> Ints:
         """The index after each user's last touchpoint at or before a time, shape `(n_times,)`.
 
-        A binary search in all users' segments at the same time.
+        One binary search runs in the segments of all users together.
         """
         low = self.offsets[:-1][user].astype(np.int64)
         high = self.offsets[1:][user].astype(np.int64)
-        most = int((high - low).max(initial=0))
-        for _ in range(most.bit_length()):
+        longest = int((high - low).max(initial=0))
+        for _ in range(longest.bit_length()):
             middle = (low + high) // 2
             open_ = low < high
             later = self.time[np.minimum(middle, max(len(self.time) - 1, 0))] > time
@@ -235,8 +235,8 @@ class Histories:
 
         Args:
             kernel: as in `adstock`.
-            stop: shape `(n_users,)`, until when; None: `end`.
-            begin: shape `(n_users,)`, since when; None: `start`.
+            stop: shape `(n_users,)`, the end of the integral; None: `end`.
+            begin: shape `(n_users,)`, its start; None: `start`.
 
         Returns:
             Shape `(n_touchpoints,)`; 0 for a touchpoint after its user's `stop`.
@@ -267,17 +267,17 @@ class Histories:
         return self.derived.cells[:2]
 
     def by_cell(self, amounts: Floats) -> Floats:
-        """Amounts of touchpoints, shape `(n_touchpoints,)`, summed by user and channel met."""
+        """Amounts of touchpoints, shape `(n_touchpoints,)`, summed by user and channel."""
         _, codes, which = self.derived.cells
         return np.bincount(which, amounts, len(codes)).astype(np.float64)
 
     # Other users, other weights.
 
     def reweighted(self, journeys: JourneyArrays) -> Histories:
-        """The same histories with the weights that other outcomes of the same rows give them.
+        """The same histories, weighted by other outcomes of the same rows.
 
         Args:
-            journeys: those these histories came from, `reweighted`.
+            journeys: the journeys that these histories came from, after `reweighted`.
         """
         outcome, nulls = journeys.outcome("conversions"), journeys.nulls.astype(np.float64)
         if journeys.timeline is None:
@@ -291,7 +291,7 @@ class Histories:
         )
 
     def lagged(self, days: float) -> Histories:
-        """The same users, whose touchpoints count from `days` days after they were met."""
+        """The same users; each touchpoint counts from `days` days after its time."""
         if days not in self.by_lag:
             later = replace(self, time=self.time + days)
             stop = later.seen_by(self.event_user, self.event_time)
@@ -299,7 +299,7 @@ class Histories:
         return self.by_lag[days]
 
     def take(self, users: Ints) -> Histories:
-        """The histories of some users, in their order here, not in that of `users`."""
+        """The histories of some users, in the order of these histories, not of `users`."""
         chosen = np.zeros(self.n_users, dtype=bool)
         chosen[users] = True
         touched, events = chosen[self.owner], chosen[self.event_user]

@@ -1,4 +1,4 @@
-"""Journeys read as histories: by users of a timeline, or by the rows of a table."""
+"""Histories from journeys: one per user of a timeline, or up to two per row of a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _from_timeline(journeys: JourneyArrays) -> Histories:
     timeline, users, end = journeys.timeline, journeys.users, journeys.end
     if timeline is None or users is None or end is None:
         raise JourneyError(
-            "journeys with a timeline must have `users` and `end`; these have not. Make them with "
+            "journeys with a timeline must have `users` and `end`; these do not. Make them with "
             "read_events"
         )
     _, row = np.unique(users, return_index=True)
@@ -51,13 +51,13 @@ def _from_timeline(journeys: JourneyArrays) -> Histories:
         timeline=timeline,
     )
     if journeys.n_touchpoints == len(timeline.time):
-        # Rows are a user's timeline end to end, in the source's order even at equal times.
+        # The rows of a user, end to end, are the timeline, in the source's order at equal times.
         stop, place = journeys.offsets[1:][events], None
     else:
         there = _places_in_timeline(journeys, histories)
         place = np.full(len(timeline.time), -1)
         place[there] = np.arange(journeys.n_touchpoints)
-        # A row of which the lookback left nothing had no touchpoint at its end.
+        # If the lookback left a row empty, no touchpoint fell at its end.
         stop = histories.seen_by(users[events].astype(np.int64), np.nextafter(end[events], -np.inf))
         filled = journeys.lengths[events] > 0
         stop[filled] = there[journeys.offsets[1:][events[filled]] - 1] + 1
@@ -65,10 +65,10 @@ def _from_timeline(journeys: JourneyArrays) -> Histories:
 
 
 def _places_in_timeline(journeys: JourneyArrays, histories: Histories) -> Ints:
-    """The index in the timeline of each touchpoint that a lookback left, `(n_touchpoints,)`.
+    """The index in the timeline of each touchpoint that the lookback kept, `(n_touchpoints,)`.
 
-    Touchpoints of one user at one instant keep their order, and a lookback cuts the later ones:
-    those of a journey that ended later.
+    Touchpoints of a user at the same instant keep their order. If a lookback cut some of them, it
+    cut the later ones, because their journey ended later.
     """
     assert journeys.users is not None  # checked by the caller
     assert journeys.time is not None
@@ -98,7 +98,7 @@ def _from_rows(journeys: JourneyArrays) -> Histories:
             "log with read_events, or give age= and at_risk= to from_arrays"
         )
     conversions, nulls = journeys.outcome("conversions"), journeys.nulls.astype(np.float64)
-    # First the converting users of each row, then the others.
+    # First the users of each row who converted, then those who did not.
     row = np.concatenate([np.flatnonzero(conversions), np.flatnonzero(nulls)])
     n_events = int(np.count_nonzero(conversions))
     size = journeys.lengths[row]

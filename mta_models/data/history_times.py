@@ -1,4 +1,4 @@
-"""What follows from the times of histories alone, not from the weights of users."""
+"""Arrays that follow from the times of histories alone, not from the weights of users."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, Numbers, owner, position, spread
 
-# Entries of the table that finds the channels of each user.
+# Entries of the table of users and channels that `cells` fills at a time.
 _TABLE = 1 << 22
 
 
@@ -17,8 +17,8 @@ _TABLE = 1 << 22
 class FromTimes:
     """Arrays derived from those of `Histories`, each computed on first use and kept.
 
-    The fields are those of `Histories`. A bootstrap draws other weights for the same times, so
-    reweighted histories share one of these.
+    The fields are those of `Histories`. A bootstrap draws other weights for the same times, so all
+    reweighted histories share the same `FromTimes`.
     """
 
     n_channels: int
@@ -32,7 +32,7 @@ class FromTimes:
 
     @cached_property
     def owner(self) -> Ints:
-        """For each touchpoint its history, shape `(n_touchpoints,)`."""
+        """The history of each touchpoint, shape `(n_touchpoints,)`."""
         return owner(self.offsets)
 
     @cached_property
@@ -42,22 +42,22 @@ class FromTimes:
 
     @cached_property
     def first_event(self) -> Floats:
-        """When each user first converted, shape `(n_users,)`; infinite for those who never did."""
+        """Time of each user's first conversion, shape `(n_users,)`; infinite without one."""
         when = np.full(len(self.end), np.inf)
-        # Written backwards, the first of a user's conversions is the one that stays.
+        # Written from last to first, so that a user's first conversion is the one that stays.
         when[self.event_user[::-1]] = self.event_time[::-1]
         return when
 
     @cached_property
     def until_first(self) -> Floats:
-        """Until when a first conversion could still come, shape `(n_users,)`."""
+        """End of the time at risk of a first conversion, shape `(n_users,)`."""
         return np.minimum(self.end, self.first_event)
 
     @cached_property
     def carried(self) -> tuple[Ints, Floats]:
         """For each pair of a conversion and an earlier touchpoint: its cell and its age.
 
-        The cell is that of the matrix of conversions and channels, rows end to end.
+        The cell is an index into the flattened matrix of conversions and channels.
         """
         first = self.offsets[:-1][self.event_user].astype(np.int64)
         cuts = np.concatenate(([0], np.cumsum(self.event_stop - first)))
@@ -68,7 +68,7 @@ class FromTimes:
 
     @cached_property
     def cells(self) -> tuple[Ints, Ints, Ints]:
-        """The user-channel pairs met: their offsets by user, codes, and each touchpoint's pair."""
+        """Pairs of a user and a channel met: offsets by user, codes, and each touchpoint's pair."""
         n, k = len(self.end), max(self.n_channels, 1)
         step, base = max(1, _TABLE // k), 0
         which, counts = np.empty(len(self.codes), dtype=np.int64), np.zeros(n, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The arrays that `Journeys` are made of, and what follows from them alone."""
+"""The arrays that `Journeys` consist of, and the properties that follow from them alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mta_models.errors import JourneyError, ParameterError
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JourneyArrays:
-    """The fields of `Journeys`, unchecked and described there, and what follows from them."""
+    """The fields of `Journeys`, without checks, and their properties; `Journeys` describes them."""
 
     channels: tuple[str, ...]
     codes: Numbers
@@ -36,30 +36,30 @@ class JourneyArrays:
 
     @property
     def n_journeys(self) -> int:
-        """Rows, each standing for `conversions + nulls` users."""
+        """Number of rows; a row stands for `conversions + nulls` users."""
         return len(self.offsets) - 1
 
     @property
     def n_touchpoints(self) -> int:
-        """Touchpoints over all rows, each row counted once."""
+        """Number of touchpoints in all rows; each row is counted once."""
         return len(self.codes)
 
     @property
     def n_channels(self) -> int:
-        """Channels declared, met or not."""
+        """Number of channels, with or without touchpoints."""
         return len(self.channels)
 
     @property
     def lengths(self) -> Ints:
-        """Touchpoints of each journey, shape `(n_journeys,)`."""
+        """Number of touchpoints of each journey, shape `(n_journeys,)`."""
         return lengths(self.offsets)
 
     @cached_property
     def age(self) -> Floats | None:
         """Days from each touchpoint to its journey's end, shape `(n_touchpoints,)`, or None.
 
-        From an event log it is `end - time`, computed on first use, so that models which do not
-        use times cost nothing more.
+        From an event log it is `end - time`. It is computed on first use, because models that do
+        not use times do not need it.
         """
         if self.given_age is not None or self.time is None or self.end is None:
             return self.given_age
@@ -70,8 +70,8 @@ class JourneyArrays:
     def at_risk(self) -> Floats | None:
         """Days each journey was observed, shape `(n_journeys,)`, or None.
 
-        From an event log: from the start of the user's observation, or the user's previous
-        conversion, to the journey's end. Computed on first use, as `age` is.
+        From an event log: the days from the start of the user's observation, or from the user's
+        previous conversion, to the journey's end. Computed on first use, like `age`.
         """
         if self.given_at_risk is not None or self.timeline is None:
             return self.given_at_risk
@@ -85,7 +85,7 @@ class JourneyArrays:
 
     @property
     def total(self) -> float:
-        """All conversions."""
+        """Number of all conversions."""
         return float(self.conversions.sum(dtype=np.float64))
 
     @property
@@ -98,7 +98,7 @@ class JourneyArrays:
         return float(self.outcome("value").sum())
 
     def outcome(self, of: str) -> Floats:
-        """What is to be credited on each row, `(n_journeys,)`: `"conversions"` or `"value"`.
+        """The outcome to credit on each row, `(n_journeys,)`: its `"conversions"` or its `"value"`.
 
         Raises:
             ParameterError: `of` is neither.

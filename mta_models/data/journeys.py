@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Journeys(JourneyArrays):
-    """Ordered touchpoints of journeys and what became of each. A frozen value, checked when made.
+    """Journeys: ordered touchpoints and their outcomes. A frozen value, checked when it is made.
 
-    Row i of a journeys table is one path of channels that `conversions[i]` users ended with a
-    conversion and `nulls[i]` users without one. Rows without a touchpoint are legal: a baseline is
-    estimated from them. Arrays are read-only; a changed copy is a new `Journeys`.
+    Row i is one path of channels, which `conversions[i]` users ended with a conversion and
+    `nulls[i]` users without one. Rows without a touchpoint are allowed: the baseline is estimated
+    from them.
+    Arrays are read-only; a changed copy is a new `Journeys`.
 
     Make one with `read_paths`, `read_wide`, `read_events`, `from_paths` or `from_arrays`.
 
@@ -43,16 +44,19 @@ class Journeys(JourneyArrays):
         nulls: shape `(n_journeys,)`, users who did not.
         value: shape `(n_journeys,)`, total value of the row's conversions, or None.
         time: shape `(n_touchpoints,)`, days from the log's start to the touchpoint, or None.
-        given_age: `age` where the source has no clock times, or None.
-        given_at_risk: `at_risk` where there is no timeline, or None.
+        given_age: `age` if the source gives it instead of times, or None.
+        given_at_risk: `at_risk` if the source gives it instead of a timeline, or None.
         keys: shape `(n_touchpoints,)`, the source row of each touchpoint, or None.
         users: shape `(n_journeys,)`, integer code of the user, or None.
         end: shape `(n_journeys,)`, days from the log's start to the journey's end, or None.
         milestones: for each stage ("lead", "opportunity", "close" …) an array of shape
             `(n_journeys,)`: the position in the journey, from 0, of the touchpoint to which the
-            stage is credited, -1 where the journey lacks it. Or None.
-        timeline: every touchpoint of every user, lookback not applied, or None.
-        report: the ledger of the reading, or None.
+            stage is credited, -1 if the journey lacks it. Or None.
+        timeline: every touchpoint of every user, without a lookback, or None.
+        report: the `Ledger` of the reading, or None.
+
+    Raises:
+        JourneyError: an array breaks one of these rules; names the row.
 
     Example:
         >>> from mta_models import Journeys
@@ -66,11 +70,11 @@ class Journeys(JourneyArrays):
         self._freeze()
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is computed from the fields is computed again where it is needed.
+        # Only fields: properties that were computed from them can be computed again.
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # numpy forgets that an array was read-only when it is pickled or copied.
+        # An array that numpy pickles or copies is no longer read-only.
         for name, value in state.items():
             object.__setattr__(self, name, value)
         self._freeze()
@@ -103,10 +107,10 @@ class Journeys(JourneyArrays):
         Args:
             channels: names, without repeats.
             codes: shape `(n_touchpoints,)`, index into `channels`.
-            offsets: shape `(n_journeys + 1,)`, from 0 to n_touchpoints, never falling.
+            offsets: shape `(n_journeys + 1,)`, from 0 to n_touchpoints, never decreasing.
             conversions: shape `(n_journeys,)`, counts >= 0.
-            nulls: shape `(n_journeys,)`, counts >= 0; None: no users without a conversion.
-            value: shape `(n_journeys,)`, the row's total, 0 where nothing converts.
+            nulls: shape `(n_journeys,)`, counts >= 0; None: 0 in every row.
+            value: shape `(n_journeys,)`, the row's total, 0 in rows without a conversion.
             age: shape `(n_touchpoints,)`, days >= 0 from each touchpoint to its journey's end.
             at_risk: shape `(n_journeys,)`, days >= 0 each journey was observed.
             keys: shape `(n_touchpoints,)`, source row of each touchpoint.
@@ -147,9 +151,9 @@ class Journeys(JourneyArrays):
         Args:
             paths: one sequence of channel names per journey; `[]` is a journey without touchpoints.
             conversions: shape `(n_journeys,)`, users who converted after each path.
-            nulls: shape `(n_journeys,)`, users who did not; None: none.
+            nulls: shape `(n_journeys,)`, users who did not; None: 0 in every row.
             value: shape `(n_journeys,)`, the row's total value.
-            channels: the channels and their order; None: those met, sorted.
+            channels: the channels and their order; None: the channels of the paths, sorted.
 
         Raises:
             JourneyError: a path is text instead of a list, or holds a blank or unknown channel.
@@ -184,7 +188,7 @@ class Journeys(JourneyArrays):
 
     @cached_property
     def histories(self) -> Histories:
-        """The same journeys as time models read them, computed on first use.
+        """The same journeys as models on timelines read them, computed on first use.
 
         Raises:
             JourneyError: the journeys have neither a timeline nor ages and times at risk.
@@ -192,10 +196,10 @@ class Journeys(JourneyArrays):
         return histories_from(self)
 
     def compress(self) -> Journeys:
-        """Equal paths merged into one row, their conversions, nulls and value added up.
+        """Equal paths merged into one row; their conversions, nulls and values are summed.
 
-        Rows keep the order in which their path first appears. What belongs to one user (times,
-        users, source rows, milestones, timeline) has no meaning for several and is left out.
+        Rows are in the order in which their path first appears. Arrays that belong to a single user
+        (times, users, source rows, milestones, timeline) are left out.
 
         Example:
             >>> from mta_models import Journeys
@@ -206,11 +210,11 @@ class Journeys(JourneyArrays):
         return self.merge(*group_equal(self.codes, self.offsets))
 
     def merge(self, group: Ints, leader: Ints) -> Journeys:
-        """As `compress`, for a caller who has the result of `ragged.group_equal` already.
+        """As `compress`, with the result of `ragged.group_equal` as arguments.
 
         Args:
             group: shape `(n_journeys,)`, the group of each row.
-            leader: shape `(n_groups,)`, the first row of each group, in rising order.
+            leader: shape `(n_groups,)`, the first row of each group, ascending.
         """
 
         def merged(amounts: Numbers) -> Floats:
@@ -233,8 +237,9 @@ class Journeys(JourneyArrays):
         """Journeys with path transforms applied, left to right.
 
         Times, source rows and milestones follow their touchpoints; a milestone whose touchpoint is
-        dropped moves to the latest one kept before it. Outcomes never change. The timeline is left
-        out, since it would still have what the steps dropped: fit time models before transforming.
+        dropped moves to the latest one kept before it. Outcomes do not change. The timeline is left
+        out, because it would still have the dropped touchpoints: fit models on timelines before
+        transforming.
 
         Args:
             steps: `"exposure"`, `"first"`, `"unique"`, `"frequency"`, or with arguments
@@ -242,7 +247,7 @@ class Journeys(JourneyArrays):
                 `("trim", 20)`.
 
         Raises:
-            ParameterError: a step that is none of these.
+            ParameterError: a step is none of these.
 
         Example:
             >>> from mta_models import Journeys
@@ -265,7 +270,7 @@ class Journeys(JourneyArrays):
         return result
 
     def recode(self, channels: tuple[str, ...]) -> Journeys:
-        """The same journeys over another list of channels, which must hold every channel met.
+        """The same journeys over another list of channels, which must have every channel met.
 
         Raises:
             UnknownChannelError: a journey has a channel that is not in the list.
@@ -305,7 +310,7 @@ class Journeys(JourneyArrays):
         """One row per journey: `path`, `conversions`, `nulls` and the other arrays per journey.
 
         Raises:
-            JourneyError: a channel contains the separator, so the path could not be read back.
+            JourneyError: a channel contains the separator, so paths would be ambiguous.
         """
         import pandas as pd
 
@@ -331,8 +336,8 @@ class Journeys(JourneyArrays):
         clash = next((name for name in self.channels if separator in name), None)
         if clash is not None:
             raise JourneyError(
-                f"a path is written with {separator!r} between channels, and the channel "
-                f"{clash!r} contains it. Give another separator"
+                f"no channel may contain the separator, {separator!r}; the channel {clash!r} "
+                "contains it. Give another separator"
             )
         names = np.array(self.channels, dtype=object)[self.codes].tolist()
         cuts = self.offsets.tolist()
@@ -369,11 +374,11 @@ class Journeys(JourneyArrays):
         )
 
     def _without_timeline(self, **changes: Any) -> Journeys:
-        """A changed copy without the timeline, but with the days at risk that follow from it."""
+        """A changed copy without the timeline; the days at risk that follow from it are kept."""
         return self._with(given_at_risk=self.at_risk, timeline=None, **changes)
 
     def _with(self, **changes: Any) -> Journeys:
-        """A changed copy, unchecked: checks cost a pass each, and the caller keeps the rules."""
+        """A changed copy without checks, which take time: the caller must keep the rules."""
         copy = object.__new__(Journeys)
         for each in fields(self):
             object.__setattr__(copy, each.name, changes.get(each.name, getattr(self, each.name)))

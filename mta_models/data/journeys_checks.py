@@ -1,4 +1,4 @@
-"""The invariants of the arrays of `Journeys`; every error names the row."""
+"""Checks of the arrays of `Journeys`; every error names the row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def check_journeys(journeys: JourneyArrays) -> None:
         )
     falling = np.flatnonzero(np.diff(offsets) < 0)
     if len(falling):
-        raise JourneyError(f"`offsets` must never fall; they do after row {falling[0]}. Sort them")
+        raise JourneyError(
+            f"`offsets` must never decrease; they do after row {falling[0]}. Sort them"
+        )
     outside = np.flatnonzero((journeys.codes < 0) | (journeys.codes >= journeys.n_channels))
     if len(outside):
         row = int(np.searchsorted(offsets, outside[0], side="right")) - 1
@@ -56,7 +58,7 @@ def _check_shape(array: Numbers | None, name: str, n: int) -> None:
 
 
 def _check_row_amounts(array: Numbers | None, name: str, n: int, least: float | None) -> None:
-    """Finite, of shape `(n,)` and, where `least` is given, no smaller."""
+    """Check that amounts are finite, of shape `(n,)` and at least `least`, if there is one."""
     if array is None:
         return
     _check_shape(array, name, n)
@@ -95,7 +97,7 @@ def _check_age(journeys: JourneyArrays) -> None:
     later = later[~np.isin(later, journeys.offsets)]
     for entries, must in (
         (wrong, "every age must be a finite number of days >= 0"),
-        (later, "touchpoints must be in time order, so ages never rise within a journey"),
+        (later, "touchpoints must be in time order, so that ages never rise within a journey"),
     ):
         if len(entries):
             row = int(np.searchsorted(journeys.offsets, entries[0], side="right")) - 1

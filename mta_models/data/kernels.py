@@ -1,9 +1,9 @@
 """Carry-over kernels: how the effect of a touchpoint changes with its age.
 
-A model of when users convert needs three things of a kernel: its value at an age (adstock at a
-conversion, credit of a touchpoint), its integral over a span of ages (exposure while the user was
-at risk, the amounts of horizon games), and the scale between an effect per touchpoint and the
-hazard that it adds. A new kernel is a class with these three methods; nothing else changes.
+A model on timelines needs three things of a kernel: its value at an age (for the adstock at a
+conversion and the credit of a touchpoint), its integral over a span of ages (for the exposure while
+the user was at risk and the amounts of horizon games), and the factor from an effect per touchpoint
+to the hazard that it adds. A new kernel is a class with these three methods; nothing else changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LN2 = log(2)
 class Kernel(Protocol):
     """The weight of a touchpoint of each channel at each age.
 
-    `codes` are the channels' codes, of the shape of the ages; ages are in days and >= 0.
+    `codes` are channel codes, in the shape of the ages; ages are in days and >= 0.
     """
 
     def weight(self, age: Floats, codes: Numbers) -> Floats:
@@ -36,16 +36,16 @@ class Kernel(Protocol):
         ...
 
     def per_day(self, effect: Floats) -> Floats:
-        """The hazard at weight 1 of touchpoints that each bring `effect` conversions in all.
+        """The hazard per day that a touchpoint adds at weight 1, shape `(n_channels,)`.
 
-        `effect` divided by ∫₀^∞ w, both of the shape `(n_channels,)`.
+        It is `effect`, the conversions that the touchpoint brings in total, divided by ∫₀^∞ w.
         """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class HalfLifeKernel:
-    """w(a) = 2^(−a / h): full at once, halved after each half-life.
+    """w(a) = 2^(−a / h): 1 at age 0, halved after each half-life h.
 
     Attributes:
         half_life: shape `(n_channels,)`, days, > 0.
@@ -62,7 +62,7 @@ class HalfLifeKernel:
 
     @cached_property
     def _rate(self) -> Floats:
-        """Halvings per day, negative, which saves the sign a pass over the ages."""
+        """Minus the halvings per day: a negative rate saves a pass over the ages for the sign."""
         rate: Floats = -(1 / np.asarray(self.half_life, dtype=np.float64))
         return rate
 
@@ -88,7 +88,7 @@ class HalfLifeKernel:
 
 
 def as_kernel(kernel: Kernel | Floats | float, n_channels: int) -> Kernel:
-    """A kernel as it is; half-lives in days, one or one per channel, as `HalfLifeKernel`."""
+    """A kernel as it is; half-lives in days (one, or one per channel) as `HalfLifeKernel`."""
     if isinstance(kernel, Kernel):
         return kernel
     return HalfLifeKernel(np.broadcast_to(np.asarray(kernel, dtype=np.float64), n_channels))

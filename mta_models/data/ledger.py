@@ -1,4 +1,4 @@
-"""Ledger: what was read and what became of it, which agree to the last conversion."""
+"""Ledger: amounts read, kept and set aside, which add up to the last conversion."""
 
 from __future__ import annotations
 
@@ -12,19 +12,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The account of one reading: source on one side, journeys on the other.
+    """The account of one reading: the amounts in the source and those in the journeys.
 
-    `read` and `kept` have the same keys (`"conversions"`, `"value"`, `"touchpoints"` …); each
-    difference is explained by entries of `set_aside`. `noted` counts what was kept and should be
-    checked (ties, refunds, conversions without a touchpoint).
+    `read` and `kept` have the same keys (`"conversions"`, `"value"`, `"touchpoints"` …); entries of
+    `set_aside` explain each difference. `print` shows all but the costs. It is the `report` of
+    `Journeys`.
 
     Attributes:
         read: totals of the source, by name.
-        kept: totals of the journeys made of it, under the same names.
-        set_aside: what is in the source and not in the journeys, by reason.
-        noted: counts of what was kept and may be unexpected.
-        cost: total cost of each channel, where the source has costs; every row within observation
-            counts, whether or not its touchpoint was kept.
+        kept: totals of the journeys, under the same names.
+        set_aside: amounts of the source that are not in the journeys, by name and reason.
+        noted: counts of rows and conversions that were kept and should be checked (ties, refunds,
+            conversions without a touchpoint).
+        cost: total cost of each channel, if the source has costs. It includes every row within
+            observation, even if its touchpoint was not kept.
+
+    Example:
+        >>> import polars as pl
+        >>> from mta_models import read_paths
+        >>> table = pl.DataFrame({"path": ["Search > Email", ""], "conversions": [2, 1]})
+        >>> ledger = read_paths(table).report
+        >>> print(ledger)
+        read      rows 2, touchpoints 2, conversions 3
+        kept      rows 2, touchpoints 2, conversions 3
+        noted     rows without a touchpoint 1, rows without an outcome 0
     """
 
     read: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""A measured lift: the conversions that a channel causes, by an experiment."""
+"""Lift tests: the conversions that a channel causes, measured by an experiment."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class LiftTest:
 
     Attributes:
         channel: the channel switched off for those held out.
-        lift: E[Y] − E[Y | do(channel off)] in conversions of the whole tested population, all of
-            it exposed as usual against all of it held out. May be negative.
+        lift: E[Y] − E[Y | do(channel off)] in conversions: those of the whole tested population if
+            exposed as usual, minus those if all of it were held out. May be negative.
         standard_error: of the lift, in the same unit, > 0.
-        journeys: the tested population; None: that of the journeys a model is fitted on.
+        journeys: journeys of the tested population; None: those that the model is fitted on.
 
     Raises:
         ParameterError: the channel is no text, or a number is not finite or outside its range.

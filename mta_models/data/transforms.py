@@ -1,8 +1,8 @@
-"""Path transforms: which touchpoints of each journey a rule uses.
+"""Path transforms: the choice of touchpoints of each journey that a rule uses.
 
-A transform takes the flat arrays of journeys and returns the mask of touchpoints it keeps, so that
-everything stored per touchpoint (times, source rows) follows by one indexing. The names and the
-results shown (of `D A B B C D C C`) are those of the path transforms of the field's SQL packages.
+A transform takes the flat arrays of journeys and returns a mask of the touchpoints to keep, so that
+one indexing picks everything stored per touchpoint (times, source rows). Names are those of the
+path transforms of the field's SQL packages, and so are the results shown, of `D A B B C D C C`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Step = str | tuple[Any, ...]
 
 
 def exposure(codes: Numbers, offsets: Numbers, channels: Sequence[str]) -> Mask:
-    """Collapse repeats in a row to their first touchpoint: `D A B C D C`."""
+    """Keep the first of consecutive touchpoints of one channel: `D A B C D C`."""
     change = np.ones(len(codes), dtype=bool)
     change[1:] = codes[1:] != codes[:-1]
     starts = offsets[:-1]
@@ -42,14 +42,14 @@ def first(codes: Numbers, offsets: Numbers, channels: Sequence[str]) -> Mask:
 
 
 def unique(codes: Numbers, offsets: Numbers, channels: Sequence[str]) -> Mask:
-    """Keep every touchpoint, `D A B B C D C C`: the identity, named as the field names it."""
+    """Keep every touchpoint, `D A B B C D C C`: the identity, by its name in the field."""
     return np.ones(len(codes), dtype=bool)
 
 
 def remove_if_not_all(
     codes: Numbers, offsets: Numbers, channels: Sequence[str], *names: str
 ) -> Mask:
-    """Drop the named channels, except from journeys that hold nothing else."""
+    """Drop the named channels, except from journeys that have no other channel."""
     dropped = _is_one_of(codes, channels, "remove_if_not_all", names)
     only = segment_sum(~dropped, offsets) == 0
     return ~dropped | spread(only, offsets)
@@ -58,13 +58,13 @@ def remove_if_not_all(
 def remove_if_last_and_not_all(
     codes: Numbers, offsets: Numbers, channels: Sequence[str], *names: str
 ) -> Mask:
-    """Drop the trailing run of the named channels, unless the journey holds nothing else.
+    """Drop the named channels at the end of a journey, unless it has no other channel.
 
     With A named, `A B A A` becomes `A B`, and `A A` stays.
     """
     dropped = _is_one_of(codes, channels, "remove_if_last_and_not_all", names)
     place = position(offsets)
-    # What follows the last touchpoint that stays is the trailing run.
+    # All touchpoints after the last one of another channel are dropped.
     last = np.full(len(offsets) - 1, -1)
     stays = np.flatnonzero(~dropped)
     last[owner(offsets)[stays]] = place[stays]
@@ -76,7 +76,7 @@ def trim(codes: Numbers, offsets: Numbers, channels: Sequence[str], n: int) -> M
     """Keep the last `n` touchpoints; 0 keeps all."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
         raise ParameterError(
-            f"trim keeps the last n touchpoints and needs a whole n >= 0 (0 keeps all); got {n!r}"
+            f"trim must have a whole number n >= 0 of touchpoints to keep (0 keeps all); got {n!r}"
         )
     if n == 0:
         return unique(codes, offsets, channels)
@@ -86,10 +86,10 @@ def trim(codes: Numbers, offsets: Numbers, channels: Sequence[str], n: int) -> M
 def _is_one_of(
     codes: Numbers, channels: Sequence[str], transform: str, names: Sequence[str]
 ) -> Mask:
-    """The touchpoints whose channel is among `names`; names that no journey has match nothing."""
+    """Whether each touchpoint's channel is among `names`; unknown names match none."""
     if not names or not all(isinstance(name, str) for name in names):
         raise ParameterError(
-            f'{transform} needs the channels to drop, as ("{transform}", "Direct"); got {names!r}'
+            f'{transform} must name channels to drop, as ("{transform}", "Direct"); got {names!r}'
         )
     return np.isin(np.array(channels, dtype=object), names)[codes]
 
@@ -100,7 +100,7 @@ def frequency(
     """One touchpoint per channel, named with its count: `D(2) A(1) B(2) C(3)`.
 
     The only transform that renames channels. Returns the mask (that of `first`), the code of each
-    touchpoint kept, and the channels that these index, sorted by channel and count.
+    touchpoint kept, and the new channels that the codes index, sorted by channel and count.
     """
     mask = first(codes, offsets, channels)
     cell = owner(offsets) * len(channels) + codes
@@ -131,7 +131,7 @@ def parse(step: Step) -> tuple[str, tuple[Any, ...]]:
     name, *arguments = (step,) if isinstance(step, str) else step or ("",)
     if name not in NAMES:
         raise ParameterError(
-            f"a path transform is one of {', '.join(NAMES)}; got {name!r}. "
+            f"a path transform must be one of {', '.join(NAMES)}; got {name!r}. "
             'Write it as "exposure" or, with arguments, ("trim", 20)'
         )
     wanted = int(name == "trim")

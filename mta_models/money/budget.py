@@ -1,38 +1,39 @@
-"""Moving a budget by credit: the same total, best return first."""
+"""Moving a budget by credit: the total stays, channels with the best return get more."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mta_models.core.ragged import Floats
 from mta_models.errors import ParameterError
 
-if TYPE_CHECKING:
-    pass
-
-
+# Bounds of a channel's new spend over its present spend.
 LEAST, MOST = 0.5, 2.0
 
-
-# Returns that differ by less than this, of the largest, are equal.
+# Returns are equal if they differ by less than this fraction of the largest.
 _TIE = 1e-9
 
 
 def reallocate(credit: Floats, spend: Floats) -> Floats:
-    """New spend over present spend of each channel, `(n_channels,)`, by the policy above.
+    """Move a budget to the channels with the highest return, credit per spend.
+
+    Total spend stays the same. Every bought channel gets at least 0.5 and at most 2 times its
+    present spend; the money above the minimum goes to channels in order of their return. Channels
+    of equal return get the same factor.
 
     Args:
-        credit: shape `(n_channels,)`; only its ratio to `spend` and its order matter.
+        credit: shape `(n_channels,)`; results depend on the order of `credit / spend` only.
         spend: shape `(n_channels,)`, >= 0, in money; 0 marks a channel that is not bought.
+
+    Returns:
+        New spend over present spend, shape `(n_channels,)`; 1 for a channel that is not bought.
 
     Raises:
         ParameterError: the shapes differ, or an amount is negative or not finite.
 
     Example:
-        Three channels cost 100 each. The best return is doubled, the worst halved, the budget
-        kept: the one between takes what is left.
+        Three channels cost 100 each. Spend on the best is doubled, on the worst it is halved, and
+        the third gets the rest of the budget.
 
         >>> import numpy as np
         >>> reallocate(np.array([30.0, 10.0, 20.0]), np.array([100.0, 100.0, 100.0]))
@@ -47,7 +48,7 @@ def reallocate(credit: Floats, spend: Floats) -> Floats:
     apart = back[:, None] - back
     tie = np.abs(apart) <= _TIE * np.abs(back).max()
     to_spend = (1 - LEAST) * spend[paid].sum()
-    # What better channels take first, then the tied ones share what is left.
+    # Channels with a better return are filled first; channels that tie share the rest.
     before = ((apart < 0) & ~tie) @ room
     filled = np.clip((to_spend - before) / (tie @ room), 0, 1)
     rate[paid] = LEAST + (MOST - LEAST) * filled

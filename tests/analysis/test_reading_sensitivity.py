@@ -129,8 +129,8 @@ def test_a_database_table_gives_the_same(log: pl.DataFrame) -> None:
     [
         ({"lookbacks": []}, "`lookbacks` must be a list of settings"),
         ({"lookbacks": "30d"}, "`lookbacks` must be a list of settings"),
-        ({"lookbacks": ["7d", "1w"]}, "`lookbacks` must differ"),
-        ({"sessions": [None, None]}, "`sessions` must differ"),
+        ({"lookbacks": ["7d", "1w"]}, "the settings of `lookbacks` must differ"),
+        ({"sessions": [None, None]}, "the settings of `sessions` must differ"),
         ({"sessions": ["soon"]}, "`sessions` must be a span of time above 0"),
         ({"lookback": "7d"}, "takes lookbacks="),
         ({"session": "7d"}, "takes sessions="),

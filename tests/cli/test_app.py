@@ -174,7 +174,7 @@ def test_compare_validates_in_time(log_folder: Path) -> None:
     hazard = ("--model", "Hazard(half_life='4d')", "--validate")
     shown = " ".join(run("compare", log, *EVENTS, *hazard).stdout.split())
     assert "Fitted until day 59" in shown
-    assert "To predict well is not to be causal" in shown
+    assert "Good predictions do not show causal effects" in shown
     validation = json.loads(out.read_text())["validation"]
     names = [each["model"] for each in validation["scores"]]
     assert names == ["(constant rate)", "(last week's touchpoints)", "Hazard"]

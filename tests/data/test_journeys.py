@@ -112,7 +112,7 @@ def test_compress_leaves_out_what_belongs_to_one_user() -> None:
         ({"offsets": []}, "`offsets` must have one entry more"),
         ({"offsets": [1, 2, 2]}, "start at 0"),
         ({"offsets": [0, 1, 1]}, "end at the number of touchpoints, 2"),
-        ({"offsets": [0, 3, 2]}, "`offsets` must never fall; they do after row 1"),
+        ({"offsets": [0, 3, 2]}, "`offsets` must never decrease; they do after row 1"),
         ({"conversions": [1]}, r"`conversions` must have the shape \(2,\); got \(1,\)"),
         ({"conversions": [1, -2]}, "`conversions` must be >= 0; row 1 has -2"),
         ({"conversions": [1, np.nan]}, "`conversions` must be a finite number; row 1 has nan"),

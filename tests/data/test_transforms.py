@@ -162,11 +162,11 @@ def test_many_channels_in_frequency_keep_their_counts() -> None:
     ("step", "message"),
     [
         ("exposures", "one of exposure, first"),
-        (("trim", -1), "whole n >= 0"),
-        (("trim", 1.5), "whole n >= 0"),
-        (("trim", True), "whole n >= 0"),
-        (("remove_if_not_all",), "needs the channels to drop"),
-        (("remove_if_last_and_not_all", 3), "needs the channels to drop"),
+        (("trim", -1), "whole number n >= 0"),
+        (("trim", 1.5), "whole number n >= 0"),
+        (("trim", True), "whole number n >= 0"),
+        (("remove_if_not_all",), "must name channels to drop"),
+        (("remove_if_last_and_not_all", 3), "must name channels to drop"),
     ],
 )
 def test_bad_steps_are_refused(step: Any, message: str) -> None:
