@@ -175,7 +175,7 @@ def test_nothing_of_the_later_days_is_left(journeys: mta.Journeys) -> None:
 
 def test_what_cannot_be_cut_is_refused(log: pl.DataFrame, journeys: mta.Journeys) -> None:
     lookback = mta.read_events(log, **COLUMNS, lookback="1d")
-    with pytest.raises(mta.JourneyError, match=r"they have 2, their timeline 5\. Read the log without"):
+    with pytest.raises(mta.JourneyError, match=r"they have 2, their timeline 5\. Read the log"):
         mta.until(lookback, 5)
     for other in (
         journeys.compress(),
