@@ -1,4 +1,4 @@
-"""Journeys from tables with one path and its counts a row, or one touchpoint a column."""
+"""Journeys from tables: one path with its counts per row, or one touchpoint per column."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mta_models.data.ledger import Ledger
 from mta_models.errors import JourneyError, MTAWarning, ParameterError, warn
 from mta_models.sources.tables import cell, check_columns, collect, open_table
 
-# Paths split at a time: the pieces of a million paths would take more memory than all else.
+# Paths split at a time: the pieces of a million paths would take the most memory of all.
 _CHUNK = 250_000
 
 
@@ -32,9 +32,9 @@ def read_paths(
 ) -> Journeys:
     """Journeys from a table with one path per row.
 
-    Blanks around a channel's name are dropped and nothing else: `null`, `NA` and `(start)` are
-    channels like any other. Channels are sorted. Rows in errors are counted from 0, without the
-    header, and are the rows of the journeys.
+    Blanks around a channel's name are dropped. No name has a special meaning: `null`, `NA` and
+    `(start)` are channels like any other. Channels are sorted. An error counts rows from 0, without
+    the header; row i of the table is row i of the journeys.
 
     Args:
         source: path, glob or address (`s3://…`, `https://…`) of CSV or Parquet files; a pandas,
@@ -43,18 +43,18 @@ def read_paths(
         path: column of texts such as `"Search > Email"`, or of lists of names. `""` and `[]` are
             journeys without touchpoints; so is an empty CSV cell, which in CSV is the same as `""`.
         conversions: column of counts >= 0, the users who converted after the path.
-        nulls: column of counts >= 0, the users who did not; None: the rows carry none.
-        value: column of totals, each for all conversions of its row, 0 or missing on rows without
-            a conversion; None: no values.
+        nulls: column of counts >= 0, the users who did not; None: 0 in every row.
+        value: column of the total value of a row's conversions, 0 or missing in rows without a
+            conversion; None: no values.
         separator: the text between two channels, taken literally.
 
     Returns:
-        Journeys whose `report` counts what was read. Rows of 0 conversions and 0 nulls are kept
-        and have no influence.
+        `Journeys` with one row per row of the table; `report` counts what was read. Rows with 0
+        conversions and 0 nulls are kept and have no influence.
 
     Raises:
         JourneyError: no such file or column, no rows, a missing path, a blank channel, an amount
-            that is no number, missing, infinite or negative; names the row.
+            that is not a number, missing, infinite or negative; names the row.
         ParameterError: the separator is empty.
 
     Example:
@@ -88,26 +88,31 @@ def read_wide(
 ) -> Journeys:
     """Journeys from a table with one journey per row and one touchpoint per column.
 
-    An empty cell (missing in a data frame, or blank) is no touchpoint. Most come after a journey's
-    last touchpoint; those between two touchpoints, which may be lost touchpoints, are counted in
-    the report. Blanks around names are dropped and channels sorted, as by `read_paths`.
+    An empty cell (missing in a data frame, or blank) is no touchpoint. Most empty cells come after
+    a journey's last touchpoint. Empty cells between two touchpoints may be lost touchpoints;
+    `report` counts them. Blanks around names are dropped and channels sorted, as by `read_paths`.
 
     Args:
         source: as for `read_paths`.
-        outcome: the column of how the journey ended.
-        converted: its word for a conversion, or several. None means an empty cell.
-        null: its word for no conversion, or several. None means an empty cell; the text
-            `"null"` is a word like any other.
-        touchpoints: the touchpoint columns in order; or the prefix of their names, before a number
-            (`"T_"`: T_1, T_2, … in order of number); None: all columns except the outcome and the
-            value, in the table's order.
-        value: column of the conversion's value, 0 or missing where nothing converts; None: none.
+        outcome: the column that says how the journey ended, by name or position.
+        converted: the word, or words, for a conversion in that column. None means an empty cell.
+        null: the word, or words, for no conversion. None means an empty cell; the text `"null"` is
+            a word like any other.
+        touchpoints: the touchpoint columns in order; or the prefix of their names, which a number
+            follows (`"T_"`: T_1, T_2, … in order of number); None: all columns except the outcome
+            and the value, in the table's order.
+        value: column of the conversion's value, 0 or missing in rows without a conversion; None:
+            no values.
         header: whether the first row of a CSV file names the columns. Columns may always be given
-            by position, from 0, or from the end by -1, -2 …
+            by position: from 0, or from the end by -1, -2 …
+
+    Returns:
+        `Journeys` with one row per row of the table, of 1 conversion or 1 null; `report` counts
+        what was read.
 
     Raises:
-        JourneyError: no such file or column, no rows, an outcome that is none of the words, or
-            a value that is not a number; the message names the row.
+        JourneyError: no such file or column, no rows, an outcome that is none of the words, or a
+            value that is not a number; names the row.
         ParameterError: a word means both outcomes.
 
     Example:
@@ -158,7 +163,7 @@ def _rows(query: pl.LazyFrame, source: Any) -> pl.DataFrame:
 def _amounts(
     table: pl.LazyFrame, columns: Mapping[str, str], converts: pl.Expr | None = None
 ) -> list[pl.Expr]:
-    """The columns of numbers under their roles; a value is 0 where none needs to be given."""
+    """The number columns by role; a missing value is 0 in rows without a conversion."""
     schema = table.collect_schema()
     amounts = {role: as_number(name, schema[name]) for role, name in columns.items()}
     if "value" in columns:
@@ -179,7 +184,7 @@ def _numbers(
 
 
 def _as_text(names: pl.Series, column: str) -> pl.Series:
-    """A column of texts as `pl.String`, or of lists of texts as a list of them."""
+    """A column of texts as `pl.String`, a column of lists of texts as lists of `pl.String`."""
     kind = names.dtype
     inner = kind.inner if isinstance(kind, pl.List | pl.Array) else kind
     if inner not in (pl.String, pl.Categorical, pl.Enum, pl.Null):
@@ -229,7 +234,7 @@ def _blank_names(known: Sequence[str], separator: str | None) -> Ints:
     if not sign or sign == separator:
         return np.flatnonzero([not name.strip() for name in known])
     odd = next((name for name in known if sign in name), None)
-    # In "a > > b" and "a > b >" a channel is blank, and the separator took its blanks.
+    # "a > > b" and "a > b >" have a blank channel, whose blanks the separator took.
     blank = re.compile(rf"\s*|{re.escape(sign)}(\s.*)?|.*\s{re.escape(sign)}", re.DOTALL)
     wrong = np.flatnonzero([blank.fullmatch(name.strip()) is not None for name in known])
     if odd is not None and not len(wrong):
@@ -242,7 +247,7 @@ def _blank_names(known: Sequence[str], separator: str | None) -> Ints:
 
 
 def _gather(columns: Sequence[pl.Series]) -> tuple[tuple[str, ...], Numbers, Ints, int]:
-    """Channels, codes and offsets of touchpoint columns, and the count of empty cells between."""
+    """Channels, codes and offsets of touchpoint columns; the number of empty cells between them."""
     known: list[str] = []
     grid = np.stack([_encode(column, known) for column in columns], axis=1)
     filled = np.array([bool(name.strip()) for name in known])[grid]
@@ -252,7 +257,7 @@ def _gather(columns: Sequence[pl.Series]) -> tuple[tuple[str, ...], Numbers, Int
 
 
 def _encode(names: pl.Series, known: list[str]) -> Numbers:
-    """Indices into `known`, to which new names are added; missing is `""`."""
+    """Indices into `known`, to which new names are added; a missing name is `""`."""
     names = names.cast(pl.String).fill_null("")
     codes = names.cast(pl.Enum(known), strict=False)
     if codes.null_count():
@@ -286,7 +291,7 @@ def _journeys(
     numbers: Mapping[str, Floats],
     noted: Mapping[str, float] | None = None,
 ) -> Journeys:
-    """The journeys, with the report of their reading."""
+    """The journeys, with the report on their reading."""
     conversions, nulls = numbers["conversions"], numbers.get("nulls")
     totals: dict[str, float] = {"rows": len(conversions), "touchpoints": len(codes)}
     totals |= {role: float(amounts.sum()) for role, amounts in numbers.items()}
@@ -339,7 +344,7 @@ def _touchpoint_columns(
 
 
 def _words(words: Any) -> list[str]:
-    """One word or several, as texts of cells; None is the empty cell, `""`."""
+    """One word or several, as the texts of cells; None is an empty cell, `""`."""
     several = words if isinstance(words, Iterable) and not isinstance(words, str) else [words]
     return ["" if word is None else _text(word) for word in several]
 
@@ -349,11 +354,11 @@ def _text(word: Any) -> str:
 
 
 def _ends(column: str, converted: list[str], null: list[str]) -> pl.Expr:
-    """1 where the outcome means a conversion, 0 where it means none, missing elsewhere."""
+    """1 for an outcome that means a conversion, 0 for one that means none, else missing."""
     both = set(converted) & set(null)
     if both:
         raise ParameterError(
-            f"a word must mean either a conversion or none; {min(both)!r} is given for both. "
+            f"a word must mean either a conversion or none; {min(both)!r} is in both lists. "
             "Leave it out of one"
         )
     word = pl.col(column).cast(pl.String).str.strip_chars().fill_null("")

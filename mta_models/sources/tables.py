@@ -27,10 +27,9 @@ def open_table(
 ) -> pl.LazyFrame:
     """The named columns of a table, as a query that has read the header only.
 
-    A CSV file is read as text throughout: no cell is guessed to be a number, a date or missing, so
-    channels may be called `null` or `NA`. Numbers are read with `as_number`. CSV does not
-    distinguish a missing cell from an empty text; `blank_is_missing` decides. Other sources keep
-    their types.
+    All cells of a CSV file are read as texts, without guesses at numbers, dates or missing cells:
+    channels may be called `null` or `NA`. `as_number` reads the numbers. CSV does not distinguish a
+    missing cell from an empty text; `blank_is_missing` decides. Other sources keep their types.
 
     Args:
         source: path, glob or address (`s3://`, `gs://`, `az://`, `hf://`, `https://`, `file://`,
@@ -38,7 +37,7 @@ def open_table(
             Parquet files; a pandas, polars (lazy too) or Arrow table. Remote CSV files of one glob
             must have the same columns. Credentials come from the environment, as polars documents.
         columns: the columns needed; None: all.
-        header: whether the first row of a CSV file names the columns. Without one they are called
+        header: whether the first row of a CSV file names the columns. If not, they are called
             `column_0`, `column_1` …
         blank_is_missing: whether an empty CSV cell, quoted or not, is missing; else it is `""`.
 
@@ -88,7 +87,7 @@ def is_parquet(source: str | os.PathLike[str]) -> bool:
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a text ends as file names of tables do, rather than being another word."""
+    """Whether a text has the ending of a file of a table."""
     return name_of(text).endswith((".csv", ".csv.gz", ".tsv", ".parquet", ".pq"))
 
 
@@ -112,14 +111,14 @@ def files_of(source: str | os.PathLike[str]) -> list[str]:
     files = sorted(file for file in glob.glob(path, recursive=True) if Path(file).is_file())
     if not files:
         raise JourneyError(
-            f"the source must be a file or a glob that matches one; {path!r} is none. "
+            f"the source must be a file or a glob that matches one; {path!r} is neither. "
             "Check the path; for a folder give a glob such as 'folder/*.parquet'"
         )
     return files
 
 
 def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
-    """Refuse a missing column, suggesting the nearest name, or a name of several columns."""
+    """Refuse a column that is missing (the message suggests the nearest name) or repeated."""
     for name in present if needed is None else needed:
         if present.count(name) > 1:
             raise JourneyError(
@@ -141,7 +140,7 @@ def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
 
 
 def cell(table: pl.LazyFrame, column: str, row: int) -> str:
-    """One cell, as it is shown in a message."""
+    """One cell, as messages show it."""
     given = table.select(column).slice(row, 1).collect().item()
     return "nothing" if given in (None, "") else repr(given)
 
@@ -258,7 +257,7 @@ def _open_frame(source: Any, columns: Iterable[str] | None) -> pl.LazyFrame:
 
 
 def _unreadable_pandas(frame: Any, error: Exception) -> JourneyError:
-    """The refusal of a pandas table, which names its first column that cannot be read."""
+    """The error for a pandas table; it names the first column that cannot be read."""
     for name in frame.columns:
         try:
             pl.from_pandas(frame[[name]])

@@ -513,7 +513,7 @@ def test_a_simulation_needs_three_files(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.csv", None, "'missing.csv' is none"),
+        ("missing.csv", None, "'missing.csv' is neither"),
         ("empty.csv", b"", "empty"),
         ("empty.parquet", b"", "'empty.parquet'"),
         ("header.csv", b"path,conversions\n", "row"),

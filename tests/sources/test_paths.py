@@ -266,7 +266,7 @@ def test_a_bad_path_in_a_frame_is_named(path: list[Any], message: str) -> None:
         (lambda: write("path,conversions\na,1\n\xfc,1".encode("latin-1")), "text in UTF-8"),
         (lambda: write('path,conversions\na,1\n"b,1'), "must be a readable table"),
         (lambda: write("no parquet", "table.parquet"), "must be a readable table"),
-        (lambda: "no_such_file.csv", "'no_such_file.csv' is none"),
+        (lambda: "no_such_file.csv", "'no_such_file.csv' is neither"),
         (lambda: tempfile.mkdtemp(), "give a glob"),
         (lambda: [["a"]], "got list"),
         (
@@ -395,7 +395,7 @@ def test_wide_outcomes_that_are_not_text(kind: type, won: Any, lost: Any) -> Non
     [
         ({"null": "no"}, mta.JourneyError, r"for none, \['no'\]; row 2 has nothing"),
         ({"converted": "YES"}, mta.JourneyError, "row 0 has 'yes'"),
-        ({"converted": ["yes", "no"]}, mta.ParameterError, "'no' is given for both"),
+        ({"converted": ["yes", "no"]}, mta.ParameterError, "'no' is in both lists"),
         ({"outcome": "ends"}, mta.JourneyError, "Did you mean 'end'"),
         ({"outcome": 9}, mta.JourneyError, "one of the 5 columns; got 9"),
         ({"touchpoints": "X"}, mta.JourneyError, "touchpoints='X' matches none"),

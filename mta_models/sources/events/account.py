@@ -1,4 +1,4 @@
-"""The account of an event log: what was read, what was kept, and why the rest was not."""
+"""The account of an event log: amounts read, kept, and set aside with the reason."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def channel_costs(log: EventLog) -> Amounts:
 
 
 def count_idle(log: EventLog) -> int:
-    """Users observed who have no row."""
+    """Number of observed users without a row."""
     idle = np.ones(len(log.user_ids), dtype=bool)
     idle[log.user] = False
     return int(np.count_nonzero(idle))
 
 
 def notes(log: EventLog, journeys: Journeys, ties: int) -> Amounts:
-    """Counts of what was kept and may be unexpected; those of 0 only for conversions."""
+    """Counts of rows kept that should be checked; a count of 0 only for conversions."""
     converts = journeys.conversions > 0
     bare = int(np.count_nonzero(converts & (journeys.lengths == 0)))
     totals: Amounts = {
@@ -92,7 +92,7 @@ def check(ledger: Ledger, tolerance: float = 1e-12) -> Ledger:
     for what, amount in ledger.read.items():
         lost = (each for name, each in ledger.set_aside.items() if name.startswith(f"{what}: "))
         gap = math.fsum([amount, -ledger.kept[what], *(-each for each in lost)])
-        # Each amount is a correctly rounded sum, so they differ by their last digits at most.
+        # Each amount is a correctly rounded sum, so the gap is in the last digits at most.
         if abs(gap) > tolerance * max(1.0, abs(amount)):
             raise InvariantError(
                 f"{what} read must be kept or set aside; {gap!r} are neither. This is a bug: "

@@ -25,11 +25,11 @@ def assemble(
     within: Mask | None,
     keys: Numbers | None,
 ) -> Journeys:
-    """Journeys with their timeline; both share the arrays where the lookback cut nothing.
+    """Journeys with their timeline; both share their arrays if the lookback cut nothing.
 
     Args:
-        log: the source of users, channels and values.
-        events: its rows in order.
+        log: the log, for users, channels and values.
+        events: the rows of the log in order.
         results: the journeys' outcomes.
         observation: bounds per user.
         within: shape `(n_touchpoints,)`, whether the lookback keeps each; None: it keeps all.
@@ -76,7 +76,7 @@ def assemble(
 
 
 def _days(ticks: Ints, per_day: int) -> Any:
-    """Ticks as days; one number broadcast to all users stays one number."""
+    """Ticks as days; a number that was broadcast to all users stays broadcast."""
     if len(ticks) and ticks.strides == (0,):
         return np.broadcast_to(ticks[0] / per_day, len(ticks))
     return read_only(ticks / per_day)
@@ -88,7 +88,7 @@ def _narrow(offsets: Ints) -> Any:
 
 
 def _compact(ids: pl.Series) -> Any:
-    """User identifiers; numbers without a gap as a range, which takes no memory."""
+    """User identifiers; numbers without a gap become a range, which takes no memory."""
     if ids.dtype.is_integer() and len(ids):
         low, high = int(ids[0]), int(ids[-1])
         if high - low == len(ids) - 1 and ids.is_sorted():

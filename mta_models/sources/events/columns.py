@@ -32,11 +32,11 @@ class EventLog:
         code: 0 on a row that is no touchpoint, else 1 + the index into `channels`.
         channels: names, sorted.
         converts: whether the row is a conversion.
-        value: the conversion's value, 0 where there is none; or None.
-        priced: on which rows a value was given; or None.
-        cost: what the row cost, NaN where that is missing; or None.
+        value: the conversion's value, 0 without one; or None.
+        priced: whether the row has a value; or None.
+        cost: the cost of the row, NaN if it is missing; or None.
         kind: index into the interaction windows, or None.
-        rank: order of rows of the same time, by `order=`, or None.
+        rank: order of rows at the same time, by `order=`, or None.
         first_of_id: False on the later rows of an event id, or None.
         row: the row of the source; None: the index itself.
     """
@@ -76,7 +76,7 @@ def narrow(n: int) -> Any:
 
 
 def gather(values: Numbers, index: Numbers) -> Numbers:
-    """`values[index]`, twice as fast: numpy would first widen the narrow positions."""
+    """`values[index]`, twice as fast as numpy, which would first widen the narrow positions."""
     if index.dtype != np.uint32 or values.dtype.kind not in "iuf":
         return values[index]
     taken: Numbers = pl.Series(values).gather(pl.Series(index)).to_numpy()
@@ -84,7 +84,7 @@ def gather(values: Numbers, index: Numbers) -> Numbers:
 
 
 def read_log(source: Any, options: EventOptions) -> EventLog:
-    """Read only the columns needed, check them, and free each as soon as it is an array.
+    """Read and check the needed columns, and free each one as soon as it is an array.
 
     Raises:
         JourneyError: there are no rows, or an entry is not of the type of its column.
@@ -135,14 +135,14 @@ def _collect(source: Any, options: EventOptions) -> dict[str, pl.Series]:
             f"channels must be texts; the column {channel!r} is {schema[channel]}. Cast it to text"
         )
     roles = [pl.col(name).alias(role) for role, name in options.columns.items()]
-    # Categorical: 4 bytes per row instead of a text, and equal texts are found while reading.
+    # Categorical: 4 bytes per row instead of a text, and equal texts are detected while reading.
     selected = query.select(roles).with_columns(pl.col("channel").cast(pl.Categorical))
     frame = tables.collect(selected, source)
     return dict(zip(frame.columns, frame.get_columns(), strict=True))
 
 
 def read_users(given: pl.Series) -> tuple[Numbers, pl.Series]:
-    """A code for each row, and the user of each code.
+    """The user code of each row, and the user of each code.
 
     Whole numbers are coded in ascending order, texts in the order of their first row.
 
@@ -185,8 +185,8 @@ def read_users(given: pl.Series) -> tuple[Numbers, pl.Series]:
 def _encode(given: pl.Series) -> tuple[Numbers, pl.Series]:
     """Codes by first appearance: sort hashes, then compare every row with the first of its code.
 
-    Rows whose hash collides with another's are detected by that comparison and hashed again, so the
-    result is exact. Faster than a hash table, which misses the CPU cache at every row.
+    The comparison detects colliding hashes; these rows are hashed again, so the result is exact. It
+    is faster than a hash table, which misses the CPU cache at every row.
     """
     n = len(given)
     codes = np.zeros(n, dtype=narrow(n))
@@ -213,7 +213,7 @@ def _encode(given: pl.Series) -> tuple[Numbers, pl.Series]:
 
 
 def _group_hashes(hashes: Numbers) -> tuple[Numbers, Numbers]:
-    """Groups of equal leading bits of hashes: the group of each row, the first row of each."""
+    """Groups of rows with equal leading bits of hashes: a row's group, a group's first row."""
     n = len(hashes)
     bits = np.uint64(max(int(n - 1).bit_length(), 1))
     low = (np.uint64(1) << bits) - np.uint64(1)
@@ -229,7 +229,7 @@ def _group_hashes(hashes: Numbers) -> tuple[Numbers, Numbers]:
 def _channels(given: pl.Series) -> tuple[Numbers, tuple[str, ...]]:
     physical = given.to_physical()
     met = physical.unique().drop_nulls()
-    # One row of each channel, from which to read its name.
+    # One row of each channel, to read its name from.
     rows = np.zeros(int(met.max() or 0) + 2, dtype=narrow(len(given)))  # type: ignore[arg-type]  # of integers
     numbers = physical.fill_null(len(rows) - 1).to_numpy()
     rows[numbers] = np.arange(len(given), dtype=rows.dtype)
@@ -287,7 +287,7 @@ def _values(
         given,
         pl.Series((value != 0) & ~converts),
         "a row that does not convert must have the value 0 or none",
-        "Mark the row as a conversion, or take its value away",
+        "Mark the row as a conversion, or remove its value",
     )
     return value, priced
 
@@ -333,7 +333,7 @@ def _ranks(given: pl.Series | None) -> Numbers | None:
 def _first_of_id(given: pl.Series | None) -> Mask | None:
     if given is None:
         return None
-    # Missing ids are all different: such rows are all kept.
+    # Rows without an id are all kept.
     return (given.is_first_distinct() | given.is_null()).to_numpy()
 
 

@@ -1,4 +1,4 @@
-"""Journeys, or unique paths with their counts, and the account, fetched from a database."""
+"""Journeys, or unique paths with counts, from a database, with the account of the reading."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def read_ibis(source: Any, options: EventOptions, observed: Any, compress: bool)
     """Journeys of an Ibis table, by one query for the account and one for the journeys.
 
     Raises:
-        JourneyError: the log breaks a rule; a database has no row numbers, so the message names
-            the time of the first such row.
+        JourneyError: the log breaks a rule. The message names the time of the first such row,
+            because a database has no row numbers.
     """
     marked = ibis_rules.mark(source, options, observed)
     summary = _summary(marked, options)
     if isinstance(observed, tuple):
-        # Only to check them: compressed journeys have no times.
+        # Read to check them only: compressed journeys have no times.
         clock, ends = _ticks([_ends(summary)], marked)
         read_bounds(observed, clock, int(ends[1]))
     if compress:
@@ -53,7 +53,7 @@ def _polars(expression: Any) -> pl.DataFrame:
 
 
 def _summary(marked: MarkedLog, options: EventOptions) -> pl.DataFrame:
-    """Amounts by reason and channel, which is what the account needs; broken rules are refused."""
+    """Amounts by reason and channel, for the account; a broken rule is an error."""
     rows = marked.rows
 
     def count(mask: Any) -> Any:
@@ -96,7 +96,7 @@ def _summary(marked: MarkedLog, options: EventOptions) -> pl.DataFrame:
 
 
 def _rows_wanted(marked: MarkedLog) -> Any:
-    """Touchpoints and conversions, and the first row of each user, kept or not, for the user."""
+    """Touchpoints, conversions, and each user's first row, kept or not, to know the user."""
     rows = marked.rows
     ibis = ibis_rules.import_ibis()
     user = ibis.window(group_by=rows.user)
@@ -143,7 +143,7 @@ def _fetch_journeys(
 
 
 def _as_log(table: pl.DataFrame, marked: MarkedLog, summary: pl.DataFrame) -> tuple[EventLog, Any]:
-    """The rows as arrays, and ticks of the log's bounds (and of each row's first event)."""
+    """The rows as arrays; ticks of the log's bounds, and of the first event of each row's user."""
     times = [_ends(summary), table["time"]]
     if "first_event" in table.columns:
         times.insert(1, table["first_event"])
@@ -174,7 +174,7 @@ def _ends(summary: pl.DataFrame) -> pl.Series:
 
 
 def _ticks(times: list[pl.Series], marked: MarkedLog) -> tuple[Clock, Ints]:
-    """Times in ticks since the first; read together, so that all have the same unit."""
+    """Times in ticks since the first time; read together, so that all have the same unit."""
     together = pl.concat([each.alias("time") for each in times])
     if marked.clock.kind == "number":
         clock, ticks = marked.clock, together.to_numpy()
@@ -194,7 +194,7 @@ def _users(given: pl.Series, marked: MarkedLog) -> tuple[Numbers, pl.Series]:
 
 
 def _as_sorted(log: EventLog, touched: Any) -> sorting.Sorted:
-    """Rows that the database has ordered and marked."""
+    """The rows, which the database has ordered and marked, as `Sorted`."""
     last = log.converts.copy()
     last[-1:] = True
     last[:-1] |= log.user[1:] != log.user[:-1]
@@ -205,7 +205,7 @@ def _as_sorted(log: EventLog, touched: Any) -> sorting.Sorted:
 def _fetch_paths(
     marked: MarkedLog, options: EventOptions, summary: pl.DataFrame
 ) -> tuple[Journeys, int]:
-    """Unique paths with their counts, by a sorted list: not every engine collects in order."""
+    """Unique paths with their counts; lists are sorted, as not every engine collects in order."""
     ibis = ibis_rules.import_ibis()
     rows = _rows_wanted(marked)
     value = rows.value.fill_null(0.0) if options.value is not None else ibis.literal(0.0)
@@ -237,7 +237,7 @@ def _fetch_paths(
     )
     idle = int(paths["idle"].sum() or 0)
     if marked.known is not None:
-        # Users without a row in the log; the others each have one journey numbered 0.
+        # Users without a row in the log: each other user has one journey numbered 0.
         unseen = len(marked.known.users) - int(paths["users"].sum() or 0)
         row = {"path": "", "conversions": 0, "journeys": unseen, "value": 0.0}
         paths = pl.concat([paths, pl.DataFrame([row])], how="diagonal_relaxed")

@@ -1,9 +1,9 @@
 """The Ibis engine: the rules of `read_events` as window functions, run where the data live.
 
-One relation marks every row of the log: its journey, whether it is a touchpoint once sessions are
-merged, whether it is within the lookback. What is fetched are the touchpoints and conversions in
-order or, compressed, the unique paths with their counts; the account is one aggregate of the same
-relation. Nothing here needs an ordered `collect`, which some engines lack.
+One relation marks every row of the log: its journey, whether it is a touchpoint after sessions are
+merged, whether it is within the lookback. One query fetches the touchpoints and conversions in
+order or, for compressed journeys, the unique paths with their counts; another aggregates the same
+relation for the account. No query needs an ordered `collect`, which some engines lack.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REASONS = (
     "before observation",
     "after observation",
 )
-# Between the channels of a path while it is one text. No channel may hold it.
+# Stands between the channels of a path while it is one text; no channel may contain it.
 SEPARATOR = "\x1f"
 
 
@@ -42,13 +42,13 @@ def import_ibis() -> Any:
 
 @dataclass(frozen=True)
 class MarkedLog:
-    """The relation of marked rows, not yet run, and what its results are read with.
+    """The relation of marked rows, not yet run, and the clock and users to read its results.
 
     Attributes:
         rows: columns user, time, channel, converts, value, cost, event_id, kind, reason, kept, and
             for kept rows place, journey, tied, touched (a touchpoint, its session's first), within
             (not older than the lookback).
-        known: the table of `observed=`; if given, users are its row numbers.
+        known: the table of `observed=`; with it, users are its row numbers. Or None.
     """
 
     rows: Any
@@ -57,7 +57,7 @@ class MarkedLog:
 
 
 def mark(source: Any, options: EventOptions, observed: Any) -> MarkedLog:
-    """Every row of the log with the marks of the rules."""
+    """Mark every row of the log by the rules."""
     ibis = import_ibis()
     log, clock = _columns(source, options)
     log = _first_of_ids(ibis, log, options)
@@ -94,7 +94,7 @@ def _columns(source: Any, options: EventOptions) -> tuple[Any, Clock]:
             f"holds {log.conversion.type()}. Cast it in the database"
         )
     if time.is_numeric():
-        # Whole ticks, so that an edge is an edge.
+        # Whole ticks, so that comparisons at the edge are exact.
         log = log.mutate(time=(log.time.cast("float64") * MICROSECONDS).round().cast("int64"))
         clock = Clock("number")
     elif time.is_timestamp() or time.is_date():
@@ -114,7 +114,7 @@ def _columns(source: Any, options: EventOptions) -> tuple[Any, Clock]:
                     f"the column {getattr(options, role)!r} must hold numbers; it holds {kind}. "
                     "Cast it in the database"
                 )
-            # NaN is missing, as it is in files and frames.
+            # NaN is missing, as in files and frames.
             number = log[role].cast("float64")
             log = log.mutate(**{role: number.isnan().ifelse(None, number)})
     sure = log.conversion if log.conversion.type().is_boolean() else log.conversion == 1
@@ -160,7 +160,7 @@ def _wrong(log: Any, options: EventOptions) -> Any:
 
 
 def _order(log: Any, options: EventOptions) -> list[Any]:
-    """What orders the rows of a user: the declared rule, then every column that may differ."""
+    """Sort keys of a user's rows: the documented ones, then every column that may differ."""
     keys = [log.time, *([log.order] if options.order is not None else [])]
     keys += [log.converts, log.channel.fill_null("")]
     if options.kind is not None:
@@ -210,8 +210,8 @@ def _observed(
             {
                 "known_user": known.users,
                 "known_code": range(len(known.users)),
-                "starts": _moments(known.start, clock),
-                "stops": _moments(known.stop, clock),
+                "starts": _times(known.start, clock),
+                "stops": _times(known.stop, clock),
             }
         ).to_arrow()
     )
@@ -233,8 +233,8 @@ def _outside(log: Any, start: Any, stop: Any) -> Any:
     return log
 
 
-def _moments(ticks: Any, clock: Clock) -> pl.Series:
-    """Ticks as times of the database's type."""
+def _times(ticks: Any, clock: Clock) -> pl.Series:
+    """Ticks as times, in the type of the database."""
     if clock.kind == "number":
         return pl.Series(ticks)
     zone = "UTC" if clock.kind == "aware" else None
@@ -245,12 +245,12 @@ def _literal(ibis: Any, clock: Clock, bound: Any) -> Any:
     ticks = clock.read(pl.Series([bound]), "`observed`")
     if clock.kind == "number":
         return ibis.literal(int(ticks[0]))
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(ticks[0]))
-    return ibis.literal(moment if clock.kind == "aware" else moment.replace(tzinfo=None))
+    instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(ticks[0]))
+    return ibis.literal(instant if clock.kind == "aware" else instant.replace(tzinfo=None))
 
 
 def _later(ibis: Any, time: Any, days: float, clock: Clock) -> Any:
-    """The time `days` later, in seconds: a day of a time zone may have 23 hours."""
+    """The time `days` later, added in seconds, as a day in a time zone may have 23 hours."""
     seconds, rest = divmod(clock.ticks(days), 1_000_000)
     if clock.kind == "number":
         return time + clock.ticks(days)
@@ -271,7 +271,7 @@ def _merge_sessions(ibis: Any, log: Any, options: EventOptions, clock: Clock) ->
 
 
 def _within(log: Any, options: EventOptions, clock: Clock) -> Any:
-    """Whether the row is within the lookback. Null journeys keep all their rows."""
+    """Whether a row is within the lookback; all rows of null journeys are."""
     ibis = import_ibis()
     reached = ibis.literal(True)
     if options.lookback is not None:

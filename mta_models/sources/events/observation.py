@@ -1,4 +1,4 @@
-"""Which users were observed, and from when to when."""
+"""Observation: the users observed, each with its start and end."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Observation:
 
 
 def warn_of_first_event() -> None:
-    """Warn of what observation from the first event does to effects."""
+    """Warn of the bias from observation that starts at the first event."""
     warn(
-        'observed="first_event" lets a user be seen only once exposed, so who was never exposed is '
-        "missing and the time before exposure too: effects shrink and the baseline grows. Give "
-        "the true bounds, or a table of users with theirs, if you have them",
+        'with observed="first_event" users are observed only from their first exposure: users '
+        "without exposure are missing, and so is the time before it. Effects shrink and the "
+        "baseline grows. Give the true bounds, or a table of users with theirs, if you have them",
         IdentifiabilityWarning,
     )
 
@@ -38,13 +38,13 @@ def warn_of_first_event() -> None:
 def observe(
     log: EventLog, observed: Any, user_column: str
 ) -> tuple[EventLog, Observation, dict[str, Mask]]:
-    """The log over the users observed, their bounds, and the rows outside them, by reason.
+    """The log with the codes of observed users, their bounds, and masks of rows outside, by reason.
 
-    With a table of users, codes follow the table; rows of other users are masked and have no user.
+    With a table of users, codes follow the table; a mask marks the rows of other users.
 
     Raises:
-        ParameterError: `observed` is of none of the types allowed.
-        JourneyError: bounds of another type than the log's times, or a start after its end.
+        ParameterError: `observed` has a wrong type.
+        JourneyError: bounds have another type than the log's times, or a start is after its end.
     """
     last = int(log.ticks.max())
     n_users = len(log.user_ids)
@@ -72,7 +72,7 @@ def observe(
 
 
 def bounds(observed: tuple[Any, Any], clock: Clock, last: int) -> tuple[int, int]:
-    """A pair of bounds in ticks; None is the log's own first or last instant."""
+    """A pair of bounds in ticks; None means the first or the last instant of the log."""
     start, stop = (
         own if given is None else int(clock.read(pl.Series([given]), "`observed`")[0])
         for given, own in zip(observed, (0, last), strict=True)
@@ -152,5 +152,5 @@ def _of_table(
 
 
 def _same(tick: int, n: int) -> Ints:
-    """One number for all users, which takes no memory."""
+    """The same number for all users, broadcast, so that it takes no memory."""
     return np.broadcast_to(np.int64(tick), n)

@@ -1,4 +1,4 @@
-"""The options of `read_events`, checked once for every engine."""
+"""The options of `read_events`, checked in one place for every engine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EventOptions:
 
     Attributes:
         kind: the column of `interaction=`; its entries are the keys of `windows`.
-        windows: for each kind of touchpoint the days before a conversion in which it counts.
+        windows: by kind of touchpoint, the days before a conversion within which it counts.
     """
 
     user: str
@@ -45,7 +45,7 @@ class EventOptions:
 
     @property
     def cuts(self) -> bool:
-        """Whether touchpoints can be too old for their conversion."""
+        """Whether a lookback or a window can cut touchpoints."""
         return self.lookback is not None or bool(self.windows)
 
 
@@ -85,7 +85,7 @@ def _interaction(given: Any) -> tuple[str | None, dict[str, float]]:
         )
     if not given[1] or not all(isinstance(kind, str) for kind in given[1]):
         raise ParameterError(
-            f"`interaction` must give at least one kind, and kinds are texts; got {given[1]!r}"
+            f"`interaction` must have one kind or more, and kinds must be texts; got {given[1]!r}"
         )
     windows = {kind: as_days(span, f"interaction {kind!r}") for kind, span in given[1].items()}
     return given[0], windows

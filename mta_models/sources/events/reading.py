@@ -38,62 +38,64 @@ def read_events(
 ) -> Journeys:
     """Journeys from a log with one row per event.
 
-    A row with a channel is a touchpoint, a row marked as a conversion is one, and a row may be both
-    (then the touchpoint comes first and belongs to the journey that this conversion ends) or
-    neither. A conversion ends a journey and the touchpoints after it begin the next: users may
-    convert several times. Touchpoints after the last conversion are a null journey. A user without
-    a touchpoint or conversion is an empty null journey; a user without a touchpoint after the last
-    conversion has no null journey, so that `nulls` counts what the log shows. Conversions without a
-    touchpoint are journeys without touchpoints.
+    A row with a channel is a touchpoint; a row marked as a conversion is a conversion. A row may be
+    neither, or both: then the touchpoint comes first and belongs to the journey that the conversion
+    ends. A conversion ends a journey, and the touchpoints after it begin the next one: users may
+    convert several times. Touchpoints after a user's last conversion form a null journey. A user
+    without a touchpoint or conversion has an empty null journey. A user without a touchpoint after
+    the last conversion has no null journey, so that `nulls` counts what the log shows. A conversion
+    without a touchpoint is an empty journey.
 
-    `at_risk` are the days from the start of observation, or the user's previous conversion, to the
-    conversion or, in a null journey, the end of observation. Time after a last conversion without a
-    touchpoint belongs to no journey; all days of a user are `timeline.end - timeline.start`.
+    `at_risk` is the number of days from the start of observation, or from the user's previous
+    conversion, to the conversion or, in a null journey, to the end of observation. If no touchpoint
+    follows the last conversion, the time after it belongs to no journey; the days of a user in
+    total are `timeline.end - timeline.start`.
 
-    Nothing is lost silently: `report` has what was read, kept and set aside, and they add up.
+    Nothing is lost silently: `report` has the amounts read, kept and set aside, which add up.
 
     Args:
         source: a path or glob of CSV or Parquet files; a pandas, polars or Arrow table; or an Ibis
             table, on which one query runs where the data are.
         user: column of texts or whole numbers, none missing.
-        time: column of datetimes, dates, ISO 8601 texts or numbers, which are days. Times with a
-            zone become UTC. Rows of one user at one time stay in the source's order; a database
-            has none, so there `order` decides, then conversions come last, then the channel's name.
-        channel: column of texts (whole numbers become texts); missing where the row is no
+        time: column of datetimes, dates, ISO 8601 texts or numbers of days. Times with a zone
+            become UTC. Rows of a user at the same time stay in the source's order. A database has
+            no order of rows: there `order` decides, then conversions come last, then rows are
+            sorted by the channel's name.
+        channel: column of texts (whole numbers become texts); missing in a row that is no
             touchpoint. An empty CSV cell is missing.
         conversion: column of 0 and 1, or booleans.
-        value: column of what each conversion is worth; 0 or missing on other rows. Negative values
-            are refunds: kept, and counted in the report.
-        cost: column of what each row cost. The report has the total per channel, of all rows
-            within observation, whether or not the lookback keeps their touchpoints.
-        lookback: how long before its conversion a touchpoint counts, as `"30d"`, the edge included.
-            It cuts neither null journeys nor `at_risk` nor the timeline. None: any time.
-        event_id: column that identifies events: only the first row of each id is kept. Without it
-            nothing is dropped; rows without an id are all kept.
-        session: as `"30min"`: touchpoints of one channel in a row and in one journey, each no more
-            than this after the one before, are one touchpoint, at the time and row of the first.
-        observed: None: every user, from the log's first instant to its last. `(start, end)`: every
-            user, between these, both included; either may be None. A table, or a CSV or Parquet
-            file of one, with the columns user (or the log's name for it), `start` and `end`: these
-            users and no others.
+        value: column of the value of each conversion; 0 or missing in other rows. Negative values
+            are refunds: they are kept, and counted in the report.
+        cost: column of the cost of each row. The report has the total per channel, over all rows
+            within observation, including touchpoints that the lookback drops.
+        lookback: a touchpoint counts if it is at most this long before its conversion, as `"30d"`.
+            It cuts neither null journeys nor `at_risk` nor the timeline. None: no limit.
+        event_id: column that identifies events: only the first row of each id is kept, and every
+            row without an id. None: every row is kept.
+        session: consecutive touchpoints of a channel in a journey are merged if each follows the
+            one before within this time, as `"30min"`. The first one is kept. None: no merging.
+        observed: who was observed, and when. None: every user of the log, from its first instant to
+            its last. `(start, end)`: every user of the log, between these instants, both included;
+            either may be None. A table, or a CSV or Parquet file, with the columns user (or the
+            log's name for it), `start` and `end`: the users of this table and no others.
             `"first_event"`: each user from their first event; warns.
-        order: column that orders rows of one user at one time.
-        compress: whether to merge equal paths, as `Journeys.compress` does; for Ibis tables that
-            happens in the database.
-        interaction: a column of kinds of touchpoint and how long before a conversion each counts,
-            as `("kind", {"click": "7d", "view": "1d"})`; `lookback` applies too. Sessions then
-            merge touchpoints of one kind only.
+        order: column that orders rows of a user at the same time.
+        compress: whether to merge equal paths, as `Journeys.compress` does; for an Ibis table the
+            database does it.
+        interaction: a column with the kind of each touchpoint, and the lookback of each kind, as
+            `("kind", {"click": "7d", "view": "1d"})`; `lookback` applies too. Sessions then merge
+            touchpoints of the same kind only.
 
     Returns:
         One row per journey, by user and then time, with `users`, `time`, `end`, `at_risk`, `keys`,
         `timeline` and `report`, as described on `Journeys`. User codes follow
-        `timeline.user_ids`: whole numbers ascending, texts by first appearance, or as the table of
-        `observed` has them. From an Ibis table `keys` are the `event_id`, or None.
+        `timeline.user_ids`: whole numbers ascending, texts by first appearance, or in the order of
+        the table of `observed`. From an Ibis table, `keys` are the `event_id`, or None.
 
     Raises:
         JourneyError: the log breaks one of these rules; the message names the row.
         ParameterError: an option is of a wrong type or outside its range.
-        MissingExtraError: an Ibis table, and Ibis is not installed.
+        MissingExtraError: the source is an Ibis table, and Ibis is not installed.
 
     Example:
         >>> import polars as pl
@@ -127,7 +129,7 @@ def read_events(
 
 
 def _read_arrays(log: EventLog, options: EventOptions, observed: Any) -> Journeys:
-    """The local engine, from columns that are arrays already."""
+    """The local engine, from columns in memory."""
     read = account.amounts(log)
     aside: dict[str, float] = {}
     log, observation, outside = observe(log, observed, options.user)

@@ -1,7 +1,7 @@
 """From rows in any order to journeys, in a few passes over flat arrays.
 
 The sort takes most of the time: user, time and row are packed into one integer and sorted as
-integers, several times faster than sorting a table, and without need of a stable sort.
+integers. This is several times faster than sorting a table, and no stable sort is needed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mta_models.sources.events.options import EventOptions
 def sort_rows(user: Numbers, ticks: Ints) -> Numbers:
     """The order of rows by user, then time, then position in the source; shape `(n_rows,)`.
 
-    Where the three do not fit into 64 bits, the time is cut to its leading bits, and runs of rows
-    that are equal in these are sorted afterwards. Where such rows are many, two sorts are done
+    If the three do not fit into 64 bits, the time is cut to its leading bits, and runs of rows with
+    equal leading bits are sorted afterwards. If there are many such rows, they are sorted twice
     instead, by time and then by user.
     """
     n = len(user)
@@ -40,7 +40,7 @@ def sort_rows(user: Numbers, ticks: Ints) -> Numbers:
             return rows
         equal = (key[1:] ^ key[:-1]) <= low
         del key
-        if _mend(rows, equal, ticks):
+        if _sort_runs(rows, equal, ticks):
             return rows
     rows = _sort_by(ticks, time_bits)
     return gather(rows, _sort_by(gather(user, rows), user_bits))
@@ -50,14 +50,14 @@ def _bits(largest: int) -> int:
     return max(largest.bit_length(), 1)
 
 
-def _mend(rows: Numbers, equal: Mask, ticks: Ints) -> bool:
-    """Sort the runs of `rows` whose leading bits were `equal`; False if they are too many."""
+def _sort_runs(rows: Numbers, equal: Mask, ticks: Ints) -> bool:
+    """Sort the runs of `rows` with `equal` leading bits; False if they have too many rows."""
     pairs = np.flatnonzero(equal)
     if len(pairs) > len(rows) // 4:
         return False
     place = np.union1d(pairs, pairs + 1)
     mixed = rows[place]
-    # A run starts where the row before is not equal to this one.
+    # A run starts at a row that is not equal to the one before.
     starts = np.ones(len(place), dtype=bool)
     starts[1:] = ~equal[place[1:] - 1]
     run = np.cumsum(starts)
@@ -85,8 +85,8 @@ class Sorted:
 
     Attributes:
         index: the row of the log.
-        touched: whether the row is a touchpoint (a session's first, once sessions are merged).
-        last: whether the row ends a segment: it converts, or is the user's last.
+        touched: whether the row is a touchpoint (after sessions are merged, the first of one).
+        last: whether the row ends a segment: it is a conversion or the user's last row.
         kind: index into the interaction windows, or None.
     """
 
@@ -100,7 +100,7 @@ class Sorted:
     kind: Numbers | None = None
 
     def of_touchpoints(self, values: Numbers) -> Numbers:
-        """The values on rows that are touchpoints; no copy if all rows are."""
+        """The values of the rows that are touchpoints; no copy if all rows are touchpoints."""
         return values if self.touched.all() else values[self.touched]
 
 
@@ -125,7 +125,7 @@ def sort_log(log: EventLog) -> Sorted:
 
 
 def _gather_packed(log: EventLog, index: Numbers) -> tuple[Ints, Numbers, Mask]:
-    """Ticks, codes and conversions reordered; packed, so that memory is accessed at random once."""
+    """Ticks, codes and conversions in another order; packed, to access memory at random once."""
     code_bits = _bits(len(log.channels))
     if _bits(int(log.ticks.max(initial=0))) + code_bits + 1 > 64:
         return log.ticks[index], log.code[index], log.converts[index]
@@ -155,8 +155,8 @@ def count_ties(events: Sorted) -> int:
 def merge_sessions(events: Sorted, longest: int) -> int:
     """Unmark the later touchpoints of each session, in place; returns their number.
 
-    A touchpoint continues the session of the one before it if both are of one channel (and one
-    kind) and in one journey, and no more than `longest` ticks lie between them.
+    A touchpoint continues the session of the one before it if both have the same channel (and kind)
+    and journey, and at most `longest` ticks lie between them.
     """
     at = np.flatnonzero(events.touched)
     segment: Ints = np.cumsum(events.last)[at] - events.last[at]
@@ -173,10 +173,10 @@ class Outcomes:
     """The outcome of each journey, in order of user and time, shape `(n_journeys,)`.
 
     Attributes:
-        user: its user.
-        at: the sorted row of its conversion; -1 for a null journey.
+        user: the user's code.
+        at: the index of the conversion among the sorted rows; -1 for a null journey.
         end: ticks of the conversion, or of the end of observation.
-        n_touched: its touchpoints before any lookback.
+        n_touched: number of touchpoints, without a lookback.
     """
 
     user: Numbers
@@ -188,8 +188,8 @@ class Outcomes:
 def outcomes(events: Sorted, stop: Ints) -> Outcomes:
     """Cut each user's rows into journeys at the conversions.
 
-    A conversion ends a journey, with or without touchpoints. What follows the last conversion is a
-    null journey if it has touchpoints, or if the user has no other journey.
+    A conversion ends a journey, with or without touchpoints. The rows after a user's last
+    conversion are a null journey if they have touchpoints, or if the user has no other journey.
 
     Args:
         events: the sorted log.
@@ -220,7 +220,7 @@ def outcomes(events: Sorted, stop: Ints) -> Outcomes:
 def within_reach(
     events: Sorted, results: Outcomes, options: EventOptions, per_day: int
 ) -> Mask | None:
-    """Which touchpoints the lookback keeps, shape `(n_touchpoints,)`; None: it keeps all.
+    """Whether the lookback keeps each touchpoint, shape `(n_touchpoints,)`; None: it keeps all.
 
     A touchpoint exactly on the edge is kept. Null journeys keep all their touchpoints.
     """

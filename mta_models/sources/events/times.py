@@ -1,4 +1,4 @@
-"""Times of an event log as whole ticks, so that edges and ties are exact."""
+"""Times of an event log as whole ticks, so that bounds and ties are exact."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Clock:
 
     Attributes:
         kind: `"naive"` or `"aware"` datetimes, or `"number"`: plain numbers, which are days.
-        per_day: ticks in a day: microseconds, or nanoseconds where the log has them.
-        origin: the log's first instant, in ticks since 1970 (or since 0).
+        per_day: ticks in a day: microseconds, or nanoseconds if the log has them.
+        origin: the log's first instant, in ticks since 1970 (plain numbers: since 0).
     """
 
     kind: str
@@ -59,7 +59,7 @@ class Clock:
         """Other times of the same log (bounds of observation) as ticks since the origin.
 
         Raises:
-            JourneyError: they are of another type than the log's.
+            JourneyError: the times have another type than those of the log.
         """
         other, ticks = read_times(given, what)
         if other.kind != self.kind:
@@ -84,11 +84,11 @@ _KINDS = {
 def read_times(given: pl.Series, what: str) -> tuple[Clock, Ints]:
     """The clock of a column of times, and its ticks since 1970 (plain numbers: since 0).
 
-    Dates are their first instant; times with a zone become UTC; texts are ISO 8601; plain numbers
+    A date is its first instant; times with a zone become UTC; texts are ISO 8601; plain numbers
     are days, kept to the microsecond.
 
     Raises:
-        JourneyError: a time is missing or no time, or times with and without a zone are mixed.
+        JourneyError: a time is missing or invalid, or times with and without a zone are mixed.
     """
     if given.null_count():
         raise JourneyError(
@@ -148,9 +148,9 @@ def _from_objects(given: pl.Series, what: str) -> pl.Series:
 
 
 def check_objects(values: list[Any], what: str) -> None:
-    """Refuse Python datetimes with and without a zone side by side; other objects pass.
+    """Refuse a mix of Python datetimes with and without a zone, and objects that are no times.
 
-    pandas keeps such a column as objects, and polars would read all of it in that zone.
+    pandas keeps such a mix as objects, and polars would read all of them in one zone.
     """
     # Missing times (NaT and NaN differ from themselves) are refused elsewhere.
     values = [each if each == each else None for each in values]
@@ -159,9 +159,9 @@ def check_objects(values: list[Any], what: str) -> None:
             raise JourneyError(
                 f"every time of {what} must be a datetime; row {row} has {each!r}. Convert it"
             )
-    moments = [(row, each) for row, each in enumerate(values) if isinstance(each, dt.datetime)]
-    aware = np.array([each.tzinfo is not None for _, each in moments])
-    _refuse_mixed(aware, what, lambda index: str(moments[index][1]))
+    times = [(row, each) for row, each in enumerate(values) if isinstance(each, dt.datetime)]
+    aware = np.array([each.tzinfo is not None for _, each in times])
+    _refuse_mixed(aware, what, lambda index: str(times[index][1]))
 
 
 def _from_text(given: pl.Series, what: str) -> pl.Series:
@@ -173,7 +173,7 @@ def _from_text(given: pl.Series, what: str) -> pl.Series:
     zoned = has_clock & dated.str.contains(_ZONE)
     aware = bool(zoned.any())
     plain = dated.str.replace(r"\s*" + _ZONE, "") if aware else dated
-    # In a date without a time of day the last part could be taken for a zone.
+    # The last part of a date without a time of day could be mistaken for a zone.
     plain = plain.zip_with(has_clock, dated) if aware else plain
     parsed = _parse(plain)
     if parsed.null_count():
@@ -190,7 +190,7 @@ def _from_text(given: pl.Series, what: str) -> pl.Series:
 
 
 def _parse(plain: pl.Series) -> pl.Series:
-    """Naive datetimes; missing where no format fits. Each format is tried where others failed."""
+    """Naive datetimes; missing if no format fits. Later formats are for rows that are missing."""
     parsed = plain.str.to_datetime(_FORMATS[0], time_unit="us", strict=False)
     for pattern in (*_FORMATS[1:], None):
         if not parsed.null_count():
@@ -205,7 +205,7 @@ def _parse(plain: pl.Series) -> pl.Series:
 
 
 def _zone_offset(dated: pl.Series) -> pl.Series:
-    """What to subtract from a local time to get UTC; 0 for Z."""
+    """The offset to subtract from a local time to get UTC; 0 for Z."""
     frame = dated.to_frame("text").select(
         part=pl.col("text").str.extract_groups(r"([+-])(\d{2}):?(\d{2})?$")
     )

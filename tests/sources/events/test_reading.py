@@ -368,7 +368,7 @@ def test_an_empty_log_is_refused() -> None:
         ({"session": dt.timedelta(minutes=-1)}, "session"),
         ({"user": 3}, "`user` must be the name of a column; got 3"),
         ({"interaction": "kind"}, "`interaction` must be"),
-        ({"interaction": ("kind", {})}, "at least one kind"),
+        ({"interaction": ("kind", {})}, "must have one kind or more"),
         ({"observed": "last_event"}, "`observed` must be"),
         ({"observed": ("2024-05-05", "2024-05-01")}, "start before it ends"),
     ],
