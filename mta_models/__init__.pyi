@@ -3,7 +3,7 @@ from . import metrics as metrics
 from . import worlds as worlds
 from .analysis.comparison import Comparison as Comparison
 from .analysis.comparison import compare as compare
-from .analysis.forward_validation import ForwardScore as ForwardScore
+from .analysis.forward_scores import ForwardScore as ForwardScore
 from .analysis.forward_validation import ForwardValidation as ForwardValidation
 from .analysis.forward_validation import validate_forward as validate_forward
 from .analysis.reading_sensitivity import Sensitivity as Sensitivity

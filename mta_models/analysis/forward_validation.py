@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mta_models.analysis.forward_scores import (
+    ForwardScore,
+    Prediction,
+    Scorer,
+    converting_users,
+    observed_days,
+    touched_class,
+)
 from mta_models.core.arrays import read_only
-from mta_models.core.ragged import Floats, Ints, spread
+from mta_models.core.ragged import Floats, spread
 from mta_models.core.tables import Block, Printed, Table
 from mta_models.data.as_of import until as cut_at
 from mta_models.data.histories import Histories
@@ -26,44 +34,10 @@ if TYPE_CHECKING:
 CONSTANT = "(constant rate)"
 COUNTED = "(last week's touchpoints)"
 _TRAIN = 2 / 3
-_WEEK = 7.0
 _PREDICTION_IS_NOT_CAUSE = (
     "Gain is the log-likelihood per conversion over a constant rate. Good predictions do not show "
     "causal effects: crediting channels that follow intent predicts better than correcting for it."
 )
-
-# A function of two days: conversions expected of each user between them, shape `(n_users,)`.
-Prediction = Callable[[float, float], Floats]
-
-
-@dataclass(frozen=True)
-class ForwardScore:
-    """How well one model predicted the conversions of the held-out days.
-
-    Attributes:
-        gain: held-out log-likelihood minus that of a constant rate, in nats per conversion. Above 0
-            the model is better than one rate for all users; minus infinity if a conversion happened
-            to which the model gave probability 0.
-        gain_error: standard error of `gain`, with users taken as independent.
-        auc: the probability that, among users at risk on the day of a conversion, the user who
-            converts has a higher predicted rate than one who does not; 0.5 is chance.
-        day_rmse: root mean square error of conversions per day.
-        predicted: conversions predicted for the held-out days.
-        observed: conversions observed in them.
-        ratio: predicted over observed.
-        ratio_touched: the ratio among users with a touchpoint within the last week.
-        ratio_untouched: the ratio among other users. Either is NaN if none of its users converted.
-    """
-
-    gain: float
-    gain_error: float
-    auc: float
-    day_rmse: float
-    predicted: float
-    observed: float
-    ratio: float
-    ratio_touched: float
-    ratio_untouched: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -207,7 +181,7 @@ def validate_forward(
     at_risk = train
     if not journeys.histories.repeats:
         at_risk, test = _until_first(train), _until_first(test)
-    scorer = _Scorer(test.histories, since, until)
+    scorer = Scorer(test.histories, since, until)
     refusals: dict[str, str] = {}
     by_label = dict(_references(at_risk.histories, test.histories, since))
     for label, model in asked.items():
@@ -289,122 +263,22 @@ def _references(
     rate = train.total / train.days()
 
     def constant(begin: float, stop: float) -> Floats:
-        return rate * _observed_days(test, begin, stop)
+        return rate * observed_days(test, begin, stop)
 
     yield CONSTANT, constant
     begins = np.arange(0.0, since)
     events, days = (np.zeros(64) for _ in range(2))
     for begin in begins:
         stop = min(begin + 1, since)
-        kind = _touched(train, stop)
-        days += np.bincount(kind, _observed_days(train, begin, stop), 64)
-        users = _converting(train, begin, stop)
+        kind = touched_class(train, stop)
+        days += np.bincount(kind, observed_days(train, begin, stop), 64)
+        users = converting_users(train, begin, stop)
         events += np.bincount(kind[users], minlength=64)
     # Each class gets one day at the rate of all users, so that a class without users has a rate.
     rates = (events + rate) / (days + 1)
 
     def counted(begin: float, stop: float) -> Floats:
-        by_user: Floats = rates[_touched(test, stop)] * _observed_days(test, begin, stop)
+        by_user: Floats = rates[touched_class(test, stop)] * observed_days(test, begin, stop)
         return by_user
 
     yield COUNTED, counted
-
-
-def _touched(histories: Histories, day: float) -> Ints:
-    """Class of the number of touchpoints in the week before a day: 0, 1, 2, 3–4, 5–8 and so on."""
-    users = np.arange(histories.n_users)
-    after, before = (
-        histories.seen_by(users, np.full(len(users), when)) for when in (day, day - _WEEK)
-    )
-    kind: Ints = np.ceil(np.log2(np.maximum(after - before, 0.5))).astype(np.int64) + 1
-    return kind
-
-
-def _observed_days(histories: Histories, begin: float, stop: float) -> Floats:
-    within = np.minimum(histories.end, stop) - np.maximum(histories.start, begin)
-    days: Floats = np.maximum(within, 0)
-    return days
-
-
-def _converting(histories: Histories, begin: float, stop: float) -> Ints:
-    """The user of each conversion after `begin` and up to `stop`.
-
-    A conversion at the start of its user's observation, after no time at risk, is left out.
-    """
-    time, user = histories.event_time, histories.event_user
-    return user[(time > np.maximum(histories.start[user], begin)) & (time <= stop)]
-
-
-# The scores.
-
-
-class _Scorer:
-    """The held-out days and their conversions."""
-
-    def __init__(self, histories: Histories, since: float, until: float) -> None:
-        self.histories = histories
-        begins = np.arange(since, until)
-        self.days = [(begin, min(begin + 1, until)) for begin in begins.tolist()]
-        self.cases = [_converting(histories, begin, stop) for begin, stop in self.days]
-        self.touched = [_touched(histories, stop) > 0 for _, stop in self.days]
-        self.observed = np.array([len(each) for each in self.cases], dtype=np.float64)
-        if not self.observed.any():
-            raise JourneyError(
-                f"there must be a conversion to predict; none falls between day {since:g} and day "
-                f"{until:g}. Give other train_days, or a longer horizon"
-            )
-
-    def score(self, predict: Prediction, reference: Prediction) -> tuple[ForwardScore, Floats]:
-        """The score, and the conversions predicted for each day."""
-        gain, daily = np.zeros(self.histories.n_users), np.zeros(len(self.days))
-        sums = np.zeros((2, 2))  # untouched and touched; predicted and observed
-        concordant = pairs = 0.0
-        for i, ((begin, stop), users) in enumerate(zip(self.days, self.cases, strict=True)):
-            expected, known = predict(begin, stop), reference(begin, stop)
-            daily[i] = expected.sum()
-            count = np.bincount(users, minlength=len(gain))
-            with np.errstate(divide="ignore"):
-                log_ratio = np.log(expected[users] / known[users])
-            gain += known - expected + np.bincount(users, log_ratio, len(gain))
-            for kind in (0, 1):
-                chosen = self.touched[i] == kind
-                sums[kind] += expected[chosen].sum(), count[chosen].sum()
-            days = _observed_days(self.histories, begin, stop)
-            right, of = _concordance(expected, days, count)
-            concordant, pairs = concordant + right, pairs + of
-        observed, predicted = float(self.observed.sum()), float(daily.sum())
-        ratio = np.divide(sums[:, 0], sums[:, 1], out=np.full(2, np.nan), where=sums[:, 1] > 0)
-        return ForwardScore(
-            gain=float(gain.sum()) / observed,
-            gain_error=_error_of_sum(gain) / observed,
-            auc=concordant / pairs if pairs else float("nan"),
-            day_rmse=float(np.sqrt(np.mean((daily - self.observed) ** 2))),
-            predicted=predicted,
-            observed=observed,
-            ratio=predicted / observed,
-            ratio_touched=float(ratio[1]),
-            ratio_untouched=float(ratio[0]),
-        ), daily
-
-
-def _error_of_sum(each: Floats) -> float:
-    """The standard error of a sum over independent users; NaN if a summand is infinite."""
-    return float(np.sqrt(len(each)) * each.std()) if np.isfinite(each).all() else float("nan")
-
-
-def _concordance(expected: Floats, days: Floats, count: Ints) -> tuple[float, float]:
-    """Number of concordant pairs and of all pairs of a user who converts and one who does not.
-
-    Both are at risk on the day; a pair is concordant if the user who converts has the higher rate,
-    and a tie counts half. Rates are compared, not expected conversions: a user who converts in the
-    morning is at risk for a part of the day only.
-    """
-    at_risk = days > 0
-    case = count[at_risk] > 0
-    n, n_cases = len(case), int(case.sum())
-    _, place, ties = np.unique(
-        expected[at_risk] / days[at_risk], return_inverse=True, return_counts=True
-    )
-    rank = (np.cumsum(ties) - (ties - 1) / 2)[place]
-    above = float(rank[case].sum()) - n_cases * (n_cases + 1) / 2
-    return above, float(n_cases * (n - n_cases))

@@ -3,7 +3,8 @@
 A model on timelines needs three things of a kernel: its value at an age (for the adstock at a
 conversion and the credit of a touchpoint), its integral over a span of ages (for the exposure while
 the user was at risk and the amounts of horizon games), and the factor from an effect per touchpoint
-to the hazard that it adds. A new kernel is a class with these three methods; nothing else changes.
+to the hazard that it adds. A new kernel is a class with these three methods and its half-life, and
+a `KernelGrid` of those that a fit may choose from; nothing else changes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from mta_models.core.ragged import Floats, Numbers
+from mta_models.core.ragged import Floats, Ints, Numbers
 
 _LN2 = log(2)
 
@@ -26,6 +27,11 @@ class Kernel(Protocol):
 
     `codes` are channel codes, in the shape of the ages; ages are in days and >= 0.
     """
+
+    @property
+    def half_life(self) -> Floats:
+        """The age at which the weight is half of what it is at 0, shape `(n_channels,)`, days."""
+        ...
 
     def weight(self, age: Floats, codes: Numbers) -> Floats:
         """w(age), in the shape of `age`."""
@@ -85,6 +91,37 @@ class HalfLifeKernel:
         """`effect` times ln 2 / h."""
         fresh: Floats = effect * _LN2 / self.half_life
         return fresh
+
+
+class KernelGrid(Protocol):
+    """Kernels of one family to choose from, for each channel its own."""
+
+    def __len__(self) -> int:
+        """How many there are for each channel."""
+        ...
+
+    def chosen(self, places: Ints) -> Kernel:
+        """The kernel that has for each channel the one at its place, shape `(n_channels,)`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class HalfLifeGrid:
+    """Half-lives to choose from.
+
+    Attributes:
+        half_life: shape `(n_grid, n_channels)`, days, > 0.
+    """
+
+    half_life: Floats
+
+    def __len__(self) -> int:
+        """Half-lives of each channel."""
+        return len(self.half_life)
+
+    def chosen(self, places: Ints) -> HalfLifeKernel:
+        """The half-lives at the places, shape `(n_channels,)`."""
+        return HalfLifeKernel(self.half_life[places, np.arange(len(places))])
 
 
 def as_kernel(kernel: Kernel | Floats | float, n_channels: int) -> Kernel:

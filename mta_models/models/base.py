@@ -107,8 +107,8 @@ class AttributionModel(ABC):
         journeys = self._ready(journeys)
         total = float(journeys.outcome(of).sum())
         with warnings_of(type(self).__name__):
-            credit, baseline = self._account(journeys, of)
-            draws, baseline_draws = self._draws(journeys, of) or (None, None)
+            credit, baseline, drawn = self._result(journeys, of)
+        draws, baseline_draws = drawn or (None, None)
         return Attribution(
             channels=self.channels_,
             credit=credit,
@@ -165,6 +165,12 @@ class AttributionModel(ABC):
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
         """Draws of credit and baseline, where the model itself has them."""
         return None
+
+    def _result(
+        self, journeys: Journeys, of: str
+    ) -> tuple[Floats, float, tuple[Floats, Floats] | None]:
+        """Credit, baseline and draws together, for a model that has all from the same draws."""
+        return *self._account(journeys, of), self._draws(journeys, of)
 
     def _interval_holds(self) -> str:
         """What the spread of `_draws` holds."""

@@ -13,7 +13,7 @@ from scipy.special import gamma, gammainc
 
 import mta_models as mta
 from mta_models.data.histories import Histories
-from mta_models.data.kernels import HalfLifeKernel, Kernel, as_kernel
+from mta_models.data.kernels import HalfLifeKernel, Kernel, KernelGrid, as_kernel
 from tests.data.test_histories import half_of, logs, read
 
 
@@ -23,6 +23,10 @@ class Weibull:
 
     scale: Any
     shape: Any
+
+    @property
+    def half_life(self) -> Any:
+        return self.scale * np.log(2) ** (1 / self.shape)
 
     def weight(self, age: Any, codes: Any) -> Any:
         return np.exp(-((age / self.scale[codes]) ** self.shape[codes]))
@@ -100,11 +104,49 @@ def test_half_lives_are_a_kernel() -> None:
         assert made.half_life.tolist() == [2.0, 2.0]
 
 
-class WeibullHazard(mta.Hazard):
-    """A hazard whose carry-over is another kernel, with its effects as they were fitted."""
+@dataclass(frozen=True, eq=False)
+class Weibulls:
+    """One shape, and scales to choose from, shape `(n_grid, n_channels)`."""
 
-    def _kernel(self) -> Kernel:
-        return Weibull(self.half_life_ * 1.5, np.full(len(self.half_life_), 2.0))
+    scale: Any
+    shape: float
+
+    def __len__(self) -> int:
+        return len(self.scale)
+
+    def chosen(self, places: Any) -> Kernel:
+        channels = np.arange(len(places))
+        return Weibull(self.scale[places, channels], np.full(len(places), self.shape))
+
+
+class WeibullHazard(mta.Hazard):
+    """A hazard whose carry-over is another kernel; the scales are half-lives over ln 2."""
+
+    shape = 2.0
+
+    def _grid(self, channels: tuple[str, ...]) -> KernelGrid:
+        grid = super()._grid(channels)
+        places = [np.full(len(channels), place) for place in range(len(grid))]
+        half_lives = np.array([grid.chosen(each).half_life for each in places])
+        return Weibulls(half_lives / np.log(2), self.shape)
+
+
+def test_the_scales_of_another_kernel_are_chosen_as_half_lives_are() -> None:
+    journeys = mta.worlds.make("carry_over", n_users=2000, seed=1).simulate().journeys
+    hazard = mta.Hazard().fit(journeys)
+
+    class Exponential(WeibullHazard):
+        shape = 1.0  # this one is that of half-lives
+
+    other = Exponential().fit(journeys)
+    np.testing.assert_allclose(other.half_life_, hazard.half_life_)
+    np.testing.assert_allclose(other.beta_, hazard.beta_, rtol=1e-6, atol=1e-9)
+    assert other.log_likelihood_ == pytest.approx(hazard.log_likelihood_)
+    falling = WeibullHazard().fit(journeys)
+    assert falling.log_likelihood_ != pytest.approx(hazard.log_likelihood_)
+    drawn = mta.bootstrap(other, journeys, n_draws=2, random_state=0).draws
+    expected = mta.bootstrap(hazard, journeys, n_draws=2, random_state=0).draws
+    np.testing.assert_allclose(drawn, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("counterfactual", ["horizon", "moment"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import ref
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.data.lift_tests import LiftTest
-from mta_models.models.incremental.base import TimedModel, in_value
+from mta_models.models.incremental.accounts import in_value
+from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.bayesian.draws import ChannelDraws
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
 from mta_models.models.incremental.bayesian.lift_likelihood import (
@@ -82,8 +82,6 @@ class BayesianModel(TimedModel):
 
     _likelihood: TabulatedLikelihood
     _calibration: LiftCalibration | None
-    # Credit and baseline by draw of the histories and the counterfactual last asked about.
-    _last: tuple[ref[Histories], str, tuple[Floats, Floats]] | None = None
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -145,7 +143,6 @@ class BayesianModel(TimedModel):
 
     def _learn(self, histories: Histories) -> None:
         require_pymc()
-        self._last = None
         self.prior_ = self._full_prior()
         tests = check_lift_tests(self.lift_tests)
         rng = np.random.default_rng(self.random_state)
@@ -208,28 +205,29 @@ class BayesianModel(TimedModel):
         rng = np.random.default_rng(self.random_state)
         return replicate_weeks(histories, self._expected_by_week(histories, draws), rng, prob)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but `_last`: it belongs to a histories object that is not pickled."""
-        return {name: value for name, value in vars(self).items() if name != "_last"}
-
     # Credit.
 
     def _account_of(self, histories: Histories, outcome: Floats, of: str) -> tuple[Floats, float]:
-        credit, baseline = self._drawn(histories, outcome, of)
-        return credit.mean(axis=0), float(baseline.mean())
+        return _means(self._drawn(histories, outcome, of))
+
+    def _result(
+        self, journeys: Journeys, of: str
+    ) -> tuple[Floats, float, tuple[Floats, Floats] | None]:
+        drawn = self._draws(journeys, of)
+        return *_means(drawn), drawn
 
     def _interval_holds(self) -> str:
         if not self.lift_tests:
             return super()._interval_holds()
         return "sampling and the priors, and bias as far as the lift tests show it"
 
-    def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
+    def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats]:
         return self._drawn(journeys.histories, journeys.outcome(of), of)
 
     def _drawn(self, histories: Histories, outcome: Floats, of: str) -> tuple[Floats, Floats]:
         if histories.total == 0:
             return np.zeros((2, histories.n_channels)), np.full(2, float(outcome.sum()))
-        credit, baseline = self._split(histories)
+        credit, baseline = self._conversions(histories)
         if of == "value":
             parts, amounts = self._parts(histories), outcome[histories.event_row]
             each = [
@@ -240,17 +238,8 @@ class BayesianModel(TimedModel):
             baseline = np.array([b for _, b in each])
         return credit, baseline
 
-    def _split(self, histories: Histories) -> tuple[Floats, Floats]:
-        """Credit and baseline of conversions by draw, kept for the histories last asked about.
-
-        `attribute` asks twice: for the mean and for the draws.
-        """
-        last, asked = self._last, self.counterfactual
-        if last is None or last[0]() is not histories or last[1] != asked:
-            self._last = last = ref(histories), asked, self._conversions(histories)
-        return last[2]
-
     def _conversions(self, histories: Histories) -> tuple[Floats, Floats]:
+        """Credit and baseline of conversions by draw."""
         if self.counterfactual != "horizon":
             credit = self._moment(histories)
             return credit, histories.total - credit.sum(axis=1)
@@ -269,3 +258,9 @@ class BayesianModel(TimedModel):
         return HorizonGame(
             mean["shapley"], mean["removal"], float(mean["nobody"]), float(mean["everyone"])
         )
+
+
+def _means(drawn: tuple[Floats, Floats]) -> tuple[Floats, float]:
+    """Credit and baseline, of draws `(n_draws, n_channels)` and `(n_draws,)`."""
+    credit, baseline = drawn
+    return credit.mean(axis=0), float(baseline.mean())

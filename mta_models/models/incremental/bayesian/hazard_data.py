@@ -10,9 +10,10 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, owner
 from mta_models.data.histories import Histories
+from mta_models.data.kernels import HalfLifeGrid
 from mta_models.models.incremental.bayesian.binning import bin_means, bin_rows
 from mta_models.models.incremental.bayesian.half_life_interpolation import HalfLifeBasis
-from mta_models.models.incremental.hazard.likelihood import RatesByHalfLife
+from mta_models.models.incremental.hazard.likelihood import RatesByKernel
 from mta_models.models.incremental.horizon_games import (
     HorizonGame,
     first_conversions,
@@ -72,7 +73,7 @@ class HazardLikelihood:
         cls, histories: Histories, risk: Floats, basis: HalfLifeBasis, point: PointFit
     ) -> HazardLikelihood:
         """From histories of users at risk until `risk`, shape `(n_users,)`."""
-        table = RatesByHalfLife(histories, risk, basis.nodes)
+        table = RatesByKernel(histories, risk, HalfLifeGrid(basis.nodes))
         whole = cls(basis, table.at_event, table.weight, table.exposure, table.days, point)
         return whole.binned(_MAX_ROWS) if len(table.weight) > MAX_CONVERSIONS else whole
 

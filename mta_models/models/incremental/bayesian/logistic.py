@@ -147,7 +147,7 @@ class BayesianLogistic(BayesianModel):
 
     def _users(self, histories: Histories) -> LogisticHorizonUsers:
         until = float(histories.end.max()) if histories.n_users else 0.0
-        hazard = self._start._expected(histories, float(histories.start.min()), until)
+        hazard = self._start.expected_in(histories, float(histories.start.min()), until)
         return LogisticHorizonUsers.from_histories(
             histories, self._likelihood.basis, self.saturation, hazard, self.repeat_
         )

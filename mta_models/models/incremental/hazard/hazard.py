@@ -9,6 +9,7 @@ import numpy as np
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
+from mta_models.data.kernels import HalfLifeGrid, Kernel, KernelGrid
 from mta_models.errors import (
     ConvergenceWarning,
     IdentifiabilityWarning,
@@ -21,7 +22,7 @@ from mta_models.models.incremental.half_lives import GRID, profile
 from mta_models.models.incremental.hazard.likelihood import (
     Maximum,
     Rates,
-    RatesByHalfLife,
+    RatesByKernel,
     maximise_additive,
     standard_errors,
 )
@@ -121,13 +122,14 @@ class Hazard(TimedModel):
                 "twice. Use repeat=True, or None, or read the first conversion only"
             )
         repeat = histories.repeats if self.repeat is None else self.repeat
-        table = self._table(histories, histories.risk_end(repeat))
+        grid = self._grid(histories.channels)
+        table = RatesByKernel(histories, histories.risk_end(repeat), grid)
         if not table.days > 0:
             raise JourneyError(
                 "users must have been observed for some time; these were at risk for 0 days. "
                 "Check the bounds of observation, or `at_risk`"
             )
-        rates, best = self._fit_to(table)
+        rates, best = self._fit_to(table, grid)
         self.repeat_ = repeat
         self._set_errors(rates, best.theta, histories)
         if not best.converged:
@@ -136,22 +138,25 @@ class Hazard(TimedModel):
                 ConvergenceWarning,
             )
 
-    def _table(self, histories: Histories, risk: Floats, keep: bool = False) -> RatesByHalfLife:
-        """The data at the given half-lives, or at all half-lives of the grid."""
-        grid = GRID
+    def _grid(self, channels: tuple[str, ...]) -> KernelGrid:
+        """The kernels to choose from: the given half-lives, or all that are tried."""
         if self.half_life is not None:
-            grid = given_half_lives(self.half_life, histories.channels)[None]
-        return RatesByHalfLife(histories, risk, grid, keep)
+            return HalfLifeGrid(given_half_lives(self.half_life, channels)[None])
+        return HalfLifeGrid(np.repeat(GRID[:, None], len(channels), axis=1))
+
+    def _kernel(self) -> Kernel:
+        return self._carry_over
 
     def _risk_end(self, histories: Histories) -> Floats:
         return histories.risk_end(self.repeat_)
 
-    def _fit_to(self, table: RatesByHalfLife) -> tuple[Rates, Maximum]:
+    def _fit_to(self, table: RatesByKernel, grid: KernelGrid) -> tuple[Rates, Maximum]:
         """Set the parameters; return the rates at the half-lives chosen, and their maximum."""
         choice = _chosen(table)
         rates = table.rates(choice)
         best = maximise_additive(rates)
-        self.half_life_ = table.half_life[choice, np.arange(len(choice))]
+        self._carry_over = grid.chosen(choice)
+        self.half_life_ = self._carry_over.half_life
         self.beta_, self.baseline_hazard_ = best.theta[:-1], float(best.theta[-1])
         self.log_likelihood_path_ = best.path
         self.log_likelihood_ = float(best.path[-1])
@@ -180,14 +185,15 @@ class Hazard(TimedModel):
         fifth wider.
         """
         histories = self._histories(journeys)
-        table = self._table(histories, self._risk_end(histories), keep=True)
+        grid = self._grid(histories.channels)
+        table = RatesByKernel(histories, self._risk_end(histories), grid, keep=True)
 
         def refit(weighted: Journeys) -> tuple[Floats, float]:
             model = clone(self)
             assert isinstance(model, Hazard)
             model.channels_, model.repeat_ = self.channels_, self.repeat_
             drawn = histories.reweighted(weighted)
-            model._fit_to(table.reweighted(drawn))
+            model._fit_to(table.reweighted(drawn), grid)
             return model._account_of(drawn, weighted.outcome(of), of)
 
         return refit
@@ -222,8 +228,8 @@ class Hazard(TimedModel):
         return self._kernel().per_day(self.beta_)
 
 
-def _chosen(table: RatesByHalfLife) -> Ints:
-    """The half-lives of maximum profile likelihood, as places on the grid, `(n_channels,)`."""
+def _chosen(table: RatesByKernel) -> Ints:
+    """The kernels of maximum profile likelihood, as places on the grid, `(n_channels,)`."""
     n_grid, k = table.exposure.shape
     if n_grid == 1:
         return np.zeros(k, dtype=np.int64)

@@ -8,15 +8,14 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints, Mask, spread
 from mta_models.data.histories import Histories
+from mta_models.data.kernels import KernelGrid
 from mta_models.errors import InvariantError
 
-_LN2 = log(2)
 _EM_STEPS = 20
 _NEWTON_STEPS = 200
 _HALVINGS = 40
@@ -68,8 +67,8 @@ class Rates:
         return information
 
 
-class RatesByHalfLife:
-    """Rates at every half-life of a grid, from one pass over the touchpoints for each.
+class RatesByKernel:
+    """Rates by every kernel of a grid, from one pass over the touchpoints for each.
 
     Conversions with the same touchpoints at the same ages are one row, and so are all conversions
     without any, so that the table grows with distinct conversions only.
@@ -77,11 +76,10 @@ class RatesByHalfLife:
     Args:
         histories: with conversions.
         risk: shape `(n_users,)`, until when each user is at risk.
-        grid: days, shape `(n_grid,)`, or `(n_grid, n_channels)` where channels differ.
+        grid: the kernels, for each channel `n_grid`.
         keep: keep each user's exposures, which `reweighted` needs.
 
     Attributes:
-        half_life: shape `(n_grid, n_channels)`, days.
         at_event: shape `(n_grid, n_channels, n_rows)`, kernels at the conversions per day.
         exposure: shape `(n_grid, n_channels)`, kernels integrated over the time at risk of all
             users: the conversions if every touchpoint brought one.
@@ -90,23 +88,23 @@ class RatesByHalfLife:
     """
 
     def __init__(
-        self, histories: Histories, risk: Floats, grid: Floats, keep: bool = False
+        self, histories: Histories, risk: Floats, grid: KernelGrid, keep: bool = False
     ) -> None:
         k = histories.n_channels
-        self.half_life = np.broadcast_to(grid.reshape(len(grid), -1), (len(grid), k))
         self._risk = risk
         self._group, leader = _same_past(histories)
         self._rows = np.empty((len(grid), k, len(leader)))
         self.exposure = np.empty((len(grid), k))
         self._by_user: list[Floats] = []
-        for place, half_life in enumerate(self.half_life):
-            density = _LN2 / half_life
-            self._rows[place] = (histories.adstock(half_life)[leader] * density).T
+        for place in range(len(grid)):
+            kernel = grid.chosen(np.full(k, place))
+            density = kernel.per_day(np.ones(k))
+            self._rows[place] = (histories.adstock(kernel)[leader] * density).T
             if keep:
-                each = histories.by_cell(histories.exposure(half_life, risk))
+                each = histories.by_cell(histories.exposure(kernel, risk))
                 self._by_user.append(each * density[histories.cells[1]])
             else:
-                self.exposure[place] = histories.totals(half_life, risk) * density
+                self.exposure[place] = histories.totals(kernel, risk) * density
         self._weigh(histories)
 
     def _weigh(self, histories: Histories) -> None:
@@ -121,14 +119,14 @@ class RatesByHalfLife:
             users, k = spread(histories.weight, offsets), histories.n_channels
             self.exposure = np.array([np.bincount(codes, x * users, k) for x in self._by_user])
 
-    def reweighted(self, histories: Histories) -> RatesByHalfLife:
+    def reweighted(self, histories: Histories) -> RatesByKernel:
         """The table of the same histories with other weights, if this one was made to `keep`."""
         other = copy(self)
         other._weigh(histories)
         return other
 
     def rates(self, choice: Ints) -> Rates:
-        """Those at one half-life per channel, as places on the grid, shape `(n_channels,)`."""
+        """Those of one kernel per channel, as places on the grid, shape `(n_channels,)`."""
         channels = np.arange(len(choice))
         kernels = self.at_event[choice, channels]
         return Rates(

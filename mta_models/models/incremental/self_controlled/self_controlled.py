@@ -13,7 +13,8 @@ from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import Refitter
-from mta_models.models.incremental.base import TimedModel, account_of
+from mta_models.models.incremental.accounts import account_of
+from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.self_controlled.bootstrap_refit import BootstrapRefit
 from mta_models.models.incremental.self_controlled.control_sampling import control_days

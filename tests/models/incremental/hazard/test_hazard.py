@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 import mta_models as mta
 from mta_models.data.histories import Histories
+from mta_models.data.kernels import HalfLifeKernel
 from mta_models.models.incremental.half_lives import GRID, profile
 from mta_models.models.incremental.hazard import hazard as hazard_module
 from mta_models.models.incremental.hazard.likelihood import (
     Rates,
+    RatesByKernel,
     maximise_additive,
     standard_errors,
 )
@@ -88,7 +90,7 @@ def test_the_published_example_splits_a_conversion() -> None:
     model = mta.Hazard(counterfactual="moment")
     model.channels_, model.repeat_ = one.channels, False
     model.beta_, model.baseline_hazard_ = np.array([0.2, 0.4]), 0.0
-    model.half_life_ = LN2 / np.array([0.1, 0.5])
+    model._carry_over = HalfLifeKernel(LN2 / np.array([0.1, 0.5]))
     np.testing.assert_allclose(
         model.touchpoint_credit(one), [0.140087, 0.515353, 0.344560], atol=5e-7
     )
@@ -209,7 +211,8 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
 def test_standard_errors_are_those_of_a_numeric_hessian(journeys: mta.Journeys) -> None:
     model = mta.Hazard(half_life={"A": 2, "B": 5, "C": 3}).fit(journeys)
     histories = journeys.histories
-    rates = model._table(histories, histories.risk_end()).rates(np.zeros(3, dtype=np.int64))
+    table = RatesByKernel(histories, histories.risk_end(), model._grid(histories.channels))
+    rates = table.rates(np.zeros(3, dtype=np.int64))
     theta = np.append(model.beta_, model.baseline_hazard_)
     free = np.flatnonzero(theta > 0)
     step = theta * 1e-4
@@ -526,7 +529,8 @@ def test_a_fit_cut_short_warns(journeys: mta.Journeys, monkeypatch: pytest.Monke
 
 def test_equal_pasts_are_one_row(journeys: mta.Journeys) -> None:
     histories = journeys.histories
-    table = mta.Hazard(half_life=3).fit(journeys)._table(histories, histories.risk_end())
+    grid = mta.Hazard(half_life=3)._grid(journeys.channels)
+    table = RatesByKernel(histories, histories.risk_end(), grid)
     touched = journeys.lengths[histories.event_row] > 0
     assert len(table.weight) <= touched.sum() + 1
     assert table.weight.max() >= (~touched).sum() > 1
