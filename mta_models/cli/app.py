@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mta_models.data.journeys import Journeys
     from mta_models.models.base import AttributionModel
 
-# Plain help: rich's takes as long to import as all the rest of a command's help.
+# Plain help: importing rich would double the time that a command's help takes.
 app = typer.Typer(
     name="mta-models",
     no_args_is_help=True,
@@ -37,7 +37,7 @@ _MODEL_HELP = "Model by name, with parameters in brackets: Markov, 'Markov(order
 
 
 class Of(StrEnum):
-    """What can be credited."""
+    """The outcome to credit."""
 
     conversions = "conversions"
     value = "value"
@@ -53,7 +53,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the random numbers
 
 
 def _examples(*lines: str) -> str:
-    """The end of a command's help; the backspace keeps the lines as they are."""
+    """The end of a command's help; the backspace keeps its line breaks."""
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
@@ -63,7 +63,7 @@ def main(
         bool, typer.Option("--version", is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Multi-touch attribution: what each model credits, and what that means."""
+    """Multi-touch attribution: the credit of each model, and what it measures."""
     if version:
         typer.echo(f"mta-models {__version__}")
         raise typer.Exit
@@ -91,7 +91,7 @@ def compare(
         bool,
         typer.Option(
             "--validate",
-            help="Also score how incremental models predict the last third of the log.",
+            help="Also score how well incremental models predict the last third of the log.",
         ),
     ] = False,
     of: OfOption = None,
@@ -100,9 +100,10 @@ def compare(
 ) -> None:
     """Credit per channel by several models, side by side.
 
-    Without --model: the usual models that the data allow, with --validate Hazard too. CSV and
-    Parquet files hold one row per model and channel and one for each model's baseline: model,
-    estimand, of, channel, credit, share. JSON files also hold the scores of --validate.
+    Without --model: the usual models that the data allow; with --validate, Hazard too. CSV and
+    Parquet files have one row per model and channel and one for each model's baseline, with the
+    columns model, estimand, of, channel, credit, share. JSON files also have the scores of
+    --validate.
     """
 
     def work(journeys: Journeys) -> Output:
@@ -152,13 +153,13 @@ def attribute(
     top: TopOption = 25,
     out: OutOption = None,
 ) -> None:
-    """Credit per channel by one model, with intervals where --draws asks for them.
+    """Credit per channel by one model, with intervals if --draws is above 0.
 
     CSV and Parquet files have the columns that compare writes and, with --draws, lower and upper:
-    the bounds of an interval that holds sampling only, that is chance in who was observed.
+    the bounds of an interval that covers sampling error only, not bias.
     """
     if model is None and len(run.models) > 1:
-        misuse(f"attribute takes one model, and the run has {len(run.models)}; name one by --model")
+        misuse(f"attribute must have one model; the run has {len(run.models)}. Name one by --model")
     run = replace(run, of=of or run.of)
     asked = _model(model or next(iter(run.models), "Markov"))
 
@@ -192,7 +193,7 @@ def attribute(
 )
 @reads
 def diagnose(run: Run, out: OutOption = None) -> None:
-    """What can and what cannot be learnt from these journeys, and what to do about it."""
+    """Check which effects these journeys can show, and what to do if they cannot."""
 
     def work(journeys: Journeys) -> Output:
         from mta_models.diagnosis.checking import diagnose as diagnose_journeys
@@ -260,18 +261,18 @@ def simulate(
         list[str] | None,
         typer.Option(
             metavar="CHANNEL",
-            help="Channel to run a lift test of, by a holdout. Repeat it for more.",
+            help="Channel to test by a randomised holdout. Repeat it for more.",
         ),
     ] = None,
 ) -> None:
-    """Write the log of a simulated world, and what its channels truly cause.
+    """Write the log of a simulated world, and the true effects of its channels.
 
-    Three files: the events; all users with the start and end of their observation, in a file with
-    .observed before its ending; and the truth, the costs and the lift tests, in .truth.json.
+    It writes three files: the events; all users with the start and end of their observation, in a
+    file with .observed before its ending; and the truth, costs and lift tests, in .truth.json.
     """
     out = _table_file(out)
     if world not in world_names():
-        misuse(f"a world is one of {', '.join(world_names())}; got {world!r}")
+        misuse(f"a world must be one of {', '.join(world_names())}; got {world!r}")
     with one_line_errors():
         from mta_models.reporting.simulation_files import write_simulation
         from mta_models.worlds.catalogue import make
@@ -293,7 +294,7 @@ app.command(
 
 
 def _table_file(out: Path | None) -> Path:
-    """The file that a log is written to; none, or one for JSON, is a misuse."""
+    """The file to write a log to; a missing file, or one for JSON, is a misuse."""
     if out is None or out.suffix.lower() == ".json":
         misuse("name a file to write by --out, ending in .csv or .parquet")
     return out

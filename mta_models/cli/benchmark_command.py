@@ -23,7 +23,7 @@ _SEEDS = 5
 
 def benchmark(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Five small worlds, three seeds, a rough truth.")
+        bool, typer.Option("--quick", help="Five small worlds, three seeds, a less exact truth.")
     ] = False,
     world: Annotated[
         list[str] | None,
@@ -60,7 +60,7 @@ def benchmark(
         typer.Option(min=1, help=f"Logs of each world.  [default: {_SEEDS}]", show_default=False),
     ] = None,
     draws: Annotated[
-        int, typer.Option(min=0, help="Bootstrap draws, for the coverage of intervals.")
+        int, typer.Option(min=0, help="Bootstrap draws, to measure the coverage of intervals.")
     ] = 0,
     metric: Annotated[str, typer.Option(help="Metric that the table shows.")] = "total_variation",
     jobs: Annotated[
@@ -71,15 +71,15 @@ def benchmark(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A .csv file for all rows; the same command goes on where it stopped.",
+            help="A .csv file for all rows; the same command continues an interrupted run.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Distance of models from the truth, on logs of worlds whose causal truth is known.
 
-    Every model is fitted to the same logs. Three rows are for reference and no models: Uniform
-    gives every channel the same credit, ExposureShare its share of touchpoints, Oracle the truth.
+    Every model is fitted to the same logs. Three rows are references, not models: Uniform gives
+    every channel the same credit, ExposureShare its share of touchpoints, Oracle the true credit.
     """
     if out is not None and out.suffix.lower() != ".csv":
         misuse(f"--out must end in .csv; got {str(out)!r}")
@@ -92,7 +92,7 @@ def benchmark(
         from mta_models.worlds.catalogue import names
 
         if any(":" in name for name in (*(world or ()), *(model or ()))):
-            # Users' own modules are in the current folder, which installed commands do not search.
+            # Installed commands do not search the current folder, where users have their modules.
             sys.path.append(os.getcwd())
         try:
             check_metric(metric)
@@ -112,12 +112,12 @@ def benchmark(
         terminal.show_leaderboard(terminal.console(), results, metric)
         if results.errors().height == len(results.rows):
             raise MTAError(
-                "at least one model must have a result; no model has. See the reasons above"
+                "at least one model must have a result; none has one. See the reasons above"
             )
 
 
 class _Progress:
-    """Shows progress on stderr: on one line of a terminal, else in lines now and then."""
+    """Shows progress on stderr: in a terminal on one line, else a line for every 5% of logs."""
 
     def __init__(self, suite: Suite) -> None:
         self.start, self.said, self.watched = time.monotonic(), 0.0, sys.stderr.isatty()

@@ -24,16 +24,16 @@ _FILE_HELP = (
     "CSV or Parquet file, a quoted glob of them, or an address such as s3://bucket/log.parquet."
 )
 _SOURCE_HELP = (
-    "Kind of source.  [default: the kind that the other options belong to; without any, paths]"
+    "Kind of source.  [default: the kind that has the other options; without options, paths]"
 )
 _CONFIG_HELP = (
-    "A run: source, models, of, and the options of the source under "
-    f"{' or '.join(f'[{name}]' for name in KINDS)}. Options win over it."
+    "File with the source, models, of, and the options of the source under "
+    f"{' or '.join(f'[{name}]' for name in KINDS)}. Options on the command line come first."
 )
 
 
 def known_ending(out: Path | None) -> Path | None:
-    """Refuse a file whose name does not end in a known format: a misuse, exit code 2."""
+    """Refuse a file name without a known ending: a misuse, exit code 2."""
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise typer.BadParameter(f"must end in {', '.join(ENDINGS)}; got {str(out)!r}")
     return out
@@ -51,9 +51,9 @@ OutOption = Annotated[
 
 
 def reads(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of the source to a command, which gets them as its first argument, a Run.
+    """Add the options of a source to a command, which gets them as its first argument, a `Run`.
 
-    An error in it that is no bug ends as one line on stderr and exit code 1.
+    An `MTAError` in the command becomes one line on stderr and exit code 1.
     """
     own = list(signature(command, eval_str=True).parameters.values())[1:]
     shared = _reading_options()
@@ -100,7 +100,7 @@ def _reading_options() -> list[Parameter]:
 def _run(
     *, file: str | None, example: bool, config: Path | None, source: str | None, **options: Any
 ) -> Run:
-    """The run that options and TOML describe together."""
+    """The run that the options and the TOML file describe together."""
     given = {
         name: False if OPTIONS[name].switch else value
         for name, value in options.items()

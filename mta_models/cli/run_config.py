@@ -1,4 +1,4 @@
-"""A run: the source, how to read it, the models, and what they credit; by options or TOML."""
+"""A run: a source, how to read it, models, and the outcome to credit; by options or TOML."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Run:
         reading: arguments of the kind's reader, by name.
         models: names of models, as `model_from_name` takes them; empty: the usual ones.
         of: `"conversions"` or `"value"`.
-        config: the TOML file that it is from.
+        config: the TOML file that describes the run, or None.
     """
 
     source: str | None
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What to call the source."""
+        """The name of the source for messages."""
         return "Example log" if self.source is None else self.source
 
     def journeys(self) -> tuple[Journeys, list[str]]:
@@ -63,10 +63,10 @@ class Run:
         return kind_of(self.reading, self.kind).read(self.source, self.reading, self.of)
 
     def refuse_to_write(self, out: Path) -> None:
-        """Refuse an `out` that the run reads, by any path or link, or that its glob matches.
+        """Refuse to write to a file that the run reads by any path, link or glob.
 
         Raises:
-            MTAError: it is one of them.
+            MTAError: `out` is such a file.
         """
         kind = kind_of(self.reading, self.kind)
         inputs = {
@@ -107,7 +107,7 @@ def read_example(log: pl.DataFrame) -> Journeys:
 
 
 def run_from_toml(file: Path) -> Run:
-    """The run that a TOML file describes.
+    """The run that a TOML file describes, such as this one.
 
     ```toml
     source = "log.csv"                       # in this file's folder, or absolute, or an address
@@ -124,7 +124,7 @@ def run_from_toml(file: Path) -> Run:
     ```
 
     Raises:
-        ParameterError: the file is not TOML, or holds a key or a type that a run does not have.
+        ParameterError: the file is not TOML, or has an unknown key or a value of a wrong type.
         MTAError: the file cannot be read.
     """
     try:
@@ -157,7 +157,8 @@ def _check_keys(given: Mapping[str, Any], file: Path) -> None:
     unknown = [key for key in given if key not in _KEYS]
     if unknown:
         raise ParameterError(
-            f"a run has the keys {', '.join(_KEYS)}; {str(file)!r} has {unknown[0]!r}. Correct it"
+            f"a run must have only the keys {', '.join(_KEYS)}; {str(file)!r} has {unknown[0]!r}. "
+            "Correct it"
         )
     types = {"source": str, "of": str, "models": list}
     for key, value in given.items():
@@ -177,7 +178,7 @@ def _check_keys(given: Mapping[str, Any], file: Path) -> None:
 
 
 def _beside(file: Path, value: Any) -> Any:
-    """A path as it is from where the TOML file is; addresses and what is no path stay."""
+    """A path, relative to the folder of the TOML file; addresses and other values stay."""
     from mta_models.sources.tables import is_address
 
     if not isinstance(value, str) or is_address(value):
@@ -186,5 +187,5 @@ def _beside(file: Path, value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """TOML has only lists; a pair of bounds is a tuple."""
+    """The value, with a list as a tuple: TOML has no tuples, and a pair of bounds is one."""
     return tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What all commands share: reading, showing or writing the result, errors, and long waits."""
+"""Parts of all commands: reading, showing or writing the result, errors, long waits."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 _PATIENCE = 1.0  # seconds before a wait is shown
-_LONGEST = 600  # characters of an error: one line of a broken file may be all of it
+_LONGEST = 600  # characters of an error, which may quote a whole broken file
 
 
 @dataclass(frozen=True)
 class Output:
-    """The result of a command, in each form in which it may be shown or written.
+    """The result of a command, in the forms in which it is shown or written.
 
     Attributes:
-        show: print it in the terminal.
-        table: as rows, for CSV and Parquet.
-        document: as an object, for JSON.
+        show: prints the result in the terminal.
+        table: gives it as rows, for CSV and Parquet.
+        document: gives it as an object, for JSON.
         notes: sentences for the reader of the result.
     """
 
@@ -73,7 +73,7 @@ def carry_out(run: Run, out: Path | None, work: Callable[[Journeys], Output]) ->
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Errors that are no bugs end as one line on stderr and exit code 1; a warning is one line."""
+    """Turn `MTAError` and system errors into one line and exit code 1, warnings into one line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("default")
@@ -95,7 +95,7 @@ def one_line_errors() -> Iterator[None]:
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
-    """Say on stderr what is going on, if it takes more than a second and stderr is a terminal."""
+    """Show `what` on stderr if it takes more than a second and stderr is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
@@ -114,7 +114,7 @@ def working(what: str) -> Iterator[None]:
 
 
 def misuse(message: str) -> NoReturn:
-    """Exit code 2: the options do not go together."""
+    """Exit with code 2 and a message: the options are wrong or contradict each other."""
     typer.echo(f"mta-models: {message}. See --help", err=True)
     raise typer.Exit(2)
 
@@ -129,6 +129,6 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _line(text: str) -> str:
-    """On one line of limited length, without control characters that a terminal would execute."""
+    """The text on a line of limited length, without control characters for the terminal."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"

@@ -22,10 +22,10 @@ class Option:
     """An option of the command line that is an argument of a reader.
 
     Attributes:
-        argument: of the reader. The option is called like it, unless `switch` names it.
-        help: one line; which kinds of source have the option is added to it.
-        several: whether it may be repeated; the reader gets a list.
-        switch: the option's name where it takes no value: given, the argument is False.
+        argument: of the reader. The option has the same name, unless `switch` is set.
+        help: one line; the kinds of source with this option are put before it.
+        several: whether the option may be repeated; the reader gets a list.
+        switch: name of an option without a value, which sets the argument to False.
     """
 
     argument: str
@@ -35,7 +35,7 @@ class Option:
 
     @property
     def flag(self) -> str:
-        """As it is written in a terminal."""
+        """The option as written in a terminal."""
         return self.switch or f"--{self.argument.replace('_', '-')}"
 
 
@@ -49,13 +49,13 @@ class SourceKind:
 
     Attributes:
         name: of `--source`, and of the table in a TOML file that holds the reader's arguments.
-        what: such a source in words, with an article.
+        what: description of such a source, with an article.
         reader: the public function that reads it, as `module:function`; imported when it is called.
-        options: those of the command line. A TOML file may hold any argument of the reader.
-        required: arguments without which it cannot be read.
+        options: options of the command line. A TOML file may have any argument of the reader.
+        required: arguments that must be set.
         files: arguments that may name further files.
-        prepare: from the source, the arguments given and what is credited to the arguments of the
-            reader, and notes on them for the user.
+        prepare: completes the arguments of the reader, from the source, the arguments of the user
+            and the outcome to credit; also returns notes for the user.
     """
 
     name: str
@@ -68,14 +68,14 @@ class SourceKind:
 
     @property
     def flags(self) -> dict[str, str]:
-        """The option of each argument, as it is written in a terminal."""
+        """The option of each argument, as written in a terminal."""
         return {option.argument: option.flag for option in self.options}
 
     def read(self, source: str, reading: Reading, of: str) -> tuple[Journeys, list[str]]:
         """The journeys of `source`, and notes on the reading for the user.
 
         Raises:
-            MTAError: the source cannot be read so, or the reader has no such argument.
+            MTAError: the source cannot be read as this kind, or the reader lacks an argument.
         """
         module, _, function = self.reader.partition(":")
         reader = getattr(import_module(module), function)
@@ -83,7 +83,7 @@ class SourceKind:
         unknown = [name for name in reading if name not in known]
         if unknown:
             raise ParameterError(
-                f"{self.what} is read with {', '.join(known)}; got {', '.join(unknown)}. "
+                f"options of {self.what} must be {', '.join(known)}; got {', '.join(unknown)}. "
                 "Leave it out"
             )
         arguments, notes = self.prepare(source, reading, of)
@@ -91,12 +91,12 @@ class SourceKind:
 
 
 def kind_of(reading: Reading, name: str | None = None) -> SourceKind:
-    """The kind of source called `name`, or without a name the one that all arguments belong to.
+    """The kind of source called `name`, or without a name the first kind with all arguments.
 
-    Where several kinds have all the arguments, it is the first; without arguments: paths.
+    Without arguments this is paths.
 
     Raises:
-        ParameterError: no kind has all the arguments, or the one named does not.
+        ParameterError: no kind has all the arguments, or the named kind does not.
     """
     candidates = [*KINDS.values()] if name is None else [KINDS[name]]
     # Arguments without an option come from a TOML file; `SourceKind.read` checks them.
@@ -117,10 +117,10 @@ def kind_of(reading: Reading, name: str | None = None) -> SourceKind:
 
 
 def _prepare_paths(source: str, reading: Reading, of: str) -> tuple[Reading, list[str]]:
-    """Add the columns of nulls and, for credit in value, of values by their usual names."""
+    """Add the columns of nulls and, to credit value, of values, if they have the usual names."""
     if "path" not in reading:
         _check_path_column(source)
-    # Values are read only for credit in value: otherwise the column may hold anything.
+    # Values are read only to credit value: otherwise the column may hold anything.
     usual = ("nulls", "value") if of == "value" else ("nulls",)
     present = {name: name for name in usual if name not in reading and _has(source, name)}
     arguments = {**reading, **present}
@@ -153,7 +153,7 @@ def _has(source: str, column: str) -> bool:
 
 
 def _prepare_wide(source: str, reading: Reading, of: str) -> tuple[Reading, list[str]]:
-    """An option that is given once is the prefix of all touchpoint columns."""
+    """`--touchpoints` once is a prefix of columns; several times it lists columns."""
     names = reading.get("touchpoints")
     if isinstance(names, list) and len(names) == 1:
         return {**reading, "touchpoints": names[0]}, []
@@ -164,7 +164,7 @@ _VALUE = Option(
     "value", "column of values, the row's total.  [default, of paths: value, for --of value]"
 )
 
-# Where options fit several kinds, the first of them is taken.
+# If options fit several kinds, the first of these is used.
 KINDS: dict[str, SourceKind] = {
     kind.name: kind
     for kind in (
@@ -188,12 +188,14 @@ KINDS: dict[str, SourceKind] = {
             (
                 Option("user", "column of users."),
                 Option("time", "column of times."),
-                Option("channel", "column of channels; empty where a row is no touchpoint."),
+                Option("channel", "column of channels; empty in a row that is no touchpoint."),
                 Option("conversion", "column of conversions, 0 or 1."),
-                Option("lookback", "how long before a conversion touchpoints count, such as 30d."),
-                Option("session", "a channel's repeats within this time are one, such as 30min."),
-                Option("observed", "file of all users observed, with columns user, start, end."),
-                Option("event_id", "column of ids; of rows that share one, the first is kept."),
+                Option(
+                    "lookback", "time before a conversion in which touchpoints count, such as 30d."
+                ),
+                Option("session", "merge repeats of a channel within this time, such as 30min."),
+                Option("observed", "file of all observed users, with columns user, start, end."),
+                Option("event_id", "column of ids; only the first row of each id is kept."),
                 _VALUE,
             ),
             required=("user", "time", "channel", "conversion"),
@@ -205,8 +207,10 @@ KINDS: dict[str, SourceKind] = {
             "mta_models.sources.paths:read_wide",
             (
                 Option("outcome", "column that says how the journey ended."),
-                Option("converted", "its word for a conversion. Repeat it for more.", several=True),
-                Option("null", "its word for no conversion. Repeat it for more.", several=True),
+                Option(
+                    "converted", "word for a conversion there. Repeat it for more.", several=True
+                ),
+                Option("null", "word for no conversion there. Repeat it for more.", several=True),
                 Option(
                     "touchpoints",
                     "prefix of the touchpoint columns, which a number follows; repeated, the "
@@ -226,7 +230,7 @@ KINDS: dict[str, SourceKind] = {
     )
 }
 
-# By argument. One that several kinds have is one option, with the help of the first.
+# By argument. An argument of several kinds is one option, with the help of the first kind.
 OPTIONS: dict[str, Option] = {}
 for _kind in KINDS.values():
     for _option in _kind.options:

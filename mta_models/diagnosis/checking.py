@@ -1,4 +1,4 @@
-"""Diagnosis: what these journeys can and cannot identify, before anyone relies on a number."""
+"""Diagnosis: which effects journeys can and cannot identify, before anyone uses a number."""
 
 from __future__ import annotations
 
@@ -36,52 +36,60 @@ def diagnose(
     n_draws: int = 100,
     random_state: int | np.random.Generator | None = 0,
 ) -> Diagnosis:
-    """Check for what makes results on these journeys impossible, fragile or easy to misread.
+    """Check journeys for problems that make results impossible, fragile or easy to misread.
 
     Checks of any journeys, by name:
 
     - `no_conversions`, `no_nulls`, `no_times`.
-    - `never_varies`: a channel in every journey, or in none. `always_together`.
-    - `collinear`: condition number and variance inflation of who met what.
-    - `unseen_coalitions`, `untouched` (conversions without a touchpoint), `thin_channels`.
-    - `order_matters`: Markov of order 1 against 3.
-    - `models_disagree`: beyond their intervals.
+    - `never_varies`: a channel is in every journey, or in none.
+    - `always_together`: two channels are met by exactly the same users.
+    - `collinear`: condition number and variance inflation of the channels that users met.
+    - `unseen_coalitions`: sets of channels that no user met by themselves.
+    - `untouched`: conversions without a touchpoint. `thin_channels`: few conversions.
+    - `order_matters`: Markov credit of order 1 differs from that of order 3.
+    - `models_disagree`: intervals of different models do not overlap.
 
-    Checks of event logs, which read whole timelines: a case-base sample of at most 20,000
-    conversions and of 50,000 times at risk, drawn evenly at the hours at which people convert;
-    calendar weeks are adjusted for:
+    Checks of event logs. They read whole timelines: a case-base sample of at most 20,000
+    conversions and of 50,000 times at risk, drawn evenly at the hours at which people convert.
+    Calendar weeks are adjusted for.
 
-    - `rising_exposure`: met more often on the last day before conversions than in the week before.
-    - `raised_around`: met more often also in the week after conversions than by the same users two
-      to four weeks away; a sign of intent that moves.
-    - `negative_control`: conversions predicted, given the past, by touchpoints of the week after,
-      which cannot have caused them (Lipsitch, Tchetgen Tchetgen and Cohen 2010, Epidemiology
-      21:383–388, on negative controls). `exposure_stops`: fewer of them than expected.
-    - `collinear_in_time`: as `collinear`, for what users carry at a time. `no_support`: few
-      conversions with a channel met within a week, or without. `on_and_off`: whole weeks without.
-    - `unmeasured_confounding`: the rate ratio of times within a week of meeting the channel to
-      others, and the E-values of it and of its bound; see `e_values.e_value`.
+    - `rising_exposure`: a channel is met more often on the last day before conversions than in the
+      week before that day.
+    - `raised_around`: a channel is met more often in the week after conversions than by the same
+      users two to four weeks away; a sign of intent that moves.
+    - `negative_control`: touchpoints of the week after predict conversions, given the past; they
+      cannot have caused them (Lipsitch, Tchetgen Tchetgen and Cohen 2010, Epidemiology
+      21:383–388, on negative controls). `exposure_stops`: there are fewer of them than expected.
+    - `collinear_in_time`: as `collinear`, for the adstock of users at a time.
+    - `no_support`: few conversions with, or few without, the channel within the week before.
+    - `on_and_off`: whole weeks without the channel.
+    - `unmeasured_confounding`: the rate ratio of times within a week after meeting the channel to
+      other times, and the E-values of the ratio and of its bound; see `e_values.e_value`.
     - `placebo`: an additive hazard is fitted, and again with a channel's touchpoints moved to other
-      times of the same users, 19 times for each of the eight channels with most credit. A finding
-      where half the credit stays, or where the credit is not above all 19 (p = 0.05).
-    - `lead_test`: that of `SelfControlled`, before and after its correction for moving intent, at
-      the p-value below which the model itself warns (0.01).
+      times of the same users, 19 times for each of the eight channels with most credit. It is a
+      finding if half the credit stays, or if the credit is not above all 19 (p = 0.05).
+    - `lead_test`: the test of `SelfControlled`, before and after its correction for moving intent,
+      at the p-value below which the model itself warns (0.01).
 
-    No finding is no proof that effects are identified: a confounder that leaves no trace in the
-    log, such as a channel that is not logged, escapes every check.
+    A diagnosis without findings does not prove that effects are identified: a confounder that
+    leaves no trace in the log, such as a channel that is not logged, escapes every check.
 
     Args:
-        journeys: any, without conversions too.
-        models: whose credits are compared, by the bootstrap; None: four usual ones and, where
-            there are times, an additive hazard with intervals from its information matrix; `()`
-            skips that check.
-        n_draws: draws per model.
-        random_state: of the bootstrap.
+        journeys: any journeys, even without conversions.
+        models: the models to compare by bootstrap in `models_disagree`. None: four usual models
+            and, if there are times, an additive hazard with intervals from its information matrix.
+            `()` skips that check.
+        n_draws: bootstrap draws per model.
+        random_state: seed of the bootstrap.
 
     Returns:
-        The findings, most severe first, with the checks that found nothing or could not be made;
-        and a `verdict`: which channels' effects no check found biased, and which lift
-        test has the highest expected value, with the values of all as `experiments`.
+        A `Diagnosis`: the findings, most severe first; the checks that found nothing or could not
+        be made; a `verdict`, which names the channels whose effects no check found biased and the
+        lift test with the highest expected value; and the expected values of all as `experiments`.
+
+    Raises:
+        JourneyError: `journeys` is not a `Journeys`.
+        ParameterError: a model is unknown.
 
     Example:
         >>> from mta_models import Journeys, diagnose
@@ -124,7 +132,7 @@ def diagnose(
             silent.append(name)
     findings.sort(key=lambda each: SEVERITIES.index(each.severity))
     worth: Mapping[str, float] = {}
-    with suppress(MTAError):  # `skipped` gives the reason already
+    with suppress(MTAError):  # `skipped` has the reason
         worth = worth_of_tests(times, fits, findings)
     return Diagnosis(
         tuple(findings), tuple(silent), skipped, verdict(journeys, findings, worth), worth

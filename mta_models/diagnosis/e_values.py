@@ -1,4 +1,4 @@
-"""What would have to be unmeasured for an association to be no effect."""
+"""E-values: how strong a confounder must be to explain an association."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mta_models.core.ragged import Floats
 
 
 def e_value(ratio: Floats) -> Floats:
-    """How strong a confounder would have to be to explain rate ratios away.
+    """The strength of a confounder that would explain rate ratios without any effect.
 
     The minimum rate ratio that an unmeasured confounder would need with both exposure and
     conversion, beyond what was adjusted for, if the exposure had no effect:
@@ -17,7 +17,10 @@ def e_value(ratio: Floats) -> Floats:
     Source: VanderWeele and Ding 2017, Annals of Internal Medicine 167(4):268–274.
 
     Args:
-        ratio: rate ratios > 0, any shape; a bound of an interval that holds 1 is given as 1.
+        ratio: rate ratios > 0, any shape; for the bound of an interval that includes 1, give 1.
+
+    Returns:
+        E-values >= 1, in the shape of `ratio`.
 
     Example:
         >>> e_value(np.array([3.9, 1 / 3.9, 1.0])).round(2)

@@ -1,4 +1,4 @@
-"""How much more touchpoints there are around conversions than at other times of the same users."""
+"""Ratios of exposure around conversions to exposure at other times of the same users."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ FEW = 30  # conversions: with fewer a ratio is not estimated
 def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
     """Touchpoints by channel on the last day before conversions and in the seven days before it.
 
-    Also the days for which these users were observed in each of the two. Reads the timeline, so
-    that a short lookback hides nothing; what came before an earlier conversion belongs to that.
+    Also the days for which these users were observed in each of the two periods. It reads the
+    timeline, so a short lookback hides no touchpoint; a touchpoint before an earlier conversion
+    counts for that conversion only.
+
+    Returns:
+        Touchpoints on the last day and in the seven days before it, each of shape `(n_channels,)`,
+        and the user-days of both.
     """
     timeline, users, end = journeys.timeline, journeys.users, journeys.end
     if timeline is None or users is None or end is None or journeys.at_risk is None:
@@ -28,7 +33,7 @@ def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
     near_days = float(np.minimum(at_risk, 1).sum())
     far_days = float((np.clip(at_risk, 1, 8) - 1).sum())
     if not near_days or not far_days:
-        raise JourneyError("nobody was observed for more than a day before converting")
+        raise JourneyError("no user was observed for more than a day before converting")
     # One sorted key for (user, time): times are shifted to lie within [0, span).
     span = max(float(end.max()), float(timeline.time.max(initial=0.0))) + 1
     owner = np.repeat(np.arange(timeline.n_users), lengths(timeline.offsets))
@@ -49,8 +54,9 @@ def exposure_before(journeys: Journeys) -> tuple[Floats, Floats, float, float]:
 def exposure_around(sample: CaseBaseSample, window: tuple[float, float]) -> tuple[Floats, Floats]:
     """Ratio of exposure in a window around conversions to exposure two to four weeks away.
 
-    Both relative to what is usual on the calendar day, user by user, so that no user counts more on
-    one side than on the other; among users observed for the window and for a week of the rest.
+    Both are relative to the usual exposure on the calendar day, user by user, so that no user
+    counts more on one side than on the other. Users are left out unless they were observed for the
+    whole window and for at least a week of the times two to four weeks away.
 
     Returns:
         Ratios and the standard errors of their logarithms, each of shape `(n_channels,)`.
@@ -73,14 +79,14 @@ def exposure_around(sample: CaseBaseSample, window: tuple[float, float]) -> tupl
         sum(each(cases, *window) for window in away) for each in (CaseBaseSample.met, _usual)
     )
     usual = far_met * np.divide(due, far_due, out=np.zeros_like(due), where=far_due > 0)
-    # At least half a touchpoint, since one of them may be 0.
+    # At least half a touchpoint, because a sum may be 0.
     here, there = np.maximum(met.sum(axis=0), 0.5), np.maximum(usual.sum(axis=0), 0.5)
     error = np.sqrt(((met / here - usual / there) ** 2).sum(axis=0))
     return here / there, np.maximum(error, np.sqrt(1 / here + 1 / there) * (here < 1))
 
 
 def _usual(sample: CaseBaseSample, since: float, until: float) -> Floats:
-    """Touchpoints of each channel that users met on average on the same calendar days."""
+    """Mean number of touchpoints of each channel per user on the same calendar days."""
     h = sample.histories
     n_days = int(np.ceil(h.end.max()))
     middle = np.arange(n_days) + 0.5

@@ -17,16 +17,16 @@ SEVERITIES = ("problem", "caution", "note")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know about the journeys before believing a number made of them.
+    """A problem, caution or note about journeys, with its consequence and a remedy.
 
     Attributes:
-        name: short and stable, as `"no_nulls"`.
+        name: of the check, short and stable, as `"no_nulls"`.
         severity: `"problem"` (some results are impossible or will mislead), `"caution"` (read
             results with this in mind) or `"note"`.
-        found: what was found, with its numbers.
-        means: what that means for results.
-        do: what can be done.
-        channels: the channels concerned; empty where all are.
+        found: the observation, with its numbers.
+        means: the consequence for results.
+        do: the remedy.
+        channels: the channels concerned; empty if it concerns all.
     """
 
     name: str
@@ -39,17 +39,23 @@ class Finding:
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis(Printed):
-    """The findings on some journeys, and the checks that found nothing.
+    """The findings of `diagnose`, and the checks that found nothing or could not be made.
 
     Attributes:
         findings: most severe first.
         silent: names of the checks that found nothing.
         skipped: by name, why a check could not be made.
-        verdict: which channels' effects no check found biased and which experiment
-            has the highest expected value, in a few sentences.
-        experiments: by channel, the expected value of a perfect lift test of it, in conversions
-            gained when a tenth of the touchpoints is moved to where they do most, highest first;
-            see `worth_of_tests.value_of_tests`. Empty without times.
+        verdict: a few sentences: the channels whose effects no check found biased, and the
+            experiment with the highest expected value.
+        experiments: by channel, highest first, the expected value of a perfect lift test of it: the
+            conversions gained if a tenth of the touchpoints is then moved to the channels where
+            they do most; see `worth_of_tests.value_of_tests`. Empty without times.
+
+    Example:
+        >>> from mta_models import Journeys, diagnose
+        >>> diagnosis = diagnose(Journeys.from_paths([["TV"], []], conversions=[3, 2]), models=())
+        >>> diagnosis.to_frame()["name"].tolist()
+        ['no_nulls', 'untouched', 'thin_channels', 'no_times']
     """
 
     findings: tuple[Finding, ...]
@@ -65,7 +71,7 @@ class Diagnosis(Printed):
 
     @property
     def reasons(self) -> dict[str, list[str]]:
-        """Why checks could not be made, each reason with the names of its checks."""
+        """By reason, the names of the checks that could not be made."""
         names: dict[str, list[str]] = {}
         for name, why in self.skipped.items():
             names.setdefault(why, []).append(name)
@@ -86,7 +92,7 @@ class Diagnosis(Printed):
         return pl.DataFrame(columns, schema=types)
 
     def blocks(self) -> list[Block]:
-        """What `print` shows: findings, what was checked without one, and the verdict."""
+        """The blocks that `print` shows: findings, checks without a finding, and the verdict."""
         rows = [
             (
                 each.severity,

@@ -1,4 +1,4 @@
-"""Which effects no check found biased, and which experiment is worth most; see `diagnose`."""
+"""The verdict: effects that no check found biased, and the experiment worth most."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOT_IDENTIFIED = (
     "negative_control",
     "placebo",
 )
-# Conversions below which a check without a finding means little.
+# With fewer conversions, a check without a finding means little.
 _PLENTY = 1_000
 _NO_TIMES = (
     "Without the timelines of users no channel's effect is identified by these journeys: credit "
@@ -36,7 +36,7 @@ _NO_TIMES = (
 
 
 def not_identified(findings: Iterable[Finding]) -> dict[str, list[str]]:
-    """By channel, the names of the findings after which its effect is not identified."""
+    """By channel, the names of the findings because of which its effect is not identified."""
     names: dict[str, list[str]] = {}
     for each in findings:
         for channel in each.channels if each.name in NOT_IDENTIFIED else ():
@@ -45,18 +45,17 @@ def not_identified(findings: Iterable[Finding]) -> dict[str, list[str]]:
 
 
 def bias_scales(times: TimeContext, fits: ModelContext, findings: Iterable[Finding]) -> Floats:
-    """How many conversions may be wrongly credited to each channel, shape `(n_channels,)`.
+    """Scale of the bias of each channel's credit, in conversions, shape `(n_channels,)`.
 
-    A standard deviation, the largest that a finding on the channel gives:
+    It is a standard deviation: the largest of those that the findings on the channel imply, and 0
+    without a finding.
 
-    - `negative_control`: conversions that touchpoints met later "explain", (1 − 1 / ratio) of
-      those followed by one within a week.
-    - `raised_around`: the same part of those that met the channel within a week before, with the
-      ratio of the exposure after conversions to that weeks away.
+    - `negative_control`: the fraction 1 − 1 / ratio of the conversions that a touchpoint of the
+      channel follows within a week.
+    - `raised_around`: the same fraction of the conversions with a touchpoint of the channel in the
+      week before, with the ratio of the exposure after conversions to the exposure weeks away.
     - `placebo`: the credit that stays when touchpoints are moved.
-    - any other after which the effect is not identified: all its credit.
-
-    0 without a finding.
+    - any other finding because of which the effect is not identified: all credit of the channel.
     """
     credit, total = fits.test.credit, fits.histories.total
     scale = total / max(float(times.sample.n_cases), 1.0)
@@ -86,16 +85,16 @@ def bias_scales(times: TimeContext, fits: ModelContext, findings: Iterable[Findi
 def worth_of_tests(
     times: TimeContext, fits: ModelContext, findings: Iterable[Finding]
 ) -> dict[str, float]:
-    """By channel that was met, the expected value of knowing its effect, in conversions.
+    """By channel, highest first, the expected value of knowing its effect, in conversions.
 
-    Effects per touchpoint are distributed as the fitted hazard has them: variances by the
-    information of its likelihood, with those of `bias_scales` added. The decision is that of
-    `value_of_tests`. Highest first.
+    Effects per touchpoint have the means of the fitted hazard, and as covariance the inverse
+    information of its likelihood plus the variances from `bias_scales`. The decision is that of
+    `value_of_tests`. Channels without a touchpoint are left out.
     """
     h = fits.histories
     volume = np.bincount(h.codes, h.weight[h.owner], h.n_channels).astype(np.float64)
     met = np.flatnonzero(volume)
-    # A touchpoint's effect is β; credit is what of it fell within the time at risk.
+    # A touchpoint's effect is β; its credit is the part of β within the time at risk.
     half_life, cost = fits.model.half_life_, fits.test.rates.cost[:-1]
     met = met[cost[met] > 0]
     per_credit = half_life[met] / (np.log(2) * cost[met])
@@ -110,7 +109,7 @@ def worth_of_tests(
 
 
 def verdict(journeys: Journeys, findings: Iterable[Finding], worth: Mapping[str, float]) -> str:
-    """What these journeys identify and what should be tested next, in a few sentences."""
+    """A few sentences: the effects that these journeys identify, and what to test next."""
     if not journeys.total:
         return "Nobody converts: no effect can be estimated from these journeys."
     if journeys.timeline is None:

@@ -22,21 +22,21 @@ from mta_models.models.incremental.self_controlled.self_controlled import SelfCo
 from mta_models.models.names import label_of
 
 _ORDER_GAP = 0.1  # share of credit that moves between order 1 and order 3
-_CONVERTING, _OTHERS = 10_000, 40_000  # maximum of users; of more, a sample
+_CONVERTING, _OTHERS = 10_000, 40_000  # maximum of users; larger logs are sampled
 _PLACEBOS, _CHANNELS = 19, 8  # placebos per channel; channels tested, those with most credit
-_CREDITED = 0.02  # of conversions: less credit is not tested
-_STAYS = 0.5  # of the credit, with times moved
+_CREDITED = 0.02  # of conversions: channels with less credit are not tested
+_STAYS = 0.5  # maximum fraction of credit that may stay with times moved
 
 
 class ModelContext:
-    """Incremental models of the journeys, and what follows from them, each worked out once."""
+    """Incremental models of the journeys and quantities from them, each computed once."""
 
     def __init__(self, journeys: Journeys) -> None:
         self.journeys = journeys
 
     @cached_property
     def histories(self) -> Histories:
-        """Whole timelines; where users are many, a weighted sample of them."""
+        """Whole timelines of the users, or of a weighted sample if there are many."""
         if self.journeys.timeline is None:
             raise JourneyError("it needs the timeline of an event log")
         everyone = self.journeys.histories
@@ -46,27 +46,27 @@ class ModelContext:
 
     @cached_property
     def model(self) -> Hazard:
-        """Fitted on `histories`."""
+        """A `Hazard` fitted on `histories`."""
         with collected_warnings():
             return Hazard().fit_histories(self.histories)
 
     @cached_property
     def self_controlled(self) -> SelfControlled:
-        """Fitted on `histories`."""
+        """A `SelfControlled` fitted on `histories`."""
         with collected_warnings():
             return SelfControlled().fit_histories(self.histories)
 
     @cached_property
     def test(self) -> PlaceboTest:
-        """The likelihood of the fit, with times as they are and moved."""
+        """The placebo test of `model`: its credit with the original times and with moved times."""
         return PlaceboTest(self.model, self.histories)
 
     @cached_property
     def covariance(self) -> Floats:
-        """Of the credit in conversions, shape `(n_channels, n_channels)`, by the information.
+        """Covariance of credit in conversions, `(n_channels, n_channels)`, from the information.
 
-        A weak prior, that no channel's credit is of another order of magnitude than all
-        conversions, keeps the variance of channels that cannot be separated finite.
+        A weak prior keeps variances finite where channels cannot be separated: the standard
+        deviation of a channel's credit is at most the number of all conversions.
         """
         rates, theta = self.test.rates, self.test.theta
         scale = np.where(rates.cost > 0, rates.cost, np.inf)
@@ -77,7 +77,7 @@ class ModelContext:
 
     @cached_property
     def placebo_credit(self) -> Mapping[int, Floats]:
-        """By channel tested, its credit with times moved, shape `(n_placebos,)`."""
+        """By code of each tested channel, its credit with times moved, shape `(n_placebos,)`."""
         credit = self.test.credit
         error = np.sqrt(np.diag(self.covariance))
         worth = (credit > _CREDITED * self.histories.total) & (credit > 2 * error)
@@ -102,7 +102,7 @@ def order_matters(seen: PathContext) -> Iterator[Finding]:
             "caution",
             f"{gap:.0%} of Markov credit moves between orders 1 and 3, most for "
             f"{seen.journeys.channels[most]} ({one[most]:.0%} and {three[most]:.0%})",
-            "what comes next depends on more than the last touchpoint, all that order 1 knows",
+            "the next step depends on more than the last touchpoint, and order 1 knows only that",
             "choose the order by held-out likelihood: Markov.select_order(journeys)",
             seen.names(np.array([most])),
         )
@@ -126,16 +126,16 @@ def placebo(seen: ModelContext) -> Iterator[Finding]:
             "caution",
             "moved to other times of the same users, touchpoints keep most of the credit that "
             f"Hazard gives them: {phrase(words)}",
-            "credit comes from who meets the channel and hardly from when: users who convert meet "
-            "more of it all the time (ads aimed at users who would buy anyway), or both follow the "
-            "calendar",
+            "credit comes from which users meet the channel, and hardly from when: users who "
+            "convert meet it more often all the time (ads aimed at users who would buy anyway), or "
+            "both follow the calendar",
             "compare users with themselves (SelfControlled), or hold the channel out",
             tuple(seen.journeys.channels[channel] for channel in sorted(wrong)),
         )
 
 
 def lead_test(seen: ModelContext) -> Iterator[Finding]:
-    """Later touchpoints that predict when the same users convert, corrected for or not."""
+    """Later touchpoints that predict when the same users convert, before and after correction."""
     test = seen.self_controlled.lead_test_
     first = test.before or test
     if first.p_value >= REJECTION_LEVEL:
@@ -155,7 +155,7 @@ def lead_test(seen: ModelContext) -> Iterator[Finding]:
         f"{'corrects for it and then passes' if passed else 'cannot correct for it: it fails'} its "
         f"lead test (p = {test.p_value:.2g})",
         "comparing users with themselves is biased without a correction; "
-        + ("corrected, the test finds nothing left" if passed else "so is what was corrected"),
+        + ("after it, the test finds no bias" if passed else "and remains biased after it"),
         "prefer the credit of SelfControlled to that of models that compare users"
         if passed
         else "hold the channels out: no model here corrects for this",
@@ -170,7 +170,8 @@ def models_disagree(shares: Iterable[Shares], channels: tuple[str, ...]) -> Iter
     """Models whose intervals of a channel's share of credit do not overlap.
 
     Args:
-        shares: of each model the label, the shares, shape `(n_channels,)`, and draws of them.
+        shares: for each model its label, its shares, shape `(n_channels,)`, and draws of them,
+            shape `(n_draws, n_channels)`.
         channels: names.
     """
     labels, points, drawn = zip(*shares, strict=True)
@@ -191,7 +192,7 @@ def models_disagree(shares: Iterable[Shares], channels: tuple[str, ...]) -> Iter
             f"{share[high, most]:.0%} by {labels[high]}",
             "the choice of model changes these credits by more than sampling does; the models "
             "answer different questions, and more data will not make them agree",
-            "decide what the credit is to mean (the estimand) before choosing a model",
+            "decide what the credit should measure (the estimand) before choosing a model",
             names,
         )
 
@@ -202,7 +203,7 @@ def drawn_shares(
     n_draws: int,
     random_state: int | np.random.Generator | None,
 ) -> Shares:
-    """The shares of a model with bootstrap draws of them, as `models_disagree` takes them."""
+    """The label of a model, its shares of credit, and bootstrap draws of them."""
     with collected_warnings():
         result = bootstrap(model, journeys, n_draws=n_draws, random_state=random_state)
     assert result.draws is not None
@@ -210,7 +211,7 @@ def drawn_shares(
 
 
 def hazard_shares(seen: ModelContext, n_draws: int) -> Shares:
-    """The same of the fitted hazard (by the moment), with draws by the information matrix."""
+    """Label, shares and draws of the fitted hazard; draws are by the information matrix."""
     rng, credit = np.random.default_rng(0), seen.test.credit
     drawn = rng.multivariate_normal(credit, seen.covariance, n_draws, method="eigh")
     return "Hazard", _share(credit[None])[0], _share(np.maximum(drawn, 0))

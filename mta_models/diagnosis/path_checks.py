@@ -1,4 +1,4 @@
-"""Checks of outcomes and of which channels are present; see `diagnose`."""
+"""Checks of outcomes and of the channels present; see `diagnose`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 # Thresholds of findings. Belsley, Kuh & Welsch (1980), Regression Diagnostics, take a condition
-# number of 30 for serious; a variance inflation of 10 is the customary bound beside it.
+# number of 30 for serious; for variance inflation, 10 is the customary bound.
 _CONDITION, _INFLATION = 30.0, 10.0
 _THIN = 30  # conversions: a credit of 30 has a 95% interval of about a third either side
 _MOSTLY = 0.5
-_COUNTABLE = 16  # channels whose coalitions are counted one by one
+_COUNTABLE = 16  # maximum of channels whose coalitions are counted one by one
 
 
 class PathContext:
-    """What these checks share, each worked out once and on unique paths."""
+    """Quantities that these checks share, each computed once and on unique paths."""
 
     def __init__(self, journeys: Journeys) -> None:
         self.journeys = journeys
@@ -41,7 +41,7 @@ class PathContext:
 
     @cached_property
     def presence(self) -> csr_array[Any]:
-        """1 where a path holds a channel, shape `(n_paths, n_channels)`."""
+        """1 if a path has a channel, else 0, shape `(n_paths, n_channels)`."""
         from scipy import sparse
 
         codes, offsets = self.paths.codes, self.paths.offsets
@@ -63,7 +63,7 @@ class PathContext:
 
     @property
     def n_users(self) -> float:
-        """All users, whether they convert or not."""
+        """Number of users, converting or not."""
         return float(self.users.sum())
 
     def names(self, which: Mask | Ints) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def never_varies(seen: PathContext) -> Iterator[Finding]:
             "never_varies",
             "note",
             f"no journey holds {phrase(seen.names(never))}",
-            "it is declared and never met, so its credit is 0 because data are missing",
+            "it is declared but in no journey, so its credit is 0 because data are missing",
             "check its spelling in the source, or leave it out",
             seen.names(never),
         )
@@ -152,10 +152,10 @@ def always_together(seen: PathContext) -> Iterator[Finding]:
 
 
 def collinear(seen: PathContext) -> Iterator[Finding]:
-    """Channels whose presence the presence of the others predicts."""
+    """Channels whose presence can be predicted from the other channels."""
     n, met = seen.n_users, seen.met
     varies = np.flatnonzero((met > 0) & (met < n))
-    # One of several channels that are always together is enough: those have their own finding.
+    # Of channels that are always together one is enough: they have a finding of their own.
     same = np.isclose(seen.together, met[:, None]) & np.isclose(seen.together, met)
     varies = varies[np.argmax(same, axis=1)[varies] == varies]
     if len(varies) < 2:
@@ -166,9 +166,9 @@ def collinear(seen: PathContext) -> Iterator[Finding]:
         covariance,
         seen.names(varies),
         name="collinear",
-        what="who met what",
-        means="who met these channels is nearly known from who met the others, so effects that are "
-        "separated by comparing users are unstable",
+        what="the channels that users met",
+        means="which users met these channels can nearly be predicted from the other channels, so "
+        "effects that are separated by comparing users are unstable",
     )
 
 
@@ -179,10 +179,10 @@ def inflated(
 
     Args:
         covariance: shape `(n, n)`.
-        names: of the n channels.
-        name: of the finding.
-        what: whose condition number it is.
-        means: what the finding means.
+        names: names of the n channels.
+        name: name of the finding.
+        what: the variables, in words.
+        means: the consequence for results.
     """
     spread_ = np.sqrt(np.diag(covariance))
     roots, vectors = np.linalg.eigh(covariance / np.outer(spread_, spread_))
@@ -212,7 +212,7 @@ def inflated(
 
 
 def unseen_coalitions(seen: PathContext) -> Iterator[Finding]:
-    """Channels never met alone, and coalitions within which no user stayed."""
+    """Channels never met alone, and coalitions of channels without a user."""
     presence, met = seen.presence, seen.met > 0
     distinct = np.diff(presence.indptr)
     counted = seen.users > 0
@@ -233,15 +233,15 @@ def unseen_coalitions(seen: PathContext) -> Iterator[Finding]:
         "caution",
         f"no user met only {phrase(seen.names(lonely), 'or only')}; inside {many} of the "
         f"{2.0 ** met.sum() - 1:,.10g} coalitions of channels there is no user with a touchpoint",
-        "how many such a coalition would convert is unknown: the Shapley value of conversion rates "
-        "rests on an assumption about it",
+        "the conversion rate of such a coalition is unknown: the Shapley value of conversion rates "
+        "needs an assumption about it",
         'use Shapley("conversions"), which needs no such coalition, or merge rare channels',
         seen.names(lonely),
     )
 
 
 def _coalitions_without(sets: Ints, n: int) -> int:
-    """How many non-empty subsets of n channels contain none of `sets` (bit masks)."""
+    """Number of non-empty subsets of n channels that contain none of `sets` (bit masks)."""
     holds = np.zeros(1 << n, dtype=bool)
     holds[sets] = True
     for i in range(n):
@@ -271,8 +271,9 @@ def untouched(seen: PathContext) -> Iterator[Finding]:
             "untouched",
             "caution",
             f"all {users:,.10g} journeys without a touchpoint end in a conversion",
-            "either every user who does not convert met a channel, or those who did not were not "
-            "read; if they were not read, a baseline estimated from such journeys is too high",
+            "either every user who does not convert met a channel, or users who neither met a "
+            "channel nor converted were not read; then a baseline estimated from such journeys is "
+            "too high",
             "if there are users who neither met a channel nor converted, read them too",
         )
     elif total and converted / total > _MOSTLY:
@@ -280,7 +281,8 @@ def untouched(seen: PathContext) -> Iterator[Finding]:
             "untouched",
             "caution",
             f"{converted / total:.0%} of the {total:,.10g} conversions have no touchpoint",
-            "to every rule most conversions are baseline; touchpoints may be missing from the data",
+            "every rule credits most conversions to the baseline; touchpoints may be missing from "
+            "the data",
             "check tracking, consent and identity, and that the lookback is long enough",
         )
 

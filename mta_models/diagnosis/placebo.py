@@ -1,4 +1,4 @@
-"""Placebo touchpoints: a channel's own, moved to other times of the same users."""
+"""Placebo touchpoints: those of a channel, moved to other times of the same users."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mta_models.models.incremental.hazard.likelihood import Rates, maximise_addi
 
 
 def shifted(histories: Histories, rng: np.random.Generator) -> Histories:
-    """The same users, the touchpoints of each rotated by a random time within the observation.
+    """The same users; the touchpoints of each user are rotated by a random time.
 
-    t becomes start + (t − start + δ) mod (end − start), δ uniform over the observation: who met
-    what, how often and at which distances (across the ends too) stays; when does not.
+    t becomes start + (t − start + δ) mod (end − start), with δ uniform over the user's observation.
+    The channels that a user met, their number and the distances between touchpoints (also across
+    the ends) stay; the times change.
     """
     begin, length = histories.start, np.maximum(histories.end - histories.start, 0)
     move = rng.random(histories.n_users) * length
@@ -67,16 +68,16 @@ def thinned(
 
 
 class PlaceboTest:
-    """The credit that a fitted hazard gives a channel, and the credit with its times moved.
+    """A channel's credit by a fitted hazard, and its credit with its touchpoints moved in time.
 
-    Half-lives are those of the fit and the other channels stay as they are; the rest is fitted
-    again. Credit is by the moment (`counterfactual="moment"`), in conversions. If a channel works,
-    moving its touchpoints in time reduces its credit; credit that stays comes from who met the
-    channel and not from when.
+    Half-lives and the touchpoints of other channels stay as in the fit; effects and baseline are
+    fitted again. Credit is that of `counterfactual="moment"`, in conversions. If a channel has an
+    effect, moving its touchpoints in time reduces its credit. Credit that stays comes from which
+    users met the channel, not from when.
 
     Args:
-        model: fitted on these histories.
-        histories: of an event log.
+        model: a hazard fitted on these histories.
+        histories: histories of an event log.
     """
 
     def __init__(self, model: Hazard, histories: Histories) -> None:
@@ -90,11 +91,11 @@ class PlaceboTest:
 
     @property
     def credit(self) -> Floats:
-        """As the touchpoints fell, shape `(n_channels,)`."""
+        """Credit with the original times, in conversions, shape `(n_channels,)`."""
         return (self.theta * self.rates.cost)[:-1]
 
     def moved(self, channel: int, n: int, rng: np.random.Generator) -> Floats:
-        """The channel's credit with its touchpoints moved, n times, shape `(n,)`."""
+        """The channel's credit in n fits, each with its touchpoints moved again, shape `(n,)`."""
         alone, half_life = only(self.histories, channel), self.half_life[[channel]]
         credit = np.zeros(n)
         for i in range(n):

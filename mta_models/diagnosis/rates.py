@@ -1,7 +1,7 @@
-"""Ratios of conversion rates between times of one kind and of another, from a case-base sample.
+"""Ratios of conversion rates between two kinds of times, from a case-base sample.
 
-Person-time is far too much to look at time by time; ratios of rates can be estimated from a few ten
-thousand times, drawn evenly.
+A log has too much person-time to use all of it; a few ten thousand times, drawn evenly, are enough
+to estimate ratios of rates.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError
 
-WEEK = 7.0  # days, of every window here
+WEEK = 7.0  # days; the length of every window here
 _BASE = 50_000
 _CASES = 20_000
 
 
 def sample_of(journeys: Journeys, *, n_base: int = _BASE, n_cases: int = _CASES) -> CaseBaseSample:
-    """The case-base sample that every check of times reads; the same each time.
+    """The case-base sample for all checks of times; the same in every call.
 
     Args:
-        journeys: of an event log, since what comes after a time has to be known too.
-        n_base: times drawn from the time at risk of all users.
-        n_cases: maximum of conversions; of more, evenly spaced ones.
+        journeys: of an event log: checks also need the touchpoints after a time.
+        n_base: number of times drawn from the time at risk of all users.
+        n_cases: maximum of conversions; if there are more, evenly spaced ones are taken.
 
     Raises:
         JourneyError: there is no timeline, no conversion, or no time at risk.
@@ -36,7 +36,7 @@ def sample_of(journeys: Journeys, *, n_base: int = _BASE, n_cases: int = _CASES)
         raise JourneyError("it needs the timeline of an event log")
     histories = journeys.histories
     if not histories.n_events or not (histories.risk_end() > histories.start).any():
-        raise JourneyError("it needs a conversion, and time in which there could have been one")
+        raise JourneyError("it needs a conversion, and users at risk for some time")
     rng = np.random.default_rng(0)
     return CaseBaseSample.from_person_time(histories, rng, n_base).thinned(n_cases, 0, n_base)
 
@@ -47,31 +47,31 @@ class RateRatios:
 
     Attributes:
         log: shape `(n,)`.
-        error: shape `(n,)`; users are independent, rows of one user need not be.
+        error: shape `(n,)`; users are taken as independent, rows of one user are not.
     """
 
     log: Floats
     error: Floats
 
     def bounds(self, z: float) -> tuple[Floats, Floats]:
-        """The ratios' bounds, z standard errors to either side on the log scale."""
+        """Bounds of the ratios, z standard errors to either side on the log scale."""
         return np.exp(self.log - z * self.error), np.exp(self.log + z * self.error)
 
 
 def rate_ratios(sample: CaseBaseSample, of: Floats, given: Floats) -> RateRatios:
-    """How many times more conversions there are per unit of each column of `of`.
+    """Ratio of conversion rates per unit of each column of `of`, adjusted for `given`.
 
-    A logistic regression of case against base: since the base is drawn from all time at risk, the
-    coefficients are those of log rates (Hanley and Miettinen 2009). Standard errors are those of
-    the sandwich, by user.
+    A logistic regression of case against base. Because the base is drawn from all time at risk, the
+    coefficients are those of log rates (Hanley and Miettinen 2009). Standard errors are sandwich
+    estimates, clustered by user.
 
     Args:
-        sample: of n rows.
+        sample: a sample of n rows.
         of: shape `(n, p)`.
-        given: shape `(n, q)`, adjusted for; weeks and a constant are too.
+        given: shape `(n, q)`, adjusted for, with calendar weeks and a constant.
 
     Returns:
-        p ratios. A column that never varies has ratio 1 with an infinite error.
+        p ratios. A column that does not vary has ratio 1 with an infinite error.
     """
     weeks = sample.period(WEEK)
     calendar = (weeks[:, None] == np.unique(weeks)).astype(np.float64)
@@ -81,7 +81,7 @@ def rate_ratios(sample: CaseBaseSample, of: Floats, given: Floats) -> RateRatios
     flat = ~varies[: of.shape[1]]
     scale = np.where(varies, scale, 1.0)
     z = np.hstack([np.ones((len(x), 1)), (x - centre) / scale])
-    # A ridge of one observation's worth keeps columns that cannot be separated finite.
+    # A ridge of 1 (about one observation) keeps coefficients of inseparable columns finite.
     fit = fit_logistic(z, sample.is_case, np.ones(len(z)), ridge=1.0)
     score = z * (sample.is_case - chances(z @ fit.coef))[:, None]
     order = np.argsort(sample.user, kind="stable")

@@ -20,19 +20,19 @@ from mta_models.errors import JourneyError
 
 _RISE = 2.0  # times the exposure of the week before, with 99% confidence
 _AROUND = 1.25  # times the exposure two to four weeks away
-_ALPHA = 0.01  # over all channels and both sides
-_ALONE = 0.2  # of exposed conversions without a comparable unexposed time
+_ALPHA = 0.01  # error rate over all channels and both sides
+_ALONE = 0.2  # maximum fraction of exposed conversions without a comparable unexposed time
 
 
 class TimeContext:
-    """What these checks share, each worked out once."""
+    """Quantities that these checks share, each computed once."""
 
     def __init__(self, journeys: Journeys) -> None:
         self.journeys = journeys
 
     @cached_property
     def sample(self) -> CaseBaseSample:
-        """Conversions, and times at risk beside them."""
+        """The case-base sample of conversions and times at risk."""
         return sample_of(self.journeys)
 
     @property
@@ -42,14 +42,15 @@ class TimeContext:
 
     @cached_property
     def recent(self) -> Floats:
-        """1 where a channel was met in the week before, shape `(n_rows, n_channels)`."""
+        """1 if a channel was met in the week before, else 0, shape `(n_rows, n_channels)`."""
         return (self.sample.met(-WEEK, 0) > 0).astype(np.float64)
 
     @cached_property
     def ahead(self) -> tuple[CaseBaseSample, Floats, RateRatios]:
-        """The rows whose week after was observed, what was met in it, and its rate ratios.
+        """Rows whose week after was observed, the channels met in that week, and rate ratios.
 
-        Given what was met before: in the last week, and faded by half in 3 and in 21 days.
+        The ratios are adjusted for earlier touchpoints: their number in the week before, and the
+        adstock with half-lives of 3 and 21 days.
         """
         sample = self.sample
         sample = sample.keep(sample.time + WEEK <= self.histories.end[sample.user])
@@ -64,12 +65,15 @@ class TimeContext:
 
     @cached_property
     def ratios(self) -> RateRatios:
-        """Of times within a week of meeting a channel to others, the channels adjusted."""
+        """Rate ratios of times within a week after meeting a channel to other times, by channel.
+
+        Each is adjusted for the other channels.
+        """
         return rate_ratios(self.sample, self.recent, np.zeros((len(self.recent), 0)))
 
     @property
     def z(self) -> float:
-        """Standard errors exceeded by no channel on either side in 99% of logs, by chance."""
+        """The critical value that in 99% of logs no channel exceeds by chance, on either side."""
         from scipy.special import ndtri
 
         return float(-ndtri(_ALPHA / 2 / max(self.journeys.n_channels, 1)))
@@ -91,9 +95,9 @@ def _times(ratio: float) -> str:
 
 
 def rising_exposure(seen: TimeContext) -> Iterator[Finding]:
-    """Met more often on the last day before conversions than in the week before it."""
+    """Channels met more often on the last day before conversions than in the week before it."""
     near, far, near_days, far_days = exposure_before(seen.journeys)
-    # Half a touchpoint is added to both, so that a channel never met before has a ratio too.
+    # Half a touchpoint is added to both, so that a channel not met before has a ratio too.
     ratio = (near + 0.5) / (far + 0.5) * far_days / near_days
     error = np.sqrt(1 / (near + 0.5) + 1 / (far + 0.5))
     rising = np.log(ratio) - 2.576 * error > np.log(_RISE)
@@ -112,7 +116,7 @@ def rising_exposure(seen: TimeContext) -> Iterator[Finding]:
 
 
 def raised_around(seen: TimeContext) -> Iterator[Finding]:
-    """Met more often around conversions, also after them, than by the same users weeks away."""
+    """Channels met more often after conversions than by the same users weeks away."""
     ratio, error = exposure_around(seen.sample, (0.0, WEEK))
     raised = np.log(ratio) - np.maximum(seen.z * error, np.log(_AROUND)) > 0
     if raised.any():
@@ -123,10 +127,10 @@ def raised_around(seen: TimeContext) -> Iterator[Finding]:
             "met more often in the week after a conversion than by the same users two to four "
             f"weeks away from it: {seen.times(raised, ratio)}; in the week before, "
             f"{seen.times(raised, before)}",
-            "what comes after a conversion did not cause it: users are met when they want to buy "
-            "(intent that moves), buying itself brings touchpoints, or an identity lives for part "
-            "of the time for which it counts as observed. This biases even comparisons of users "
-            "with themselves",
+            "touchpoints after a conversion did not cause it: users are met when they want to buy "
+            "(intent that moves), buying itself brings touchpoints, or an identity exists for only "
+            "a part of the time for which it counts as observed. This biases even comparisons of "
+            "users with themselves",
             "use a model that corrects for moving intent (SelfControlled), or hold the channel out",
             seen.names(raised),
         )
@@ -143,9 +147,9 @@ def negative_control(seen: TimeContext) -> Iterator[Finding]:
             "caution",
             "conversions are more frequent among users who will meet the channel in the week "
             f"after, given all they met before: {seen.times(wrong, np.exp(ratios.log))}",
-            "touchpoints that come later cannot cause a conversion: who is met, or when, is "
-            "correlated with intent (targeting) or with being logged (split identities): models "
-            "that compare users credit it to the channel",
+            "touchpoints that come later cannot cause a conversion: exposure is correlated with "
+            "intent (targeting) or with being logged (split identities), and models that compare "
+            "users credit this correlation to the channel",
             "compare users with themselves (SelfControlled), or hold the channel out",
             seen.names(wrong),
         )
@@ -162,16 +166,16 @@ def exposure_stops(seen: TimeContext) -> Iterator[Finding]:
             "caution",
             "met less often in the week after a conversion, given all that was met before: "
             f"{seen.times(stops, np.exp(ratios.log))}",
-            "buyers are no longer shown it, or are no longer logged: models that compare users "
-            "with themselves take the absence after a conversion for a sign of effect",
+            "buyers no longer meet it, or are no longer logged: models that compare users with "
+            "themselves take its absence after a conversion for an effect",
             "end observation at the conversion if logging stops there; else prefer models that "
-            "use only what came before",
+            "use only touchpoints before conversions",
             seen.names(stops),
         )
 
 
 def collinear_in_time(seen: TimeContext) -> Iterator[Finding]:
-    """Channels whose recent exposure is known from that of the others."""
+    """Channels whose adstock can be predicted from that of the others."""
     base = seen.sample.keep(~seen.sample.is_case)
     carried = base.adstock(WEEK)
     varies = carried.std(axis=0) > 0
@@ -180,14 +184,14 @@ def collinear_in_time(seen: TimeContext) -> Iterator[Finding]:
             np.cov(carried[:, varies].T),
             seen.names(varies),
             name="collinear_in_time",
-            what="what users carried at the same time",
-            means="these channels are met at the same times by the same users, so that what each "
-            "adds to the rate of converting can hardly be separated",
+            what="the adstock of users",
+            means="these channels are met at the same times by the same users, so that their "
+            "effects on the rate of converting can hardly be separated",
         )
 
 
 def no_support(seen: TimeContext) -> Iterator[Finding]:
-    """Channels with few conversions that had met them recently, or few that had not."""
+    """Channels with few conversions shortly after meeting them, or few without."""
     case, recent = seen.sample.is_case, seen.recent
     exposed, total = recent[case].sum(axis=0), float(case.sum())
     met = recent.any(axis=0)
@@ -198,7 +202,7 @@ def no_support(seen: TimeContext) -> Iterator[Finding]:
             f"{name} ({count:,.10g} of {total:,.10g} conversions had met it within a week)"
             for name, count in zip(seen.names(few), exposed[few].tolist(), strict=True)
         ]
-        words += [f"{name} (nobody was unexposed in the same week)" for name in seen.names(alone)]
+        words += [f"{name} (no user was unexposed in the same week)" for name in seen.names(alone)]
         yield Finding(
             "no_support",
             "caution",
@@ -211,9 +215,10 @@ def no_support(seen: TimeContext) -> Iterator[Finding]:
 
 
 def _without_counterpart(seen: TimeContext) -> Floats:
-    """The part of exposed conversions without an unexposed time in the same week, `(n_channels,)`.
+    """The fraction of exposed conversions without a comparable unexposed time, `(n_channels,)`.
 
-    And with the same number of other channels met recently: 0, 1, 2 or more.
+    Comparable: in the same calendar week, and with the same number of other channels met in the
+    week before: 0, 1, or 2 and more.
     """
     case, recent, week = seen.sample.is_case, seen.recent, seen.sample.period(WEEK)
     others = np.minimum(recent.sum(axis=1, keepdims=True) - recent, 2).astype(np.int64)
@@ -236,7 +241,7 @@ def on_and_off(seen: TimeContext) -> Iterator[Finding]:
     week = (h.time // WEEK).astype(np.int64)
     inside = (week >= 0) & (week < weeks)
     counts = np.bincount(week[inside] * k + h.codes[inside], minlength=weeks * k).reshape(weeks, k)
-    # At 20 a week or more an empty week is no chance.
+    # With 20 a week on average, an empty week is not by chance.
     off = (counts == 0).any(axis=0) & (counts.sum(axis=0) >= 20 * weeks)
     if off.any():
         empty = (counts == 0).sum(axis=0)
@@ -247,7 +252,7 @@ def on_and_off(seen: TimeContext) -> Iterator[Finding]:
         yield Finding(
             "on_and_off",
             "note",
-            f"met by nobody for whole weeks: {phrase(words)}",
+            f"met by no user for whole weeks: {phrase(words)}",
             "its effect is estimated from the weeks without it, and other differences of these "
             "weeks are credited to it",
             "ask why it was paused; if not for reasons of demand, that is a natural experiment",
@@ -256,7 +261,7 @@ def on_and_off(seen: TimeContext) -> Iterator[Finding]:
 
 
 def unmeasured_confounding(seen: TimeContext) -> Iterator[Finding]:
-    """How strong a confounder would have to be to explain each channel's association away."""
+    """The strength of a confounder that would explain each channel's association."""
     ratios = seen.ratios
     lower, _ = ratios.bounds(1.96)
     raised = (lower > 1) & np.isfinite(ratios.error)
@@ -271,11 +276,11 @@ def unmeasured_confounding(seen: TimeContext) -> Iterator[Finding]:
         yield Finding(
             "unmeasured_confounding",
             "note",
-            "conversions are more frequent within a week of meeting the channel, whatever else "
-            f"was met, in the same calendar week: {phrase(words, most=8)}",
+            "conversions are more frequent within a week of meeting the channel, adjusted for the "
+            f"other channels and the calendar week: {phrase(words, most=8)}",
             "an unmeasured confounder with a rate ratio of the E-value both to meeting the channel "
             "and to converting would explain it away; weaker ones would not",
-            "consider what could be that strong: intent often is",
+            "consider which confounders could be that strong: intent often is",
             seen.names(raised),
         )
 

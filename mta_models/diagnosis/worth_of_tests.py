@@ -1,4 +1,4 @@
-"""Which experiment to run next: the expected value of knowing one channel's effect."""
+"""The choice of the next experiment: the expected value of knowing a channel's effect."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _GRID = 401
 def value_of_tests(
     mean: Floats, covariance: Floats, volume: Floats, *, moved: float = MOVED
 ) -> Floats:
-    """The expected value of a perfect lift test of each channel to one budget decision.
+    """The expected value of a perfect lift test of each channel for a budget decision.
 
-    The decision: up to a part `moved` of each channel's touchpoints may be added to it or taken
-    from it, the sum over channels unchanged. With effects β per touchpoint the best choice adds to
-    channels with more than the median effect (weighted by volume) and takes from the others:
+    The decision: up to the fraction `moved` of each channel's touchpoints may be added to it or
+    taken from it; the sum over channels stays. With effects β per touchpoint, the best choice adds
+    to channels with more than the median effect (weighted by volume) and takes from the others:
 
         D(β) = max { Σ δ_c β_c : |δ_c| <= moved · n_c, Σ δ_c = 0 } = min_m moved · Σ n_c |β_c − m|.
 
@@ -27,16 +27,17 @@ def value_of_tests(
 
     the expected value of partial perfect information (Strong and Oakley,
     doi:10.1177/0272989X12465123), here with Gaussian effects, so that E[β | β_j] is linear in one
-    normal variable. Assumes equal costs per touchpoint, and effects that the move does not change.
+    normal variable. It assumes that touchpoints of all channels cost the same, and that the move
+    does not change effects.
 
     Args:
         mean: conversions per touchpoint, shape `(n_channels,)`.
         covariance: shape `(n_channels, n_channels)`.
         volume: touchpoints of each channel, shape `(n_channels,)`.
-        moved: part of the touchpoints, 0 to 1.
+        moved: fraction of the touchpoints, 0 to 1.
 
     Returns:
-        In conversions, shape `(n_channels,)`, >= 0; 0 for a channel whose effect is known.
+        Values in conversions, shape `(n_channels,)`, >= 0; 0 for a channel whose effect is known.
 
     Example:
         >>> value_of_tests(np.zeros(2), np.diag([0.01, 0.0]), np.array([100.0, 100.0])).round(2)

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 def attribution_document(attribution: Attribution) -> dict[str, Any]:
-    """The attribution as an object of plain values; null where a number is missing.
+    """The attribution as an object of plain values; a missing number is null.
 
-    `model`, `estimand`, `of`, `total`, `baseline`, `checks` (sentences on the fit), and `channels`,
-    a list of objects with `channel`, `credit`, `share`. With draws, `interval` is the probability
-    inside the bounds, `interval_holds` says what they hold (a bootstrap's: sampling only), channels
-    also have `lower` and `upper`, and the baseline has `baseline_interval`.
+    Keys: `model`, `estimand`, `of`, `total`, `baseline`, `checks` (sentences on the fit), and
+    `channels`, a list of objects with `channel`, `credit`, `share`. With draws, channels also have
+    `lower` and `upper`; `baseline_interval` has the bounds of the baseline, `interval` is the
+    probability inside the bounds, and `interval_holds` says which uncertainty they cover (a
+    bootstrap: sampling only).
     """
     columns: dict[str, Any] = {
         "channel": attribution.channels,
@@ -55,9 +56,10 @@ def attribution_document(attribution: Attribution) -> dict[str, Any]:
 
 
 def comparison_document(comparison: Comparison) -> dict[str, Any]:
-    """`of`, `total`, and `models`, a list of what `attribution_document` gives for each.
+    """The comparison as an object of plain values.
 
-    And `validation`, if there is one: `since`, `until` and a list of scores.
+    Keys: `of`, `total`, `models`, a list of the `attribution_document` of each model, and, if there
+    is a validation, `validation` with `since`, `until` and a list of scores.
     """
     document: dict[str, Any] = {
         "of": comparison.of,
@@ -76,7 +78,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
-    """`findings`, a list of objects, `silent`, `skipped` and the rest, as on `Diagnosis`."""
+    """The diagnosis as an object of plain values, whose keys are the attributes of `Diagnosis`."""
     return {
         "findings": [asdict(each) for each in diagnosis.findings],
         "silent": list(diagnosis.silent),
@@ -87,7 +89,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def diagnosis_table(diagnosis: Diagnosis) -> pl.DataFrame:
-    """One row per finding; its channels are joined to one text, since CSV has no lists."""
+    """One row per finding; its channels are joined to one text, because CSV has no lists."""
     import polars as pl
 
     return diagnosis.to_polars().with_columns(pl.col("channels").list.join("; "))

@@ -1,9 +1,8 @@
-"""Pictures of results: functions of a result and an `ax`, which draw and compute nothing.
+"""Pictures of results: functions of a result and an `ax` that draw and compute nothing else.
 
-Every function draws on `ax`, on the current axes where None is given, and returns it. The title
-says what is drawn; `ax.set_title` replaces it. Where the figure has no layout engine it gets the
-one called "tight", so that `savefig` cuts off no name. A model has the same colour in every
-picture, and so has a channel.
+Every function draws on `ax` (None: the current axes) and returns it. The title says what is drawn;
+`ax.set_title` replaces it. A figure without a layout engine gets the one called "tight", so that
+`savefig` cuts off no name. A model has the same colour in every picture, and so does a channel.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ if TYPE_CHECKING:
     from mta_models.data.timeline import Timeline
 
 _PALE, _LINE, _BASELINE_COLOUR = "#E6E6E6", "#BBBBBB", "#444444"
-_MOST_STATES = 12  # of a chain; more arrows than theirs cannot be read
+_MOST_STATES = 12  # of a chain; the arrows of more states could not be read
 
 
 def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
-    """What each model credits each channel with: a row per channel, a mark per model.
+    """Credit by model: a row per channel, a mark per model.
 
     Channels are sorted by their mean credit; a grey line spans the models. The baseline is the last
-    row, left out where no model has one.
+    row; it is left out if no model has one.
 
     Args:
-        comparison: of any models.
-        ax: where to draw.
+        comparison: a comparison of any models.
+        ax: the axes to draw on; None: the current ones.
     """
     axes = _axes(ax)
     credit, names = comparison.credit, list(comparison.channels)
@@ -54,7 +53,7 @@ def credits(comparison: Comparison, ax: Axes | None = None) -> Axes:
     axes.hlines(place, credit.min(axis=1), credit.max(axis=1), colors=_LINE, linewidth=2, zorder=1)
     styles = _styles(comparison.attributions)
     for i, label in enumerate(comparison.attributions):
-        # Later marks are smaller, so that those of models that agree can all be seen.
+        # Later marks are smaller, so that marks of models that agree all stay visible.
         size = 90 - 50 * i / max(credit.shape[1] - 1, 1)
         axes.scatter(
             *(credit[:, i], place),
@@ -77,13 +76,13 @@ def intervals(
 ) -> Axes:
     """Credit with its central interval over the draws: a row per channel, a mark per result.
 
-    Channels are sorted by the first result's credit. The baseline is the last row, left out where
-    no result has one. Intervals hold chance in who was observed, not a model's bias, and the title
-    says so; those of `BayesianHazard` and `BayesianLogistic` may hold both.
+    Channels are sorted by the first result's credit. The baseline is the last row; it is left out
+    if no result has one. Intervals cover sampling error, not a model's bias, and the title says so;
+    intervals of `BayesianHazard` and `BayesianLogistic` may cover both.
 
     Args:
-        attributions: one with draws, or several of the same channels by their label.
-        ax: where to draw.
+        attributions: a result with draws, or several results of the same channels, by label.
+        ax: the axes to draw on; None: the current ones.
         prob: probability inside the interval, between 0 and 1.
 
     Raises:
@@ -118,11 +117,11 @@ def intervals(
 def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
     """Credit by lookback: a line per channel, dashed for the baseline, named at its right end.
 
-    Lines of the first session setting are the widest, those of later settings thinner.
+    Lines of the first session setting are the widest; those of later settings are thinner.
 
     Args:
-        found: of any model.
-        ax: where to draw.
+        found: the result of `mta.sensitivity`.
+        ax: the axes to draw on; None: the current ones.
     """
     axes = _axes(ax)
     lookbacks = list(dict.fromkeys(lookback for lookback, _ in found.attributions))
@@ -157,13 +156,14 @@ def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
 def timelines(journeys: Journeys, users: Sequence[int], ax: Axes | None = None) -> Axes:
     """Some users' touchpoints, and the journeys they were cut into: a row per user.
 
-    A band is a journey, from the start of its risk to its end: blue where it ends in a conversion,
-    grey where it does not. Dots are touchpoints, hollow where the journey left them out.
+    A band is a journey, from the start of its time at risk to its end: blue if it ends in a
+    conversion, else grey. Dots are touchpoints; a hollow dot is not in the journey, for example
+    because it is older than the lookback. A star is a conversion.
 
     Args:
-        journeys: of an event log.
-        users: codes as in `journeys.users`; a handful.
-        ax: where to draw.
+        journeys: journeys of an event log.
+        users: a few codes of users, as in `journeys.users`.
+        ax: the axes to draw on; None: the current ones.
 
     Raises:
         JourneyError: the journeys have no timeline.
@@ -171,7 +171,7 @@ def timelines(journeys: Journeys, users: Sequence[int], ax: Axes | None = None) 
     line = journeys.timeline
     if line is None or journeys.users is None or journeys.end is None or journeys.at_risk is None:
         raise JourneyError(
-            "timelines are drawn of journeys that know their users' timeline; these do not. "
+            "journeys must have a timeline, for the timelines of users to be drawn; these do not. "
             "Read an event log with read_events, without compress"
         )
     axes = _axes(ax)
@@ -209,7 +209,7 @@ def _dots(
     place: int,
     styles: Sequence[Mapping[str, Any]],
 ) -> None:
-    """One user's touchpoints; hollow where no journey keeps them."""
+    """A user's touchpoints; those that no journey keeps are hollow."""
     span = _span(line, user)
     codes, time = line.codes[span], line.time[span]
     kept: Mask = np.ones(len(codes), dtype=bool)
@@ -228,14 +228,14 @@ def _span(line: Timeline, user: int) -> slice:
 def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0.05) -> Axes:
     """A fitted chain: from the start on the left to the conversion and the null on the right.
 
-    Channels stand on a ring; their size is their removal effect, the width of an arrow is its
-    probability. Of more than twelve states (many channels, or an order above 1) the twelve of the
-    largest removal effect are drawn, and the title says so.
+    Channels stand on a ring. Their size shows their removal effect; the width of an arrow shows its
+    probability. If there are more than twelve states (many channels, or an order above 1), the
+    twelve with the largest removal effect are drawn, and the title says so.
 
     Args:
-        graph: of `Markov.to_graph()`.
-        ax: where to draw.
-        at_least: less probable arrows are left out.
+        graph: the result of `Markov.to_graph()`.
+        ax: the axes to draw on; None: the current ones.
+        at_least: minimum probability of the arrows that are drawn.
     """
     import networkx as nx
 
@@ -257,7 +257,7 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
     colours = [ends[kinds[node]] for node in order]
     nx.draw_networkx_nodes(graph, at, order, size, colours, ax=axes, edgecolors="#777777")
     for node in order:
-        # Under the node, in whose circle a long name has no room.
+        # Below the node, because a long name does not fit into its circle.
         below = -(sizes[node] ** 0.5 / 2 + 2)
         axes.annotate(
             graph.nodes[node]["label"],
@@ -298,7 +298,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _styles(attributions: Mapping[str, Attribution]) -> dict[str, dict[str, Any]]:
-    """The style of each result: its model's, or where two are of one model its label's."""
+    """The style of each result, by its model, or by its label if two results have one model."""
     models = [each.model for each in attributions.values()]
     names = models if len(set(models)) == len(models) else list(attributions)
     styles = model_styles(names)
@@ -306,7 +306,7 @@ def _styles(attributions: Mapping[str, Attribution]) -> dict[str, dict[str, Any]
 
 
 def _finished(axes: Axes, *, legend: bool = False) -> Axes:
-    """With its legend beside the data, and a layout in which nothing is cut off."""
+    """The axes, with a legend beside the data and a layout that cuts nothing off."""
     if legend:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize="small")
     figure = axes.figure.figure
@@ -324,7 +324,7 @@ def _rows(axes: Axes, names: Sequence[str], of: str) -> None:
     """One row per name, the first on top."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.axvline(0, color=_LINE, linewidth=1, zorder=0)  # where a credit begins to mean something
+    axes.axvline(0, color=_LINE, linewidth=1, zorder=0)  # credit of 0
     axes.set_xlabel(_unit(of))
     axes.xaxis.set_major_formatter(_thousands)
     axes.grid(axis="x", color=_PALE)
@@ -338,7 +338,7 @@ def _unit(of: str) -> str:
 
 
 def _spread(values: Floats, gap: float) -> Floats:
-    """The nearest positions that keep the values' order and stand `gap` apart."""
+    """Positions closest to the values, in the same order and at least `gap` from each other."""
     from scipy.optimize import isotonic_regression
 
     order: Ints = np.argsort(values, kind="stable")

@@ -1,4 +1,4 @@
-"""A simulation as files: its events, its users, its truth."""
+"""A simulation as files: events, users and truth."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def write_simulation(world: BaseWorld, out: Path, *, lift_tests: Iterable[str] = ()) -> None:
-    """Simulate a world and write its events to `out`, its users and its truth beside them.
+    """Simulate a world; write its events to `out`, and its users and truth beside that file.
 
     For `events.parquet`: `events.parquet`, `events.observed.parquet` and `events.truth.json`.
 
     Raises:
-        MTAError: one of them cannot be written; checked before the simulation.
+        MTAError: one of the files cannot be written; this is checked before the simulation.
     """
     observed = out.with_suffix(f".observed{out.suffix}")
     truth = out.with_suffix(".truth.json")
@@ -31,10 +31,10 @@ def write_simulation(world: BaseWorld, out: Path, *, lift_tests: Iterable[str] =
 
 
 def simulation_document(simulation: Simulation) -> dict[str, Any]:
-    """What the log does not contain, as plain numbers and texts for JSON.
+    """The facts that the log does not contain, as plain numbers and texts for JSON.
 
-    `world` (its label, with the draw), `n_users`, `strength`, `seed`, `days`, `unit` (the column of
-    the log whose journeys convert), `truth`, `costs` and `lift_tests`.
+    Keys: `world` (its label, with the draw), `n_users`, `strength`, `seed`, `days`, `unit` (the
+    column of the log whose journeys convert), `truth`, `costs` and `lift_tests`.
     """
     world = simulation.world
     return {

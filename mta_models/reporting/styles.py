@@ -13,7 +13,7 @@ COLOURS = (
     *("#332288", "#882255", "#999933", "#44AA99", "#661100", "#AA4499"),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-# Models that are often compared, each with the place of its colour.
+# Models that are often compared; a model's place here is that of its colour.
 _MODELS = (
     *("LastTouch", "Linear", "Markov", "Shapley", "SimpleProbabilistic", "Hazard"),
     *("SelfControlled", "FirstTouch", "Logistic", "DoublyRobust", "BayesianMarkov"),
@@ -22,10 +22,10 @@ _MODELS = (
 
 
 def model_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Marker and colour of each model: by its label, not by its place among the others.
+    """Marker and colour of each model, which depend on its label, not on its place among others.
 
-    Models of which two would have the same colour are separated in alphabetical order, as long as
-    there are colours.
+    If two models would have the same colour, one gets another colour, in alphabetical order, as
+    long as there are free colours.
 
     Args:
         labels: as `label_of` writes them, or any other texts.
@@ -51,10 +51,10 @@ def model_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def channel_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Marker and colour of each channel: by its name, not by its place among the others.
+    """Marker and colour of each channel, which depend on its name, not on its place among others.
 
-    Two channels whose names lead to the same colour are separated in alphabetical order, as long
-    as there are colours.
+    If two channels would have the same colour, one gets another colour, in alphabetical order, as
+    long as there are free colours.
 
     Example:
         >>> first, again = channel_styles(["Search", "Email"]), channel_styles(["Email", "Search"])
@@ -66,12 +66,12 @@ def channel_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _separated(preferred: Mapping[str, int], taken: Mapping[str, int]) -> dict[str, int]:
-    """The places taken, and for each other name the first free place from its preferred one on."""
+    """The taken places, and for each other name the first free place at or after its preference."""
     places, n = dict(taken), len(COLOURS)
     for name in sorted(preferred):
         steps = (preferred[name] + i for i in range(n))
         used = {place % n for place in places.values()}
-        # With more names than colours a colour comes again, with another marker.
+        # With more names than colours, a colour is used again, with another marker.
         again = preferred[name] + n * (len(places) // n)
         places[name] = next((step for step in steps if step % n not in used), again)
     return places

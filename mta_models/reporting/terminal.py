@@ -36,16 +36,16 @@ class _Console(Console):
 
 
 def console() -> Console:
-    """A console on standard output that no channel name and no narrow encoding can break."""
+    """A console on standard output that prints any channel name in any encoding."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     out = _Console(highlight=False, markup=False, emoji=False)
-    out.width = max(out.width, _NARROWEST)  # a longer line wraps, but a cut number would be wrong
+    out.width = max(out.width, _NARROWEST)  # a longer line wraps; a cut number would be wrong
     return out
 
 
 def show_journeys(out: Console, journeys: Journeys, source: str) -> None:
-    """What was read and what of it was set aside."""
+    """Print what was read and what was set aside."""
     untouched = journeys.outcome("conversions")[journeys.lengths == 0].sum()
     nulls = journeys.nulls.sum(dtype=np.float64)
     report = journeys.report
@@ -65,7 +65,7 @@ def show_journeys(out: Console, journeys: Journeys, source: str) -> None:
 
 
 def show(out: Console, blocks: Iterable[Block]) -> None:
-    """Tables and sentences of a result, titles in bold."""
+    """Print tables and sentences of a result, with titles in bold."""
     for block in blocks:
         if isinstance(block, str):
             out.print(Text(printable(block)))
@@ -77,19 +77,19 @@ def show(out: Console, blocks: Iterable[Block]) -> None:
 
 
 def show_attribution(out: Console, attribution: Attribution, label: str, *, top: int) -> None:
-    """Credit, share and, with draws, the 95% interval of each channel; then the baseline."""
+    """Print credit, share and, with draws, the 95% interval of channels and baseline."""
     show(out, attribution.tables(top=top))
     show(out, _answers({label: attribution.estimand}))
 
 
 def show_comparison(out: Console, comparison: Comparison, *, top: int) -> None:
-    """Credit and share, channel × model, in as many blocks as the terminal's width asks for."""
+    """Print credit and share, channel × model, in blocks that fit the terminal's width."""
     show(out, comparison.tables(top=top))
     show(out, _answers(comparison.estimands))
 
 
 def show_leaderboard(out: Console, results: Results, metric: str) -> None:
-    """A metric's mean over seeds, model × world, then the reasons of missing numbers.
+    """Print a metric's mean over seeds, model × world, then the reasons for missing numbers.
 
     Models stand in the suite's order: a rank over worlds would depend on which worlds were chosen.
     """
@@ -110,8 +110,9 @@ def show_leaderboard(out: Console, results: Results, metric: str) -> None:
     for name, estimand in zip(names, board["estimand"], strict=True):
         if estimand and name not in CONTROLS:
             models.setdefault(estimand.partition(":")[0], []).append(name)
-    for kind, of_it in models.items():
-        out.print(Text(printable(f"{kind} ({ESTIMANDS[kind]}): {', '.join(of_it)}.")))
+    for kind, names_of_kind in models.items():
+        text = f"{kind} ({ESTIMANDS[kind]}): {', '.join(names_of_kind)}."
+        out.print(Text(printable(text)))
     show_notes(
         out,
         (
@@ -122,7 +123,7 @@ def show_leaderboard(out: Console, results: Results, metric: str) -> None:
 
 
 def show_notes(out: Console, notes: Iterable[str]) -> None:
-    """One note after the other."""
+    """Print notes, one per line."""
     for note in notes:
         out.print(Text(f"Note: {printable(note)}"))
 
@@ -134,5 +135,5 @@ def _answers(estimands: Mapping[str, str]) -> list[Block]:
 
 
 def _first_sentence(label: str) -> str:
-    """What the model says of itself: the first line of its docstring."""
+    """The first line of the docstring of the model."""
     return (type(model_from_name(label)).__doc__ or "").partition("\n")[0]

@@ -311,7 +311,7 @@ def test_a_run_in_toml_is_the_run_by_options(log_folder: Path, folder: Path) -> 
     assert set(table["of"]) == {"conversions"}
     assert set(table["model"]) == {"Linear"}
     # attribute takes one model.
-    assert "name one by --model" in refused("attribute", "--config", config, code=2)
+    assert "Name one by --model" in refused("attribute", "--config", config, code=2)
     run("attribute", "--config", config, "--model", "LastTouch", "--out", "d.csv")
 
 

@@ -355,7 +355,7 @@ def test_simulate_writes_the_log_its_users_and_its_truth(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "code", "what"),
     [
-        (("atlantis", "--out", "e.csv"), 2, "a world is one of"),
+        (("atlantis", "--out", "e.csv"), 2, "a world must be one of"),
         (("intent",), 2, "--out"),
         (("intent", "--out", "e.json"), 2, "--out"),
         (("intent", "--strength", "2", "--out", "e.csv"), 2, "strength"),
