@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.core.arrays import read_only
+from mta_models.core.checks import is_number, shown
 from mta_models.core.ragged import Floats
 from mta_models.core.tables import Block, Printed, Table, TopRows, amounts, percent
 from mta_models.errors import InvariantError, MTAError, ParameterError
@@ -231,6 +232,6 @@ def check_adds_up(credit: Floats, baseline: float, total: float, model: str) -> 
 
 
 def _tails(prob: float) -> tuple[float, float]:
-    if not 0 < prob < 1:
-        raise ParameterError(f"prob must lie between 0 and 1; got {prob!r}")
+    if not (is_number(prob) and 0 < prob < 1):
+        raise ParameterError(f"`prob` must be a number between 0 and 1; got {shown(prob)}")
     return (1 - prob) / 2, (1 + prob) / 2

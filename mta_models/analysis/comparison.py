@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.attribution import BASELINE, Attribution, meanings
+from mta_models.core.checks import check_flag
 from mta_models.core.ragged import Floats
 from mta_models.core.tables import Block, Printed, Table, TopRows, amounts, percent
-from mta_models.data.journeys import Journeys
+from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.names import distinct_models, label_of
@@ -234,6 +235,9 @@ def compare(
         {'LastTouch': 'rule', 'Markov': 'removal_effect'}
     """
     asked = {label_of(model): model for model in distinct_models(models)}
+    check_flag(skip_refused, "skip_refused")
+    check_flag(validate, "validate")
+    require_journeys(journeys, "compare")
     journeys.outcome(of)  # missing values are an error of the call, not a refusal of a model
     attributions: dict[str, Attribution] = {}
     refusals: dict[str, JourneyError] = {}

@@ -17,11 +17,12 @@ from mta_models.analysis.forward_scores import (
     touched_class,
 )
 from mta_models.core.arrays import read_only
+from mta_models.core.checks import check_flag, check_number
 from mta_models.core.ragged import Floats, spread
 from mta_models.core.tables import Block, Printed, Table
 from mta_models.data.as_of import until as cut_at
 from mta_models.data.histories import Histories
-from mta_models.data.journeys import Journeys
+from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.base import TimedModel
@@ -174,6 +175,8 @@ def validate_forward(
                 "a model to validate must be an incremental one, such as Hazard, that predicts "
                 f"conversions in time; got {label}. Leave it out"
             )
+    check_flag(skip_refused, "skip_refused")
+    require_journeys(journeys, "validate_forward")
     since, until = _days(journeys, train_days, horizon)
     train, test = cut_at(journeys, since), journeys
     if horizon is not None:
@@ -213,15 +216,16 @@ def _days(
             "to fit on the first weeks and predict the next, journeys must have a timeline; "
             "these have none. Read an event log with read_events"
         )
+    for name, days in (("train_days", train_days), ("horizon", horizon)):
+        if days is not None:
+            check_number(days, name, above=True, of="a number of days")
     last = float(journeys.timeline.end.max(initial=0.0))
     since = float(max(np.floor(_TRAIN * last), 1.0)) if train_days is None else float(train_days)
     if not 0 < since < last:
         raise ParameterError(
-            f"train_days must lie within the log, above 0 and below {last:g} days; got {since:g}"
+            f"`train_days` must lie within the log, above 0 and below {last:g} days; got {since:g}"
         )
     until = last if horizon is None else min(since + float(horizon), last)
-    if not until > since:
-        raise ParameterError(f"horizon must be a number of days above 0; got {horizon!r}")
     return since, until
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.attribution import BASELINE, Attribution
+from mta_models.core.checks import as_list, shown
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.core.tables import Block, Printed, Table, TopRows, percent
@@ -185,32 +187,40 @@ def sensitivity(
     """
     from mta_models.sources.events.reading import read_events
 
-    _check_settings("lookbacks", lookbacks)
-    _check_settings("sessions", sessions)
+    settings = product(_settings("lookbacks", lookbacks), _settings("sessions", sessions))
     wrong = next((name for name in ("lookback", "session") if name in reading), None)
     if wrong is not None:
         raise ParameterError(f"sensitivity takes {wrong}s=, a list of settings; got {wrong}=")
+    known = [*inspect.signature(read_events).parameters][1:]
+    unknown = next((name for name in reading if name not in known), None)
+    lacking = next((name for name in _COLUMNS[:4] if name not in reading), None)
+    if unknown is not None or lacking is not None:
+        got = f"no {lacking}" if unknown is None else unknown
+        raise ParameterError(
+            f"the other arguments must be those of read_events, {', '.join(known)}, among them "
+            f"{', '.join(_COLUMNS[:4])}; got {got}. Correct it"
+        )
     made = as_model(model)
     log = _read_once(source, reading)
     attributions = {
         (lookback, session): made.fit_attribute(
             read_events(log, lookback=lookback, session=session, **reading), of=of
         )
-        for lookback, session in product(lookbacks, sessions)
+        for lookback, session in settings
     }
     return Sensitivity(attributions)
 
 
-def _check_settings(name: str, settings: Sequence[Duration | None]) -> None:
-    if isinstance(settings, str) or not len(settings):
-        raise ParameterError(
-            f'`{name}` must be a list of settings, as ["30d", None]; got {settings!r}'
-        )
+def _settings(name: str, given: Sequence[Duration | None]) -> list[Duration | None]:
+    settings = as_list(given, name, 'settings, as ["30d", None]')
+    if not settings:
+        raise ParameterError(f"`{name}` must be a list of settings, one or more; got none")
     days = [None if each is None else as_days(each, name) for each in settings]
     if len(set(days)) < len(days):
         raise ParameterError(
-            f"the settings of `{name}` must differ; got {settings!r}. Drop the repeated one"
+            f"the settings of `{name}` must differ; got {shown(given)}. Drop the repeated one"
         )
+    return settings
 
 
 def _read_once(source: Any, reading: Mapping[str, Any]) -> Any:

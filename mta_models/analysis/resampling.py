@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.attribution import SAMPLING_ONLY, Attribution, check_adds_up
+from mta_models.core.checks import check_seed, check_whole_number
 from mta_models.core.ragged import Floats, Ints, Numbers, first_occurrence, group_equal, keep, owner
 from mta_models.data.journeys import Journeys
 from mta_models.errors import (
@@ -27,7 +28,6 @@ from mta_models.errors import (
 )
 from mta_models.models.base import AttributionModel, clone
 from mta_models.models.names import as_model
-from mta_models.models.parameters import check_seed, check_whole_number
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -39,7 +39,7 @@ _AT_ONCE = 1 << 21
 # Users above which a cell is large: a multinomial count costs about as much as this many picks.
 _LARGE = 8
 _TOLERANCE = 1e-8
-_MAX_DRAWS = 1_000_000
+MAX_DRAWS = 1_000_000
 
 
 def bootstrap(
@@ -92,7 +92,7 @@ def bootstrap(
         1      Search    20.0    0.3   11.0   28.0
         2  (baseline)     5.0    NaN    1.0   10.0
     """
-    check_whole_number(n_draws, "n_draws", 1, _MAX_DRAWS)
+    check_whole_number(n_draws, "n_draws", 1, MAX_DRAWS)
     check_seed(random_state)
     fitted = clone(as_model(model))
     with warnings_of(type(fitted).__name__):

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.attribution import BASELINE
+from mta_models.core.checks import as_list
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers, owner, position, segment_sum, spread
-from mta_models.data.journeys import Journeys
+from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.names import as_model, label_of
@@ -154,6 +155,7 @@ class _Column:
 
 def _columns(models: Models, journeys: Journeys, of: str) -> dict[str, _Column]:
     """The table's columns, models one below the other."""
+    require_journeys(journeys, "a table of touchpoints")
     fitted = _fitted(models, journeys)
     parts = [_credited(model, journeys, of) for model in fitted.values()]
     touched, rows, credit = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -188,7 +190,8 @@ def _columns(models: Models, journeys: Journeys, of: str) -> dict[str, _Column]:
 
 def _fitted(models: Models, journeys: Journeys) -> dict[str, AttributionModel]:
     """The models by label, each fitted."""
-    several = [models] if isinstance(models, AttributionModel | type | str) else list(models)
+    one = isinstance(models, AttributionModel | type | str)
+    several: list[Model] = [models] if one else as_list(models, "models", "models")  # type: ignore[list-item]  # `one` says which it is
     made: dict[str, AttributionModel] = {}
     for each in several:
         if isinstance(each, AttributionModel) and hasattr(each, "channels_"):

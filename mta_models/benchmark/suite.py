@@ -9,11 +9,13 @@ from importlib import import_module
 from itertools import product
 from typing import Any
 
+from mta_models.analysis.resampling import MAX_DRAWS
 from mta_models.benchmark.controls import CONTROLS
+from mta_models.core.checks import as_list, check_whole_number, shown
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
 from mta_models.models.names import as_model, label_of
-from mta_models.worlds.base import BaseWorld, check_setting
+from mta_models.worlds.base import LARGEST, BaseWorld, check_setting
 from mta_models.worlds.catalogue import make, names
 
 AnyModel = AttributionModel | type[AttributionModel] | str
@@ -82,13 +84,15 @@ class Suite:
     truth_users: int | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.seeds, int):
+            check_whole_number(self.seeds, "seeds", 1, MAX_DRAWS)
         seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
         as_given: dict[str, tuple[Any, ...]] = {
-            "worlds": tuple(_world(each) for each in self.worlds),
-            "models": tuple(_model(each) for each in self.models),
-            "strengths": tuple(float(each) for each in self.strengths),
-            "users": tuple(self.users),
-            "seeds": tuple(seeds),
+            "worlds": tuple(_world(each) for each in as_list(self.worlds, "worlds", "worlds")),
+            "models": tuple(_model(each) for each in as_list(self.models, "models", "models")),
+            "strengths": tuple(as_list(self.strengths, "strengths", "numbers from 0 to 1")),
+            "users": tuple(as_list(self.users, "users", "whole numbers")),
+            "seeds": tuple(as_list(seeds, "seeds", "whole numbers, or a count of seeds")),
         }
         for name, values in as_given.items():
             if not values:
@@ -96,8 +100,9 @@ class Suite:
             object.__setattr__(self, name, values)
         _check_distinct("world", [world.label for world in as_given["worlds"]], ())
         _check_distinct("model", [label_of(model) for model in as_given["models"]], CONTROLS)
-        if self.draws < 0:
-            raise ParameterError(f"draws must be 0 or more; got {self.draws!r}")
+        check_whole_number(self.draws, "draws", 0, MAX_DRAWS)
+        if self.truth_users is not None:
+            check_whole_number(self.truth_users, "truth_users", 1, LARGEST)
         for name, argument in (("strengths", "strength"), ("users", "n_users"), ("seeds", "seed")):
             for value in as_given[name]:
                 check_setting(**{argument: value})
@@ -165,7 +170,7 @@ def _world(given: AnyWorld) -> BaseWorld:
     world = found() if isinstance(found, type) else found
     if not isinstance(world, BaseWorld):
         raise ParameterError(
-            f"a world must be a World, its class or its name; got {given!r}. Names: "
+            f"a world must be a World, its class or its name; got {shown(given)}. Names: "
             f"{', '.join(names())}"
         )
     if world.name in names() and type(make(world.name)) is not type(world):

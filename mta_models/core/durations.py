@@ -6,6 +6,7 @@ import re
 from datetime import timedelta
 from numbers import Real
 
+from mta_models.core.checks import shown
 from mta_models.errors import ParameterError
 
 _DAYS = {"w": 7.0, "d": 1.0, "h": 1 / 24, "min": 1 / 1440, "s": 1 / 86400}
@@ -31,7 +32,8 @@ def as_days(span: str | timedelta | float, what: str) -> float:
     days = _read(span)
     if days is None or not 0 < days <= _LONGEST:
         raise ParameterError(
-            f"`{what}` must be a span of time above 0, at most {_LONGEST:.0e} days; got {span!r}. "
+            f"`{what}` must be a span of time above 0, at most {_LONGEST:.0e} days; "
+            f"got {shown(span)}. "
             'Write it as "7d", "12h", "30min", a timedelta or a number of days'
         )
     return days

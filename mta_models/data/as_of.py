@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from mta_models.core.arrays import read_only
+from mta_models.core.checks import is_number, shown
 from mta_models.core.ragged import Ints, Mask, Numbers, keep, segment_sum, spread
-from mta_models.data.journeys import Journeys
+from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.data.timeline import Timeline
 from mta_models.errors import JourneyError, ParameterError
 
@@ -59,8 +60,11 @@ def until(journeys: Journeys, day: float) -> Journeys:
         0  Search > Email            0      1  3.0      3.0
         1                            0      1  3.0      3.0
     """
-    if isinstance(day, bool) or not isinstance(day, int | float | np.number) or np.isnan(day):
-        raise ParameterError(f"day must be a number of days since the log's start; got {day!r}")
+    require_journeys(journeys, "until")
+    if not is_number(day) and not (isinstance(day, float) and np.isinf(day)):
+        raise ParameterError(
+            f"`day` must be a number of days since the log's start; got {shown(day)}"
+        )
     timeline, users, end = _uncut(journeys)
     begun = timeline.start < day
     if not begun.any():

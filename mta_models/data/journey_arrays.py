@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from mta_models.core.arrays import read_only
+from mta_models.core.checks import shown
 from mta_models.core.ragged import Floats, Ints, Numbers, lengths, spread
 from mta_models.data.ledger import Ledger
 from mta_models.data.timeline import Timeline
@@ -104,10 +105,10 @@ class JourneyArrays:
             ParameterError: `of` is neither.
             JourneyError: the source gave no values.
         """
+        if not isinstance(of, str) or of not in ("conversions", "value"):
+            raise ParameterError(f'`of` must be "conversions" or "value"; got {shown(of)}')
         if of == "conversions":
             return self.conversions.astype(np.float64, copy=False)
-        if of != "value":
-            raise ParameterError(f'`of` must be "conversions" or "value"; got {of!r}')
         if self.value is None:
             raise JourneyError(
                 'of="value" needs the value of each row, and these journeys have none. '

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mta_models.core.arrays import is_name, read_only
+from mta_models.core.checks import as_list, shown
 from mta_models.core.number_columns import entries, integers, numbers
 from mta_models.core.ragged import Floats, Ints, Mask, Numbers, group_equal, keep, spread
 from mta_models.data import transforms
@@ -120,8 +121,13 @@ class Journeys(JourneyArrays):
             JourneyError: an array breaks one of these rules; names the row.
         """
         counts = numbers(conversions, "conversions")
+        if milestones is not None and not isinstance(milestones, Mapping):
+            raise JourneyError(
+                "`milestones` must be a mapping of stages to positions, one of each journey; got "
+                f"{shown(milestones)}"
+            )
         return cls(
-            channels=tuple(channels),
+            channels=tuple(as_list(channels, "channels", "channel names")),
             codes=integers(codes, "codes"),
             offsets=integers(offsets, "offsets").astype(np.int64, copy=False),
             conversions=counts,
@@ -158,11 +164,13 @@ class Journeys(JourneyArrays):
         Raises:
             JourneyError: a path is text instead of a list, or holds a blank or unknown channel.
         """
+        paths = as_list(paths, "paths", "paths, each a list of channel names")
         for row, path in enumerate(paths):
-            if isinstance(path, str):
+            if isinstance(path, str) or not isinstance(path, Sequence | np.ndarray):
+                kind = "text" if isinstance(path, str) else type(path).__name__
                 raise JourneyError(
-                    f"every path must be a sequence of channel names; row {row} is the text "
-                    f"{path!r}. Split it, or read a table of texts with read_paths"
+                    f"every path must be a sequence of channel names; row {row} is the {kind} "
+                    f"{shown(path)}. Split it, or read a table of texts with read_paths"
                 )
         sizes = np.fromiter((len(path) for path in paths), dtype=np.int64, count=len(paths))
         offsets = np.concatenate(([0], np.cumsum(sizes)))
@@ -174,7 +182,12 @@ class Journeys(JourneyArrays):
                 f"every channel must be a non-blank text; row {row} has {touched[wrong]!r}. "
                 "Drop it or name it"
             )
-        names = tuple(sorted(set(touched))) if channels is None else tuple(channels)
+        names = tuple(
+            sorted(set(touched))
+            if channels is None
+            else as_list(channels, "channels", "channel names")
+        )
+        _check_names(names)
         index = {name: code for code, name in enumerate(names)}
         unknown = next((i for i, name in enumerate(touched) if name not in index), None)
         if unknown is not None:
@@ -275,9 +288,11 @@ class Journeys(JourneyArrays):
         Raises:
             UnknownChannelError: a journey has a channel that is not in the list.
         """
-        if channels == self.channels:
+        names = tuple(as_list(channels, "channels", "channel names"))
+        _check_names(names)
+        if names == self.channels:
             return self
-        index = {name: code for code, name in enumerate(channels)}
+        index = {name: code for code, name in enumerate(names)}
         new_code = np.array([index.get(name, -1) for name in self.channels], dtype=np.int64)
         codes = new_code[self.codes]
         unknown = np.flatnonzero(codes < 0)
@@ -298,7 +313,7 @@ class Journeys(JourneyArrays):
                     f"{self.channels[timeline.codes[lost[0]]]!r}. Fit on journeys that have it"
                 )
             timeline = replace(timeline, codes=read_only(new_code[timeline.codes]))
-        return self._with(channels=channels, codes=read_only(codes), timeline=timeline)
+        return self._with(channels=names, codes=read_only(codes), timeline=timeline)
 
     def reweighted(
         self, conversions: Numbers, nulls: Numbers, value: Floats | None = None
@@ -384,3 +399,23 @@ class Journeys(JourneyArrays):
             object.__setattr__(copy, each.name, changes.get(each.name, getattr(self, each.name)))
         copy._freeze()
         return copy
+
+
+def require_journeys(given: object, user: str) -> None:
+    """Refuse what is not `Journeys`, on behalf of the function or model `user`.
+
+    Raises:
+        JourneyError: names `user`, the type given, and how journeys are made.
+    """
+    if not isinstance(given, Journeys):
+        raise JourneyError(
+            f"{user} must be given Journeys; got {type(given).__name__}. "
+            "Make them with read_paths, read_events or Journeys.from_paths"
+        )
+
+
+def _check_names(channels: tuple[object, ...]) -> None:
+    """Refuse what cannot be a channel's name before it is looked up: it may have no hash."""
+    wrong = next((name for name in channels if not is_name(name)), None)
+    if wrong is not None:
+        raise JourneyError(f"every channel must be a non-blank text; got {shown(wrong)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mta_models.core.arrays import is_name
+from mta_models.core.checks import shown
 from mta_models.core.ragged import Numbers
 from mta_models.data.journey_arrays import JourneyArrays
 from mta_models.errors import JourneyError
@@ -46,7 +47,7 @@ def check_journeys(journeys: JourneyArrays) -> None:
 def _check_channels(channels: tuple[str, ...]) -> None:
     wrong = next((name for name in channels if not is_name(name)), None)
     if wrong is not None:
-        raise JourneyError(f"every channel must be a non-blank text; got {wrong!r}")
+        raise JourneyError(f"every channel must be a non-blank text; got {shown(wrong)}")
     if len(set(channels)) < len(channels):
         twice = next(name for name in channels if channels.count(name) > 1)
         raise JourneyError(f"channels must differ; {twice!r} is there twice. Merge the two")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
-from numbers import Real
 from typing import TYPE_CHECKING
 
 from mta_models.core.arrays import is_name
+from mta_models.core.checks import is_number, shown
 from mta_models.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -41,21 +40,14 @@ class LiftTest:
 
     def __post_init__(self) -> None:
         if not is_name(self.channel):
-            raise ParameterError(f"a channel must be a non-blank text; got {self.channel!r}")
-        if not _is_finite(self.lift):
+            raise ParameterError(f"a channel must be a non-blank text; got {shown(self.channel)}")
+        if not is_number(self.lift):
             raise ParameterError(
                 f"a lift must be a finite number of conversions; that of {self.channel} is "
-                f"{self.lift!r}. Give the difference that the test measured"
+                f"{shown(self.lift)}. Give the difference that the test measured"
             )
-        if not (_is_finite(self.standard_error) and self.standard_error > 0):
+        if not (is_number(self.standard_error) and self.standard_error > 0):
             raise ParameterError(
                 "a standard error must be a finite number of conversions > 0; that of "
-                f"{self.channel} is {self.standard_error!r}. Give the one that the test reported"
+                f"{self.channel} is {shown(self.standard_error)}. Give that of the test"
             )
-
-
-def _is_finite(number: object) -> bool:
-    """Whether it is a finite number; a boolean is none."""
-    if isinstance(number, bool):
-        return False
-    return isinstance(number, Real) and isfinite(number)

@@ -8,7 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from mta_models.data.journeys import Journeys
+from mta_models.analysis.resampling import MAX_DRAWS
+from mta_models.core.checks import as_list, check_seed, check_whole_number
+from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.diagnosis.findings import SEVERITIES, Diagnosis, Finding
 from mta_models.diagnosis.identification import verdict, worth_of_tests
 from mta_models.diagnosis.model_checks import (
@@ -22,7 +24,7 @@ from mta_models.diagnosis.model_checks import (
 )
 from mta_models.diagnosis.path_checks import CHECKS, PathContext
 from mta_models.diagnosis.time_checks import TIME_CHECKS, TimeContext
-from mta_models.errors import JourneyError, MTAError
+from mta_models.errors import MTAError
 from mta_models.models.base import AttributionModel
 from mta_models.models.names import as_model
 
@@ -100,11 +102,10 @@ def diagnose(
         >>> print(diagnosis.findings[0].found)
         all 110 users convert: there is no journey without a conversion
     """
-    if not isinstance(journeys, Journeys):
-        raise JourneyError(
-            f"diagnose must be given Journeys; got {type(journeys).__name__}. "
-            "Make them with read_paths, read_events or Journeys.from_paths"
-        )
+    require_journeys(journeys, "diagnose")
+    check_whole_number(n_draws, "n_draws", 1, MAX_DRAWS)
+    check_seed(random_state)
+    asked = DISAGREEING if models is None else as_list(models, "models", "models")
     paths, times = PathContext(journeys), TimeContext(journeys)
     fits = ModelContext(journeys)
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
@@ -113,8 +114,8 @@ def diagnose(
         "placebo": partial(placebo, fits),
         "lead_test": partial(lead_test, fits),
     }
-    if models is None or len(models):
-        compared = [as_model(model) for model in (DISAGREEING if models is None else models)]
+    if asked:
+        compared = [as_model(model) for model in asked]
         hazard = fits if models is None and journeys.timeline is not None else None
         checks["models_disagree"] = partial(
             _disagreement, journeys, compared, hazard, n_draws, random_state

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import numpy as np
 
 from mta_models.attribution import SAMPLING_ONLY, Attribution
+from mta_models.core.checks import shown
 from mta_models.core.ragged import Floats
-from mta_models.data.journeys import Journeys
+from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterError, warnings_of
 
 # What of the journeys a model's credit depends on, and so what a bootstrap may merge:
@@ -241,11 +242,7 @@ class AttributionModel(ABC):
             )
 
     def _check_journeys(self, journeys: Journeys) -> None:
-        if not isinstance(journeys, Journeys):
-            raise JourneyError(
-                f"{type(self).__name__} must be given Journeys; got {type(journeys).__name__}. "
-                "Make them with read_paths, read_events or Journeys.from_paths"
-            )
+        require_journeys(journeys, type(self).__name__)
 
     def _check_times(self, journeys: Journeys) -> None:
         if self.needs_times and journeys.age is None and journeys.n_touchpoints:
@@ -289,7 +286,13 @@ class AttributionModel(ABC):
                     f"{', '.join(self._parameter_defaults()) or '(none)'}; got {name!r}"
                 )
             if nested:
-                getattr(self, own).set_params(**{nested: value})
+                held = getattr(self, own)
+                if not isinstance(held, AttributionModel):
+                    raise ParameterError(
+                        f"`{own}` must be a model to have parameters of its own; it is "
+                        f"{shown(held)}. Set `{own}` itself"
+                    )
+                held.set_params(**{nested: value})
             else:
                 setattr(self, name, value)
         return self

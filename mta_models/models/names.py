@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mta_models.core.checks import as_list
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
 
@@ -161,8 +162,10 @@ def distinct_models(
         ParameterError: the list is empty, two are equal, or one is not a model.
     """
     if isinstance(models, str | AttributionModel | type):
-        raise ParameterError(f"models must be a list of models; got {models!r}. Write [{models!r}]")
-    made = [as_model(model) for model in models]
+        raise ParameterError(
+            f"`models` must be a list of models; got {models!r}. Write [{models!r}]"
+        )
+    made = [as_model(model) for model in as_list(models, "models", "models")]
     if not made:
         raise ParameterError('there must be a model to compare; got none. For example ["Markov"]')
     labels = [label_of(model) for model in made]

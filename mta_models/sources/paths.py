@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from mta_models.core.checks import as_list, check_flag, shown
 from mta_models.core.number_columns import as_number, checked_numbers, is_missing
 from mta_models.core.ragged import Floats, Ints, Numbers
 from mta_models.data.journeys import Journeys
@@ -66,7 +67,11 @@ def read_paths(
     """
     if not isinstance(separator, str) or not separator:
         raise ParameterError(
-            f"the separator must be a text of one character or more; got {separator!r}"
+            f"`separator` must be a text of one character or more; got {shown(separator)}"
+        )
+    if not isinstance(conversions, str):
+        raise ParameterError(
+            f"`conversions` must be the name of a column; got {shown(conversions)}"
         )
     given = (("conversions", conversions), ("nulls", nulls), ("value", value))
     columns = {role: name for role, name in given if name is not None}
@@ -122,6 +127,7 @@ def read_wide(
         >>> mta.read_wide(table, outcome="end", converted="won", null="lost")
         Journeys(2 journeys, 3 touchpoints, 2 channels, 1 conversions, 1 nulls)
     """
+    check_flag(header, "header")
     table = open_table(source, header=header)
     names = table.collect_schema().names()
     end = _named(outcome, names)
@@ -314,14 +320,17 @@ def _journeys(
 
 def _named(column: str | int, names: Sequence[str]) -> str:
     """A column by its name or its position."""
-    if isinstance(column, int):
-        if not -len(names) <= column < len(names):
-            raise JourneyError(
-                f"a position must be one of the {len(names)} columns; got {column}. Count from 0"
-            )
-        return names[column]
-    check_columns(names, [column])
-    return column
+    if isinstance(column, str):
+        check_columns(names, [column])
+        return column
+    place: object = column  # its type says what is meant, not what is given
+    if not isinstance(place, int | np.integer) or isinstance(place, bool):
+        raise ParameterError(f"a column must be a name or a position; got {shown(column)}")
+    if not -len(names) <= column < len(names):
+        raise JourneyError(
+            f"a position must be one of the {len(names)} columns; got {column}. Count from 0"
+        )
+    return names[column]
 
 
 def _touchpoint_columns(
@@ -334,7 +343,8 @@ def _touchpoint_columns(
         matches = [(int(match[1]), name) for name in names if (match := pattern.fullmatch(name))]
         columns = [name for _, name in sorted(matches)]
     else:
-        columns = [_named(column, names) for column in touchpoints]
+        given = as_list(touchpoints, "touchpoints", "columns, or the prefix of their names")
+        columns = [_named(column, names) for column in given]
     if not columns:
         raise JourneyError(
             f"there must be a touchpoint column; touchpoints={touchpoints!r} matches none of "
@@ -345,7 +355,9 @@ def _touchpoint_columns(
 
 def _words(words: Any) -> list[str]:
     """One word or several, as the texts of cells; None is an empty cell, `""`."""
-    several = words if isinstance(words, Iterable) and not isinstance(words, str) else [words]
+    scalar = isinstance(words, np.ndarray) and words.ndim == 0
+    one = scalar or isinstance(words, str) or not isinstance(words, Iterable)
+    several = [words] if one else words
     return ["" if word is None else _text(word) for word in several]
 
 

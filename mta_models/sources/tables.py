@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from mta_models.errors import JourneyError
+from mta_models.core.checks import shown
+from mta_models.errors import JourneyError, ParameterError
 
 _FILE = "file://"
 
@@ -120,6 +121,8 @@ def files_of(source: str | os.PathLike[str]) -> list[str]:
 def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
     """Refuse a column that is missing (the message suggests the nearest name) or repeated."""
     for name in present if needed is None else needed:
+        if not isinstance(name, str):
+            raise ParameterError(f"a column must be named by a text; got {shown(name)}")
         if present.count(name) > 1:
             raise JourneyError(
                 f"the columns read must have different names; {name!r} is there "
@@ -134,9 +137,9 @@ def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
             )
         near = difflib.get_close_matches(str(name), [str(each) for each in present], 1, 0.5)
         hint = f"Did you mean {near[0]!r}?" if near else "Name the column that holds it"
-        shown = ", ".join(repr(each) for each in present[:20])
+        listed = ", ".join(repr(each) for each in present[:20])
         more = f" … ({len(present)} in all)" if len(present) > 20 else ""
-        raise JourneyError(f"there must be a column {name!r}; there are {shown}{more}. {hint}")
+        raise JourneyError(f"there must be a column {name!r}; there are {listed}{more}. {hint}")
 
 
 def cell(table: pl.LazyFrame, column: str, row: int) -> str:

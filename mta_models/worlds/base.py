@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mta_models.core.checks import check_number, check_whole_number
 from mta_models.core.ragged import Floats
 from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.worlds.state import BLOCK
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from mta_models.worlds.truth import Truth
 
 
+# Sizes and seeds beyond it overflow the integers of numpy.
+LARGEST = 2**62
+
+
 def check_setting(*, n_users: int = 1, strength: float = 0.0, seed: int = 0) -> None:
     """Refuse a size, a strength or a seed that no world can have.
 
@@ -29,10 +34,8 @@ def check_setting(*, n_users: int = 1, strength: float = 0.0, seed: int = 0) -> 
         ParameterError: one of these is not what it may be.
     """
     for name, given, least in (("n_users", n_users, 1), ("seed", seed, 0)):
-        if not isinstance(given, int | np.integer) or given < least:
-            raise ParameterError(f"{name} must be a whole number >= {least}; got {given!r}")
-    if not 0 <= strength <= 1:
-        raise ParameterError(f"strength must lie between 0 and 1; got {strength!r}")
+        check_whole_number(given, name, least, LARGEST)
+    check_number(strength, "strength", maximum=1)
 
 
 class BaseWorld(ABC):

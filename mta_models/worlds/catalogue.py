@@ -6,7 +6,9 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from mta_models.core.checks import check_whole_number, shown
 from mta_models.errors import ParameterError
+from mta_models.worlds.base import LARGEST
 
 if TYPE_CHECKING:
     from mta_models.worlds.base import BaseWorld
@@ -93,6 +95,9 @@ def make(
         >>> worlds.make("micro_synergy", n_users=1_000).truth().total
         47.0
     """
+    if not isinstance(name, str):
+        raise ParameterError(f"`name` must be one of {', '.join(_PLACES)}; got {shown(name)}")
+    check_whole_number(draw, "draw", 0, LARGEST)
     labelled = re.fullmatch(r"(visits_\w+)_draw_(\d+)", name)
     if labelled and draw == 0:
         name, draw = labelled[1], int(labelled[2])

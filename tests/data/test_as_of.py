@@ -191,7 +191,7 @@ def test_what_cannot_be_cut_is_refused(log: pl.DataFrame, journeys: mta.Journeys
     with pytest.raises(mta.JourneyError, match="must have no milestones"):
         mta.until(staged, 5)
     for day in (np.nan, True, "2024-01-05", None):
-        with pytest.raises(mta.ParameterError, match="day must be a number of days"):
+        with pytest.raises(mta.ParameterError, match="`day` must be a number of days"):
             mta.until(journeys, day)  # type: ignore[arg-type]
 
 

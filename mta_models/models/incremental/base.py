@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from mta_models.core.checks import check_one_of
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats, Mask
 from mta_models.data.histories import Histories
@@ -23,7 +24,6 @@ from mta_models.errors import (
 from mta_models.models.base import AttributionModel, Refitter, clone
 from mta_models.models.incremental.accounts import account_of, placed_in_journeys
 from mta_models.models.incremental.horizon_games import HorizonGame
-from mta_models.models.parameters import check_one_of
 
 
 class TimedModel(AttributionModel):

@@ -11,12 +11,12 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from mta_models.core.checks import check_number, check_seed, check_whole_number
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
 from mta_models.models.markov.chain import Chain, dense_effects, make_chain
 from mta_models.models.markov.markov import Markov, check_order
 from mta_models.models.markov.transitions import Counts, without_unseen
-from mta_models.models.parameters import check_number, check_seed, check_whole_number
 
 # Numbers in the dense chains in memory at once: 32 MB.
 _AT_ONCE = 1 << 22

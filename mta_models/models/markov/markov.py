@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mta_models.core.checks import check_number, check_one_of, check_seed, check_whole_number
 from mta_models.core.ragged import Floats, Mask, first_occurrence, owner, segment_sum, spread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import (
@@ -20,7 +21,6 @@ from mta_models.models.distinct_channels import participation_of, users_of
 from mta_models.models.markov.chain import Chain, make_chain
 from mta_models.models.markov.order_selection import OrderSelection, held_out_scores
 from mta_models.models.markov.transitions import Counts, Steps, count_transitions
-from mta_models.models.parameters import check_number, check_one_of, check_seed, check_whole_number
 
 if TYPE_CHECKING:
     import networkx as nx

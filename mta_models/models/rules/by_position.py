@@ -12,21 +12,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mta_models.core.checks import check_flag, check_number, check_one_of, items_of, shown
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats, Ints, first_occurrence, normalised, per_item, spread
-from mta_models.data.journeys import Journeys
+from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.errors import ParameterError
 from mta_models.models.distinct_channels import by_channel, participation_of
-from mta_models.models.parameters import (
-    HalfLife,
-    check_flag,
-    check_half_life,
-    check_number,
-    check_one_of,
-    given_half_lives,
-    items_of,
-    shown,
-)
+from mta_models.models.parameters import HalfLife, check_half_life, given_half_lives
 from mta_models.models.rules.base import Rule
 
 if TYPE_CHECKING:
@@ -357,6 +349,7 @@ def participation(journeys: Journeys, *, of: str = "conversions") -> pd.DataFram
     """
     import pandas as pd
 
+    require_journeys(journeys, "participation")
     present = participation_of(journeys, journeys.outcome(of))
     total = journeys.outcome(of).sum()
     share = present / total if total else np.full(journeys.n_channels, np.nan)

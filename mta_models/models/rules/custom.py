@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mta_models.core.checks import check_one_of, shown
 from mta_models.core.ragged import Floats, Numbers, normalised, position, segment_sum, spread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import MTAError, ParameterError
-from mta_models.models.parameters import check_one_of, shown
 from mta_models.models.rules.base import Rule
 
 

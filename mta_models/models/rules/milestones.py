@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mta_models.core.checks import check_one_of, is_number, shown
 from mta_models.core.ragged import (
     Floats,
     Ints,
@@ -19,7 +20,6 @@ from mta_models.core.ragged import (
 )
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, ParameterError
-from mta_models.models.parameters import check_one_of, is_number, shown
 from mta_models.models.rules.base import Rule
 
 THIRDS = ("lead", "opportunity", "close")

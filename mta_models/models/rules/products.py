@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from mta_models.core.checks import shown
 from mta_models.core.durations import as_days
 from mta_models.errors import ParameterError
 from mta_models.models.rules.base import Rule
@@ -57,11 +58,11 @@ def preset(name: str, **parameters: Any) -> Rule:
         >>> preset("posthog_time_decay", lookback="30d")
         TimeDecay(half_life=7.5)
     """
-    known = _PRESETS.get(name)
+    known = _PRESETS.get(name) if isinstance(name, str) else None
     if known is None:
         near = difflib.get_close_matches(str(name), _PRESETS, 3, 0.5)
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise ParameterError(f"there is no preset {name!r}. {hint}presets() lists all of them")
+        raise ParameterError(f"there is no preset {shown(name)}. {hint}presets() lists all of them")
     try:
         inspect.signature(known.make).bind(**parameters)
     except TypeError as error:

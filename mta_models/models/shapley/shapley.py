@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import check_seed, check_whole_number, shown
 from mta_models.core.coalitions import MAX_PLAYERS
 from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, Ints, position, spread, sums_at
@@ -22,7 +23,6 @@ from mta_models.models.distinct_channels import (
     warn_untouched_convert,
     warn_without_nulls,
 )
-from mta_models.models.parameters import check_seed, check_whole_number, shown
 from mta_models.models.shapley.games import Game, Values, check_tabled, solve
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 from mta_models.models.shapley.rate_games import SampledRateGame, TabledRateGame, warn_unseen

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import shown
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.data.journeys import Journeys
 from mta_models.errors import JourneyError, ParameterError
 from mta_models.models.base import AttributionModel, clone
 from mta_models.models.distinct_channels import users_of
-from mta_models.models.parameters import shown
 from mta_models.models.shapley.games import Values
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from mta_models.core.checks import shown
 from mta_models.core.durations import as_days
 from mta_models.errors import ParameterError
 
@@ -63,7 +64,7 @@ def make_options(
     for role, name in columns.items():
         optional = role not in ("user", "time", "channel", "conversion")
         if not (isinstance(name, str) or (optional and name is None)):
-            raise ParameterError(f"`{role}` must be the name of a column; got {name!r}")
+            raise ParameterError(f"`{role}` must be the name of a column; got {shown(name)}")
     kind, windows = _interaction(interaction)
     return EventOptions(
         **columns,  # type: ignore[arg-type]  # the required ones were checked above
@@ -81,11 +82,12 @@ def _interaction(given: Any) -> tuple[str | None, dict[str, float]]:
     if not pair or not isinstance(given[0], str) or not isinstance(given[1], Mapping):
         raise ParameterError(
             "`interaction` must be a column and the window of each kind in it, as "
-            f'("kind", {{"click": "7d", "view": "1d"}}); got {given!r}'
+            f'("kind", {{"click": "7d", "view": "1d"}}); got {shown(given)}'
         )
     if not given[1] or not all(isinstance(kind, str) for kind in given[1]):
         raise ParameterError(
-            f"`interaction` must have one kind or more, and kinds must be texts; got {given[1]!r}"
+            "`interaction` must have one kind or more, and kinds must be texts; got "
+            f"{shown(given[1])}"
         )
     windows = {kind: as_days(span, f"interaction {kind!r}") for kind, span in given[1].items()}
     return given[0], windows

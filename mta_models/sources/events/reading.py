@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import check_flag
 from mta_models.data.journeys import Journeys
 from mta_models.data.ledger import Ledger
 from mta_models.sources.events import account, sorting
@@ -116,6 +117,7 @@ def read_events(
     """
     columns = {"user": user, "time": time, "channel": channel, "conversion": conversion}
     columns_or_none = {"value": value, "cost": cost, "event_id": event_id, "order": order}
+    check_flag(compress, "compress")
     options = make_options(columns | columns_or_none, lookback, session, interaction)
     if isinstance(observed, str) and observed == FIRST_EVENT:
         warn_of_first_event()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mta_models.core.checks import check_flag, check_seed, check_whole_number
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
@@ -40,13 +41,7 @@ from mta_models.models.incremental.bayesian.sampling import (
 from mta_models.models.incremental.bayesian.tabulated import TabulatedLikelihood
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.negative_controls import future_credit
-from mta_models.models.parameters import (
-    HalfLife,
-    check_flag,
-    check_half_life,
-    check_seed,
-    check_whole_number,
-)
+from mta_models.models.parameters import HalfLife, check_half_life
 
 if TYPE_CHECKING:
     import pandas as pd

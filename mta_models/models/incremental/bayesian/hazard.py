@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import check_one_of
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.lift_tests import LiftTest
@@ -29,7 +30,7 @@ from mta_models.models.incremental.bayesian.predictive_checks import hazard_by_w
 from mta_models.models.incremental.bayesian.priors import Prior
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.horizon_games import HorizonGame
-from mta_models.models.parameters import HalfLife, check_one_of
+from mta_models.models.parameters import HalfLife
 
 _LN2 = log(2)
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import items_of, shown
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import Histories
 from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.models.incremental.bayesian.priors import BiasPrior
 from mta_models.models.incremental.bayesian.tabulated import TabulatedLikelihood
-from mta_models.models.parameters import items_of, shown
 
 # Degrees of freedom of Student's t around a measured lift: nearly normal, but one test that
 # contradicts everything else does not decide the posterior alone.

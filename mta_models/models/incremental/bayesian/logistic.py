@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import check_one_of
 from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.case_base import CaseBaseSample
@@ -33,7 +34,7 @@ from mta_models.models.incremental.bayesian.predictive_checks import week_index,
 from mta_models.models.incremental.bayesian.priors import Prior
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.horizon_games import HorizonGame
-from mta_models.models.parameters import HalfLife, check_one_of
+from mta_models.models.parameters import HalfLife
 
 # Draws, evenly spaced, whose hazard is computed at every conversion or sampled time.
 _HAZARD_DRAWS = 100

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import check_number, is_number, shown
 from mta_models.core.logistic_regression import chances
 from mta_models.core.ragged import Floats
 from mta_models.errors import ParameterError
@@ -19,7 +20,6 @@ from mta_models.models.incremental.bayesian.half_life_interpolation import (
     position_of,
 )
 from mta_models.models.incremental.bayesian.tabulated import TabulatedLikelihood
-from mta_models.models.parameters import check_number, is_number, shown
 
 # S.d. of the logarithm of the spread of effects, and of the slope of biases on their means.
 _SPREAD_LOG_SD = 0.3

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import check_one_of, check_seed, check_whole_number, is_number
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.journeys import Journeys
@@ -15,13 +16,7 @@ from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.doubly_robust.aipw import Window, estimate_effects, followed
 from mta_models.models.incremental.logistic.features import check_covariates
 from mta_models.models.incremental.logistic.learners import check_learner
-from mta_models.models.parameters import (
-    check_one_of,
-    check_seed,
-    check_whole_number,
-    generator,
-    is_number,
-)
+from mta_models.models.parameters import generator
 
 # Effective sample size of the weighted rows below which a warning says that they are few.
 _FEW = 50

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from mta_models.core.checks import check_one_of
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
@@ -31,7 +32,7 @@ from mta_models.models.incremental.horizon_games import (
     first_conversions,
     repeat_conversions,
 )
-from mta_models.models.parameters import HalfLife, check_half_life, check_one_of, given_half_lives
+from mta_models.models.parameters import HalfLife, check_half_life, given_half_lives
 
 # How near its maximum the log-likelihood of half-lives that are tried must be.
 _GAP = 1e-3

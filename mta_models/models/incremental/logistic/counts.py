@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mta_models.core.checks import check_number, check_seed
 from mta_models.core.logistic_regression import chances, fit_logistic
 from mta_models.core.orders import random_orders
 from mta_models.core.ragged import Floats, owner
@@ -13,7 +14,6 @@ from mta_models.models.base import AttributionModel
 from mta_models.models.distinct_channels import all_by_first_appearance, users_of
 from mta_models.models.incremental.horizon_games import scaled_to
 from mta_models.models.incremental.logistic.learners import MOST_PENALTY
-from mta_models.models.parameters import check_number, check_seed
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 
 # Orders of arrival drawn, each with its reverse, for journeys of too many channels to try all sets.

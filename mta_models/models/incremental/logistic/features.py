@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import items_of, shown
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.data.histories import Histories
 from mta_models.errors import JourneyError, ParameterError, UnknownChannelError
-from mta_models.models.parameters import items_of, shown
 
 SATURATIONS = (None, "log", "ratio")
 TRENDS = (None, "linear", "weeks")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import shown
 from mta_models.core.logistic_regression import chances, cross_products, fit_logistic, log_loss
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
-from mta_models.models.parameters import shown
 
 # Ridge penalties tried, on the log-loss per case of columns of unit s.d.
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)

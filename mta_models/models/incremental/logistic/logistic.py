@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mta_models.core.checks import check_number, check_one_of, check_seed, check_whole_number
 from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, chunks, owner
 from mta_models.data.histories import Histories
@@ -30,15 +31,7 @@ from mta_models.models.incremental.logistic.hazard_games import (
 )
 from mta_models.models.incremental.logistic.learners import MOST_PENALTY, check_learner
 from mta_models.models.incremental.logistic.settings import Settings
-from mta_models.models.parameters import (
-    HalfLife,
-    check_half_life,
-    check_number,
-    check_one_of,
-    check_seed,
-    check_whole_number,
-    generator,
-)
+from mta_models.models.parameters import HalfLife, check_half_life, generator
 
 SPLITS = ("shapley", "removal")
 ROWS = ("sampled", "days")

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from mta_models.core.checks import check_flag, check_one_of
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
@@ -46,13 +47,7 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
     fit_half_lives,
     fit_time_factors,
 )
-from mta_models.models.parameters import (
-    HalfLife,
-    check_flag,
-    check_half_life,
-    check_one_of,
-    given_half_lives,
-)
+from mta_models.models.parameters import HalfLife, check_half_life, given_half_lives
 
 # z of the lead test, of all touchpoints together and of one channel's, below which ads are taken
 # to stop after conversions.
