@@ -190,8 +190,11 @@ def _columns(models: Models, journeys: Journeys, of: str) -> dict[str, _Column]:
 
 def _fitted(models: Models, journeys: Journeys) -> dict[str, AttributionModel]:
     """The models by label, each fitted."""
-    one = isinstance(models, AttributionModel | type | str)
-    several: list[Model] = [models] if one else as_list(models, "models", "models")  # type: ignore[list-item]  # `one` says which it is
+    several: list[Any] = (
+        [models]
+        if isinstance(models, AttributionModel | type | str)
+        else as_list(models, "models", "models")
+    )
     made: dict[str, AttributionModel] = {}
     for each in several:
         if isinstance(each, AttributionModel) and hasattr(each, "channels_"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mta_models import __version__
 from mta_models.cli.benchmark_command import benchmark
-from mta_models.cli.options import OutOption, reads
+from mta_models.cli.options import OutOption, known_ending, reads
 from mta_models.cli.run_config import Run
 from mta_models.cli.running import Output, carry_out, misuse, one_line_errors, working
 from mta_models.core import files
@@ -43,6 +44,15 @@ class Of(StrEnum):
     value = "value"
 
 
+LogOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        callback=known_ending,
+        help="File for the log, in the format of its ending: .csv or .parquet.",
+        show_default=False,
+    ),
+]
 OfOption = Annotated[
     Of | None, typer.Option(help="What to credit.  [default: conversions]", show_default=False)
 ]
@@ -216,7 +226,7 @@ def diagnose(run: Run, out: OutOption = None) -> None:
     )
 )
 def example(
-    out: OutOption = None,
+    out: LogOption = None,
     paths: Annotated[
         bool, typer.Option("--paths", help="Write the log's journeys as a table of paths.")
     ] = False,
@@ -246,7 +256,7 @@ def example(
 )
 def simulate(
     world: Annotated[str, typer.Argument(metavar="WORLD", help=f"{', '.join(world_names())}.")],
-    out: OutOption = None,
+    out: LogOption = None,
     users: Annotated[int, typer.Option(min=1, help="Users simulated.")] = 20_000,
     strength: Annotated[
         float,

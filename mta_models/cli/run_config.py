@@ -154,21 +154,24 @@ def run_from_toml(file: Path) -> Run:
 
 
 def _check_keys(given: Mapping[str, Any], file: Path) -> None:
+    from mta_models.core.checks import shown
+
     unknown = [key for key in given if key not in _KEYS]
     if unknown:
         raise ParameterError(
             f"a run must have only the keys {', '.join(_KEYS)}; {str(file)!r} has {unknown[0]!r}. "
             "Correct it"
         )
-    types = {"source": str, "of": str, "models": list}
+    texts, lists, tables = (str, "a text"), (list, "a list"), (dict, "a table")
+    types: dict[str, tuple[type, str]] = {"source": texts, "of": texts, "models": lists}
     for key, value in given.items():
-        needed = types.get(key, dict)
+        needed, words = types.get(key, tables)
         if not isinstance(value, needed):
             raise ParameterError(
-                f"{key} must be a {needed.__name__}; {str(file)!r} has {value!r}. Correct it"
+                f"{key} must be {words}; {str(file)!r} has {shown(value)}. Correct it"
             )
     if not all(isinstance(model, str) for model in given.get("models", ())):
-        raise ParameterError(f"models must be a list of names; got {given['models']!r}")
+        raise ParameterError(f"models must be a list of names; got {shown(given['models'])}")
     kinds = [f"[{name}]" for name in KINDS if name in given]
     if len(kinds) > 1:
         raise ParameterError(

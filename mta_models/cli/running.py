@@ -88,7 +88,8 @@ def one_line_errors() -> Iterator[None]:
     except MTAError as error:
         _fail(str(error))
     except OSError as error:
-        _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+        reason = error.strerror or str(error)
+        _fail(f"{reason}: {error.filename}" if error.filename else reason)
     except MemoryError:
         _fail("not enough memory for this much data; compress it to unique paths first")
 

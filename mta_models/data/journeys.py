@@ -127,7 +127,7 @@ class Journeys(JourneyArrays):
                 f"{shown(milestones)}"
             )
         return cls(
-            channels=tuple(as_list(channels, "channels", "channel names")),
+            channels=_names(channels),
             codes=integers(codes, "codes"),
             offsets=integers(offsets, "offsets").astype(np.int64, copy=False),
             conversions=counts,
@@ -182,12 +182,7 @@ class Journeys(JourneyArrays):
                 f"every channel must be a non-blank text; row {row} has {touched[wrong]!r}. "
                 "Drop it or name it"
             )
-        names = tuple(
-            sorted(set(touched))
-            if channels is None
-            else as_list(channels, "channels", "channel names")
-        )
-        _check_names(names)
+        names = tuple(sorted(set(touched))) if channels is None else _names(channels)
         index = {name: code for code, name in enumerate(names)}
         unknown = next((i for i, name in enumerate(touched) if name not in index), None)
         if unknown is not None:
@@ -288,8 +283,7 @@ class Journeys(JourneyArrays):
         Raises:
             UnknownChannelError: a journey has a channel that is not in the list.
         """
-        names = tuple(as_list(channels, "channels", "channel names"))
-        _check_names(names)
+        names = _names(channels)
         if names == self.channels:
             return self
         index = {name: code for code, name in enumerate(names)}
@@ -414,8 +408,14 @@ def require_journeys(given: object, user: str) -> None:
         )
 
 
-def _check_names(channels: tuple[object, ...]) -> None:
-    """Refuse what cannot be a channel's name before it is looked up: it may have no hash."""
-    wrong = next((name for name in channels if not is_name(name)), None)
+def _names(channels: Sequence[str]) -> tuple[str, ...]:
+    """The names in a list; of a text its letters, as of any sequence of texts.
+
+    They are checked here, before they are looked up: what is no name may have no hash.
+    """
+    several = list(channels) if isinstance(channels, str) else channels
+    names = tuple(as_list(several, "channels", "channel names"))
+    wrong = next((name for name in names if not is_name(name)), None)
     if wrong is not None:
         raise JourneyError(f"every channel must be a non-blank text; got {shown(wrong)}")
+    return names

@@ -135,6 +135,11 @@ def check_columns(present: Sequence[str], needed: Iterable[str] | None) -> None:
                 f"a CSV file must have commas between its cells; its one column is {present[0]!r}. "
                 "Save it with commas, or read it into a data frame first"
             )
+        if any("\r" in str(each) for each in present):
+            raise JourneyError(
+                "lines of a CSV file must end with a line feed; those of this one end with a "
+                "carriage return alone. Save it with the line ends of Unix or Windows"
+            )
         near = difflib.get_close_matches(str(name), [str(each) for each in present], 1, 0.5)
         hint = f"Did you mean {near[0]!r}?" if near else "Name the column that holds it"
         listed = ", ".join(repr(each) for each in present[:20])
@@ -161,6 +166,11 @@ def _open_file(
         _check_text(file)
         if is_remote(file):
             raise _unreachable(file, error) from error
+        if is_parquet(file):
+            raise JourneyError(
+                f"a file called .parquet must be a whole Parquet file; reading {file!r} failed: "
+                f"{_first_line(error)}. Write it again, or call it .csv if it is one"
+            ) from error
         raise _unreadable(repr(file), error) from error
     check_columns(present, columns)
     if columns is not None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mta_models.worlds.truth import Truth
 
 
-# Sizes and seeds beyond it overflow the integers of numpy.
-LARGEST = 2**62
+# Sizes and seeds far beyond it would overflow the integers of numpy.
+LARGEST = 10**12
 
 
 def check_setting(*, n_users: int = 1, strength: float = 0.0, seed: int = 0) -> None:

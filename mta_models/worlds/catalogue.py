@@ -6,9 +6,7 @@ import re
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mta_models.core.checks import check_whole_number, shown
 from mta_models.errors import ParameterError
-from mta_models.worlds.base import LARGEST
 
 if TYPE_CHECKING:
     from mta_models.worlds.base import BaseWorld
@@ -95,6 +93,10 @@ def make(
         >>> worlds.make("micro_synergy", n_users=1_000).truth().total
         47.0
     """
+    # The names of worlds are imported by the command line's help, which needs no numpy.
+    from mta_models.core.checks import check_whole_number, shown
+    from mta_models.worlds.base import LARGEST
+
     if not isinstance(name, str):
         raise ParameterError(f"`name` must be one of {', '.join(_PLACES)}; got {shown(name)}")
     check_whole_number(draw, "draw", 0, LARGEST)

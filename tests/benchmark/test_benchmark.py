@@ -279,11 +279,11 @@ class NeedsMore(mta.LastTouch):
         ({"models": ["no_module_of_this_name:Model"]}, "must be importable"),
         ({"models": ["math:pi"]}, "a model must be"),
         ({"models": [NeedsMore]}, "cannot be made without"),
-        ({"strengths": [2.0]}, "strength must lie between 0 and 1"),
-        ({"users": [0]}, "n_users must be"),
-        ({"seeds": [-1]}, "seed must be"),
-        ({"seeds": 0}, "at least one of its seeds"),
-        ({"draws": -1}, "draws must be"),
+        ({"strengths": [2.0]}, "`strength` must be a number"),
+        ({"users": [0]}, "`n_users` must be"),
+        ({"seeds": [-1]}, "`seed` must be"),
+        ({"seeds": 0}, "`seeds` must be"),
+        ({"draws": -1}, "`draws` must be"),
     ],
 )
 def test_what_a_suite_refuses(given: dict[str, Any], message: str) -> None:

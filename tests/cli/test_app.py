@@ -327,7 +327,7 @@ def test_a_run_of_paths(folder: Path) -> None:
     [
         ("source = ", "must be TOML"),
         ("sauce = 'x'", "keys source, models, of, paths, events, wide; 'run.toml' has"),
-        ("source = 3", "source must be a str"),
+        ("source = 3", "source must be a text"),
         ("models = 'Markov'", "models must be a list"),
         ("models = [3]", "models must be a list of names"),
         ("source = 'paths.csv'\nof = 'money'", "`of` must be"),

@@ -79,7 +79,7 @@ def test_compress_is_a_dictionary(rows: list[Any]) -> None:
     value = [v * (n > 0) for v, n in zip(value, conversions, strict=True)]
     # One byte a count: sums must not wrap round.
     narrow = [np.array(counts, dtype=np.uint8) for counts in (conversions, nulls)]
-    journeys = mta.Journeys.from_paths(paths, *narrow, value=value, channels=tuple("CBA"))
+    journeys = mta.Journeys.from_paths(paths, *narrow, value=value, channels="CBA")
     got = journeys.compress().to_polars()
     assert got["path"].to_list() == [" > ".join(path) for path in merged]
     assert got.select("conversions", "nulls", "value").rows() == [

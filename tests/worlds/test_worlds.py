@@ -302,11 +302,11 @@ def test_a_lift_test_must_say_something(arguments: tuple[Any, ...], what: str) -
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"n_users": 0}, "n_users must be a whole number >= 1; got 0"),
-        ({"n_users": 2.5}, "n_users must be a whole number"),
-        ({"seed": -1}, "seed must be a whole number >= 0"),
-        ({"strength": 1.5}, "strength must lie between 0 and 1; got 1.5"),
-        ({"strength": float("nan")}, "strength must lie"),
+        ({"n_users": 0}, "`n_users` must be a whole number from 1"),
+        ({"n_users": 2.5}, "`n_users` must be a whole number"),
+        ({"seed": -1}, "`seed` must be a whole number from 0"),
+        ({"strength": 1.5}, "`strength` must be a number of at least 0 and at most 1; got 1.5"),
+        ({"strength": float("nan")}, "`strength` must be"),
     ],
 )
 def test_parameters_that_are_refused(options: dict[str, Any], what: str) -> None:
