@@ -509,7 +509,11 @@ def test_the_command_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.M
         (("--model", "Lost"), 2, "no model 'Lost'"),
         (("--metric", "beauty"), 2, "metric must be one of"),
         (("--strength", "3"), 2, "--strength"),
-        (("--world", "micro_intent", "--users", "1", "--seeds", "1", "--jobs", "1"), 1, "no model"),
+        (
+            ("--world", "micro_intent", "--users", "1", "--seeds", "1", "--jobs", "1"),
+            1,
+            "at least one model",
+        ),
     ],
 )
 def test_what_the_command_refuses(arguments: tuple[str, ...], code: int, message: str) -> None:

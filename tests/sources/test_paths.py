@@ -265,7 +265,7 @@ def test_a_bad_path_in_a_frame_is_named(path: list[Any], message: str) -> None:
         (lambda: write("path,conversions,path\na,1,b"), "'path' is there 2 times"),
         (lambda: write("path,conversions\na,1\n\xfc,1".encode("latin-1")), "text in UTF-8"),
         (lambda: write('path,conversions\na,1\n"b,1'), "must be a readable table"),
-        (lambda: write("no parquet", "table.parquet"), "must be a readable table"),
+        (lambda: write("no parquet", "table.parquet"), "must be a whole Parquet file"),
         (lambda: "no_such_file.csv", "'no_such_file.csv' is neither"),
         (lambda: tempfile.mkdtemp(), "give a glob"),
         (lambda: [["a"]], "got list"),
