@@ -105,7 +105,7 @@ def test_interval_is_the_central_part_of_the_draws() -> None:
 @pytest.mark.parametrize("prob", [0, 1, -0.1, 95, float("nan")])
 def test_a_probability_lies_between_0_and_1(prob: float) -> None:
     for ask in (with_draws().interval, with_draws().baseline_interval):
-        with pytest.raises(mta.ParameterError, match="prob must lie between 0 and 1"):
+        with pytest.raises(mta.ParameterError, match="`prob` must be a number between 0 and 1"):
             ask(prob)
 
 
