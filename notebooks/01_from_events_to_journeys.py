@@ -83,6 +83,7 @@ right.set_title(f"{(~converts).sum():,} null journeys")
 for ax in (left, right):
     ax.set_xticks([0.5, 5.5, 10.5, 15.5], ["0", "5", "10", "15+"])
     ax.set_xlabel("touchpoints in the journey")
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 

@@ -185,18 +185,18 @@ plt.show()
 # %%
 games = {
     "Markov": mta.Markov(),
-    "Shapley: conversions": mta.Shapley(),
-    "Shapley: Markov game": mta.Shapley("model", model=mta.Markov()),
-    "Shapley: rate": mta.Shapley("rate"),
+    "Shapley": mta.Shapley(),
+    "Shapley('model', model=Markov())": mta.Shapley("model", model=mta.Markov()),
+    "Shapley('rate')": mta.Shapley("rate"),
 }
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     played = {label: model.fit_attribute(journeys) for label, model in games.items()}
 print(*(each.message for each in said))
 row = by_rule.attributions["Linear(unique=True)"]
-gap = np.abs(played["Shapley: conversions"].credit - row.credit).max()
+gap = np.abs(played["Shapley"].credit - row.credit).max()
 print(f"Largest difference between Shapley of conversions and Linear(unique=True): {gap:.0e}")
-mi = played["Shapley: rate"].share[journeys.channels.index("mi")]
+mi = played["Shapley('rate')"].share[journeys.channels.index("mi")]
 fig, ax = plt.subplots(figsize=(8, 5))
 mta.plot.credits(mta.Comparison(played), ax)
 ax.set_title(
@@ -221,7 +221,7 @@ with warnings.catch_warnings():
     drawn = {
         label: mta.bootstrap(model, journeys, n_draws=n_draws, random_state=0)
         for label, model in {"LastTouch": mta.LastTouch(), **games}.items()
-        if label != "Shapley: Markov game"
+        if label != "Shapley('model', model=Markov())"
     }
 fig, ax = plt.subplots(figsize=(8, 6.4))
 mta.plot.intervals(drawn, ax)

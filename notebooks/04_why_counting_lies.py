@@ -15,12 +15,16 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 import mta_models as mta
+from mta_models.reporting.styles import model_styles
 
 fast = "MTA_FAST" in os.environ
 n_users, truth_users = (3_000, 4_096) if fast else (20_000, 20_480)
 plt.rcParams |= {"figure.figsize": (9, 3.8), "axes.titlelocation": "left", "axes.titlesize": 11}
 plt.rcParams |= {"axes.spines.top": False, "axes.spines.right": False}
-blue, orange, green = mta.plot.COLOURS[:3]
+blue, orange = mta.plot.COLOURS[:2]
+# A model has the same colour in every picture.
+models = ("LastTouch", "Linear", "Markov", "Shapley", "Hazard", "Logistic")
+colour_of = {name: style["color"] for name, style in model_styles(models).items()}
 world = mta.worlds.make("randomised", n_users=n_users, seed=1)
 journeys = world.simulate().journeys
 truth = world.truth(users=truth_users)
@@ -87,6 +91,7 @@ ax.bar_label(bars, fmt="{:,.0f}", padding=2, fontsize=8)
 ax.axhline(0, color="#444444", linewidth=0.8)
 ax.set_xticks(place, journeys.channels)
 ax.set_ylabel("purchases credited")
+ax.yaxis.set_major_formatter("{x:,.0f}")
 ax.margins(y=0.12)
 ax.legend(frameon=False, loc="lower right", ncols=2)
 ax.set_title(
@@ -158,11 +163,11 @@ grid = [1, 2, 3, 5, 8, 13, 21]
 profile = np.array([mta.Hazard(half_life=each).fit(journeys).log_likelihood_ for each in grid])
 fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.6), gridspec_kw={"width_ratios": [3, 3, 4]})
 short = hazard.log_likelihood_ - hazard.log_likelihood_path_
-axes[0].semilogy(short[short > 1e-6], ".-", color=blue)
+axes[0].semilogy(short[short > 1e-6], ".-", color=colour_of["Hazard"])
 axes[0].set_xlabel("step")
 axes[0].set_ylabel("log-likelihood still to gain")
 axes[0].set_title(f"{hazard.n_iterations_} steps, never down")
-axes[1].semilogx(grid, profile - profile.max(), "o-", color=blue)
+axes[1].semilogx(grid, profile - profile.max(), "o-", color=colour_of["Hazard"])
 axes[1].set_xticks(grid, grid)
 axes[1].minorticks_off()
 axes[1].set_xlabel("half-life of all channels, days")
@@ -172,7 +177,12 @@ names = [journeys.channels[row] for row in order]
 effects = dict(zip(world.channels, 1_000 * world.effects, strict=True))
 error = 2_000 * np.nan_to_num(hazard.standard_error_[order])
 axes[2].errorbar(
-    1_000 * hazard.beta_[order], names, xerr=error, fmt="o", color=blue, label="Hazard"
+    1_000 * hazard.beta_[order],
+    names,
+    xerr=error,
+    fmt="o",
+    color=colour_of["Hazard"],
+    label="Hazard",
 )
 axes[2].plot([effects[name] for name in names], names, "x", color="black", label="truth")
 axes[2].set_xlabel("purchases per 1,000 touchpoints")
@@ -194,12 +204,12 @@ print("half-lives:", dict(zip(journeys.channels, hazard.half_life_.tolist(), str
 drawn = mta.bootstrap(hazard, journeys, n_draws=15 if fast else 100, random_state=0)
 order = np.argsort(-drawn.credit, kind="stable")
 fig, ax = plt.subplots()
-mta.plot.intervals(drawn, ax)
+mta.plot.intervals({"Hazard": drawn}, ax)
 marks = [*(true[journeys.channels[row]] for row in order), truth.baseline]
 ax.plot(marks, range(len(marks)), "kx", label="truth")
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 held = mta.metrics.covered(drawn, truth)
-ax.set_title(f"{held.sum()} of {len(held)} 95% intervals hold the truth")
+ax.set_title(f"{held.sum()} of {len(held)} 95% intervals (sampling only) hold the truth")
 plt.show()
 
 # %% [markdown]
@@ -220,12 +230,16 @@ models = {
 credited = {name: model.fit_attribute(journeys) for name, model in models.items()}
 errors = [mta.metrics.total_variation(each, truth) for each in credited.values()]
 baselines = [each.baseline for each in credited.values()]
-colours = ["#999999"] * 4 + [blue, green]
+colours = [colour_of[name] for name in models]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), sharey=True)
 left.bar_label(left.barh(list(models), errors, color=colours), fmt="{:.0%}", padding=3)
 left.set_title("Share error")
-right.bar_label(right.barh(list(models), baselines, color=colours), fmt="{:,.0f}", padding=3)
+labels = right.bar_label(
+    right.barh(list(models), baselines, color=colours), fmt="{:,.0f}", padding=6
+)
 right.axvline(truth.baseline, color="black", linestyle="--", linewidth=1)
+for label in labels:  # the line must not cross a number
+    label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
 right.set_xlim(right=1.25 * truth.baseline)
 right.set_title(f"Baseline; the dashed line is the truth, {truth.baseline:,.0f}")
 left.invert_yaxis()
@@ -257,7 +271,9 @@ part = journeys.total / (journeys.total + n_sampled)
 one_rate = -part * np.log(part) - (1 - part) * np.log(1 - part)
 print(f"held-out log-loss of one rate for all: {one_rate:.4f}")
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
-for ax, (name, model), colour in zip(axes, learners.items(), (blue, green), strict=True):
+for ax, (name, model), colour in zip(
+    axes, learners.items(), (colour_of["Logistic"], "#444444"), strict=True
+):
     table = model.calibration_
     ax.axline((1, 1), slope=1, color="#BBBBBB", linewidth=1)
     error = 2_000 * np.sqrt(table.conversions) / table.person_days
@@ -338,7 +354,7 @@ asked = {
 caused = {name: each.credit.sum() for name, each in asked.items()}
 caused["truth"] = brand_truth.total - brand_truth.baseline
 fig, ax = plt.subplots(figsize=(8, 2.2))
-bars = ax.barh(list(caused), caused.values(), color=["#56B4E9", blue, "#444444"])
+bars = ax.barh(list(caused), caused.values(), color=[colour_of["Hazard"]] * 2 + ["#444444"])
 ax.bar_label(bars, fmt="{:,.0f}", padding=3)
 ax.invert_yaxis()
 ax.set_xticks([])
@@ -367,9 +383,12 @@ fig, ax = plt.subplots()
 place = np.arange(len(names) + 1)
 in_truth = [*(actual[name] for name in names), targeted_truth.baseline]
 ax.bar(place - 0.2, in_truth, 0.4, color="#444444", label="truth")
-ax.bar(place + 0.2, [*biased.credit, biased.baseline], 0.4, color=blue, label="Hazard")
+ax.bar(
+    place + 0.2, [*biased.credit, biased.baseline], 0.4, color=colour_of["Hazard"], label="Hazard"
+)
 ax.set_xticks(place, [*names, "(baseline)"])
 ax.set_ylabel("conversions")
+ax.yaxis.set_major_formatter("{x:,.0f}")
 ax.legend(frameon=False, loc="upper left")
 ax.set_title(
     f"intent: share error {wrong:.0%}, and the baseline is "

@@ -159,7 +159,8 @@ def coverage(results: Results) -> Figure:
         ax.set_xlim(45, 100)
         ax.set_ylim(-2, 102)
         _plain(ax)
-    figure.supxlabel(f"interval, %; solid {sizes[-1]:,} users, dotted {sizes[0]:,}", fontsize=10)
+    lines = f"interval, %; solid {sizes[-1]:,} users, dotted {sizes[0]:,}"
+    figure.supxlabel(lines + _not_run(models), fontsize=10)
     figure.supylabel("holds the truth, %", fontsize=10)
     _legend(figure, axes)
     return figure  # type: ignore[no-any-return]
@@ -176,7 +177,7 @@ def cost(results: Results) -> Figure:
     models = medians["model"].unique(maintain_order=True).to_list()
     figure, axes = _figure(1, 2, (10, 3.4))
     styles = _styles(models)
-    words = {"seconds": "seconds, one fit and its credits", "peak_mb": "peak memory, MB"}
+    words = {"seconds": "seconds, one fit and its credits", "peak_mb": "peak memory, MB (fits up to a second)"}
     for ax, column in zip(axes.flat, words, strict=True):
         for model in models:
             own = medians.filter(model=model).sort("n_users")
@@ -205,9 +206,12 @@ def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 def _seeds(results: Results, models: Sequence[str], what: str = "means") -> str:
     """How many seeds were run, and which recommended models were not run at all."""
-    text = f"{what} of {Main(results).seeds} seeds"
+    return f"{what} of {Main(results).seeds} seeds{_not_run(models)}"
+
+
+def _not_run(models: Sequence[str]) -> str:
     missing = [model for model in RECOMMENDED if model not in models]
-    return text + (f"; not run: {', '.join(missing)}" if missing else "")
+    return f"; not run: {', '.join(missing)}" if missing else ""
 
 
 def _log_users(ax: Any, sizes: Any) -> None:

@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-# The best value, where that is not the minimum.
-_BEST = {
-    "kendall_tau_b": 1.0,
-    "over_credit": 1.0,
-    "baseline_error": 0.0,  # it has a sign
-    "coverage_50": 0.5,
-    "coverage_80": 0.8,
-    "coverage_95": 0.95,
-}
 _N_RESAMPLES = 2_000
 
 
@@ -66,16 +57,16 @@ class Results:
         return pd.DataFrame(self.table.to_dict(as_series=False))
 
     def leaderboard(self, metric: str = "total_variation") -> pl.DataFrame:
-        """Mean of a metric over seeds, model × world, and each model's mean rank over worlds.
+        """Mean of a metric over seeds, model × world.
 
-        Models in the order of their mean rank, the controls last and without a rank. Ranks over
-        worlds depend on which worlds were chosen, so compare models within a world. A model that
-        has no number on some log of a world has none for the world (null) and ranks last there:
-        means over the logs it did answer would be of easier logs than the others'. Columns are
-        worlds, with strength and size where a world has several.
+        Models in the order of the rows, the controls last. There is no mean and no rank over
+        worlds: it would depend on which worlds were chosen, so compare models within a world. A
+        model that has no number on some log of a world has none for the world (null): a mean over
+        the logs it did answer would be of easier logs than the others'. Columns are `model`,
+        `estimand` and the worlds, with strength and size where a world has several.
 
         Args:
-            metric: one of `rows.METRICS`; ranks go by the distance of the mean from what is best.
+            metric: one of `rows.METRICS`.
 
         Raises:
             ParameterError: no such metric.
@@ -91,23 +82,10 @@ class Results:
             .group_by("model")
             .agg(pl.col("estimand").first())
         )
-        ranked = wide.filter(~pl.col("model").is_in(CONTROLS))
-        ranks = ranked.select(
-            "model",
-            mean_rank=pl.mean_horizontal(
-                # Where nobody has a number, as of intervals without draws, nobody has a rank.
-                _rank(pl.col(world), metric)
-                for world in worlds
-                if ranked[world].is_not_null().any()
-            )
-            if any(ranked[world].is_not_null().any() for world in worlds)
-            else pl.lit(None, pl.Float64),
-        )
         return (
-            wide.join(ranks, on="model", how="left")
-            .join(estimands, on="model", how="left")
-            .sort(pl.col("model").is_in(CONTROLS), "mean_rank", maintain_order=True)
-            .select("model", "estimand", *worlds, "mean_rank")
+            wide.join(estimands, on="model", how="left", maintain_order="left")
+            .sort(pl.col("model").is_in(CONTROLS), maintain_order=True)
+            .select("model", "estimand", *worlds)
         )
 
     def differences(
@@ -177,15 +155,6 @@ class Results:
         column = pl.col(metric)
         whole = pl.when(column.is_not_null().all()).then(column.mean())
         return self._settings().group_by("setting", "model", maintain_order=True).agg(mean=whole)
-
-
-def _rank(column: pl.Expr, metric: str) -> pl.Expr:
-    import polars as pl
-
-    worse = (column - _BEST[metric]).abs() if metric in _BEST else column
-    # Rounded, so that equal models do not part in the last digit.
-    rank = worse.round_sig_figs(9).fill_null(float("inf")).rank("average")
-    return pl.when(column.is_null()).then(pl.len()).otherwise(rank)
 
 
 def check_metric(metric: str) -> None:

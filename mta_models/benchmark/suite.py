@@ -59,8 +59,8 @@ class Suite:
         >>> from mta_models import LastTouch, benchmark
         >>> class Latest(LastTouch): pass
         >>> suite = benchmark.Suite(["micro_upstream"], [Latest(), "LastTouch", "Markov"], seeds=2)
-        >>> benchmark.run(suite).leaderboard().select("model", "micro_upstream", "mean_rank")
-        shape: (6, 3)
+        >>> benchmark.run(suite).leaderboard().select("model", "micro_upstream")
+        shape: (6, 2)
         ...
 
         A world of your own is a subclass:

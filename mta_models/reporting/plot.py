@@ -114,24 +114,24 @@ def intervals(
     return _finished(axes, legend=len(several) > 1)
 
 
-def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
+def sensitivity(result: Sensitivity, ax: Axes | None = None) -> Axes:
     """Credit by lookback: a line per channel, dashed for the baseline, named at its right end.
 
     Lines of the first session setting are the widest; those of later settings are thinner.
 
     Args:
-        found: the result of `mta.sensitivity`.
+        result: of `mta.sensitivity`, for any model.
         ax: the axes to draw on; None: the current ones.
     """
     axes = _axes(ax)
-    lookbacks = list(dict.fromkeys(lookback for lookback, _ in found.attributions))
-    sessions = list(dict.fromkeys(session for _, session in found.attributions))
-    names = [*found.channels, BASELINE]
+    lookbacks = list(dict.fromkeys(lookback for lookback, _ in result.attributions))
+    sessions = list(dict.fromkeys(session for _, session in result.attributions))
+    names = [*result.channels, BASELINE]
     ends = np.zeros(len(names))
-    colours = {name: style["color"] for name, style in channel_styles(found.channels).items()}
+    colours = {name: style["color"] for name, style in channel_styles(result.channels).items()}
     colours[BASELINE] = _BASELINE_COLOUR
     for i, session in enumerate(sessions):
-        results = [found.attributions[lookback, session] for lookback in lookbacks]
+        results = [result.attributions[lookback, session] for lookback in lookbacks]
         credit = np.array([np.append(each.credit, each.baseline) for each in results])
         ends = credit[-1] if i == 0 else ends
         for row, line in enumerate(credit.T):
@@ -144,7 +144,7 @@ def sensitivity(found: Sensitivity, ax: Axes | None = None) -> Axes:
     words = ["unlimited" if each is None else str(each) for each in lookbacks]
     axes.set_xticks(range(len(lookbacks)), words)
     axes.set_xlabel("lookback")
-    first = next(iter(found.attributions.values()))
+    first = next(iter(result.attributions.values()))
     axes.set_ylabel(_unit(first.of))
     axes.yaxis.set_major_formatter(_thousands)
     axes.set_ylim(bottom=min(low, 0))

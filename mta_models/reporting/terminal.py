@@ -93,12 +93,11 @@ def show_leaderboard(out: Console, results: Results, metric: str) -> None:
 
     Models stand in the suite's order: a rank over worlds would depend on which worlds were chosen.
     """
-    order = results.table["model"].unique(maintain_order=True)
-    board = order.to_frame().join(results.leaderboard(metric), on="model", maintain_order="left")
+    board = results.leaderboard(metric)
     percent = metric in _AS_PERCENT
     columns = {
         world: ["" if x is None else f"{x:.1%}" if percent else f"{x:.3g}" for x in board[world]]
-        for world in board.columns[2:-1]
+        for world in board.columns[2:]
     }
     # Names are cut to a maximum width, and the parameter's value matters more than its name.
     names = [name.replace("characteristic_function=", "") for name in board["model"]]

@@ -119,6 +119,48 @@ def test_models_are_named_as_the_api_names_them() -> None:
             break
 
 
+def test_every_recommended_model_is_in_every_figure_of_models() -> None:
+    for suite, draw in figures.FIGURES.values():
+        results = Results(rows.read(ROOT / f"benchmarks/results/{suite}.csv"))
+        figure = draw(results)
+        drawn = {text.get_text() for legend in figure.legends for text in legend.get_texts()}
+        drawn |= {tick.get_text() for ax in figure.axes for tick in ax.get_xticklabels()}
+        named = {label.partition(",")[0] for label in drawn} | {
+            figure.get_supxlabel().partition("not run: ")[2]
+        }
+        for model in tables.RECOMMENDED:
+            assert any(model in label for label in named), (suite, model)
+
+
+def test_what_the_pages_say_of_lift_tests_is_what_the_rows_say() -> None:
+    with (ROOT / "benchmarks/results/lift_tests.csv").open(encoding="utf-8", newline="") as file:
+        logs = list(csv.DictReader(file))
+
+    def of(metric: str, tests: str) -> list[float]:
+        return [100 * float(row[metric]) for row in logs if row["tests"] == tests]
+
+    pairs = sorted({row["tests"] for row in logs} - {""})
+    errors = [np.mean(of("total_variation", pair)) for pair in pairs]
+    off = [error for pair in pairs for error in of("baseline_error", pair)]
+    before = f"{np.mean(of('total_variation', '')):.0f}"
+    least, most = f"{min(errors):.0f}", f"{max(errors) + 0.5:.0f}"
+    page = " ".join((ROOT / "docs/benchmark.md").read_text(encoding="utf-8").split())
+    assert f"from {before} to between {least} and {most} %" in page
+    assert f"{min(off):.0f} to {max(off):.0f} points" in page
+    assert f"{min(off):.0f} to {max(off):.0f} points off" in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+@pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md", "docs/benchmark.md"])
+def test_no_page_ranks_over_worlds_and_share_error_has_one_name(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8").lower()
+    for name in ("mean rank", "wrong share", "credit wrong", "total_variation"):
+        assert name not in text, name
+    for heading in (line for line in text.splitlines() if line.startswith("|")):
+        assert "total variation" not in heading
+
+
 def test_a_recommended_model_without_rows_is_named_under_the_figure() -> None:
     without = made({("A", "LastTouch"): [0.1], ("A", "Uniform"): [0.2]})
     assert (

@@ -86,7 +86,8 @@ class SelfControlled(TimedModel):
         - The end of a user's observation does not depend on the conversion.
 
     It cannot see: the effect of a channel whose exposure varies within no converter; effects that
-    never fade; effects on users who never convert. It needs some thousands of conversions.
+    never fade; effects on users who never convert. It needs some thousands of conversions to be
+    accurate, and warns below 200, where credit is mostly chance.
 
     Source: Farrington 1995, Biometrics 51:228–235, the self-controlled case series; Maclure 1991,
     American Journal of Epidemiology 133(2):144–153, the case-crossover design; Lumley & Levy 2000,
@@ -247,7 +248,8 @@ class SelfControlled(TimedModel):
         names = np.array(histories.channels, dtype=object)
         if histories.total < _FEW:
             warn(
-                f"comparing users with themselves needs some thousands of conversions; got "
+                f"comparing users with themselves needs some thousands of conversions to be "
+                f"accurate, and below {_FEW} there is mostly chance; got "
                 f"{histories.total:g}. Look at the intervals of `bootstrap`",
                 IdentifiabilityWarning,
             )
