@@ -177,7 +177,10 @@ def cost(results: Results) -> Figure:
     models = medians["model"].unique(maintain_order=True).to_list()
     figure, axes = _figure(1, 2, (10, 3.4))
     styles = _styles(models)
-    words = {"seconds": "seconds, one fit and its credits", "peak_mb": "peak memory, MB (fits up to a second)"}
+    words = {
+        "seconds": "seconds, one fit and its credits",
+        "peak_mb": "peak memory, MB (fits up to a second)",
+    }
     for ax, column in zip(axes.flat, words, strict=True):
         for model in models:
             own = medians.filter(model=model).sort("n_users")
