@@ -8,6 +8,7 @@ Every function draws on `ax` (None: the current axes) and returns it. The title 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,9 +139,13 @@ def sensitivity(result: Sensitivity, ax: Axes | None = None) -> Axes:
             style = "--" if row == len(names) - 1 else "-"
             axes.plot(line, style, color=colours[names[row]], linewidth=2 / (i + 1))
     low, high = axes.get_ylim()
-    for name, y in zip(names, _spread(ends, (high - low) / 22), strict=True):
+    places = _spread(ends, (high - low) / max(22, len(names)))
+    places -= max(places.max() - high, 0)
+    places += max(low - places.min(), 0)  # inside the axes, or the layout makes them small
+    size = min(_text_size(axes, len(names)), 8)
+    for name, y in zip(names, places, strict=True):
         where = (len(lookbacks) - 1 + 0.04 * len(lookbacks), y)
-        axes.text(*where, name, color=colours[name], va="center", fontsize="small")
+        axes.text(*where, name, color=colours[name], va="center", fontsize=size)
     words = ["unlimited" if each is None else str(each) for each in lookbacks]
     axes.set_xticks(range(len(lookbacks)), words)
     axes.set_xlabel("lookback")
@@ -260,13 +265,13 @@ def chain(graph: nx.DiGraph[Any], ax: Axes | None = None, *, at_least: float = 0
         # Below the node, because a long name does not fit into its circle.
         below = -(sizes[node] ** 0.5 / 2 + 2)
         axes.annotate(
-            graph.nodes[node]["label"],
+            _wrapped(graph.nodes[node]["label"]),
             at[node],
             xytext=(0, below),
             textcoords="offset points",
             ha="center",
             va="top",
-            fontsize=9,
+            fontsize=9 if len(middle) <= _MOST_STATES // 2 else 7,
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.5},
         )
     edges: list[tuple[Any, Any, float]] = list(graph.edges(data="probability"))
@@ -330,7 +335,19 @@ def _rows(axes: Axes, names: Sequence[str], of: str) -> None:
     axes.grid(axis="x", color=_PALE)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, labelsize=_text_size(axes, len(names)))
+
+
+def _text_size(axes: Axes, n_lines: int) -> float:
+    """Points of a text of which `n_lines` lines fit into the height of the axes; 4 to 10."""
+    height = 72 * axes.figure.figure.get_figheight() * axes.get_position().height
+    return float(np.clip(0.75 * height / n_lines, 4, 10))
+
+
+def _wrapped(label: str) -> str:
+    """A state's name in short lines: a new one for each channel, long names cut at spaces."""
+    steps = label.split(" > ")
+    return " >\n".join("\n".join(wrap(step, 14, break_long_words=False)) for step in steps)
 
 
 def _unit(of: str) -> str:
