@@ -1,4 +1,4 @@
-"""Attribution: the credit of each channel, and what is credited to no channel."""
+"""Attribution: the credit of each channel, and the baseline, which no channel gets."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ class Attribution(Printed):
 
 
 def meanings(estimands: Iterable[str]) -> list[str]:
-    """One sentence on each kind of estimand, and a last one if none of them is incremental."""
+    """One sentence on each kind of estimand, and a last one if none is incremental."""
     kinds = dict.fromkeys(estimand.partition(":")[0] for estimand in estimands)
     sentences = [f"{kind}: {ESTIMANDS[kind]}." for kind in kinds]
     return sentences if "incremental" in kinds else [*sentences, _NOT_INCREMENTAL]

@@ -1,4 +1,4 @@
-"""Several models on the same journeys: the credit of each, and what it estimates."""
+"""Several models on the same journeys: the credit of each, and its estimand."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Comparison(Printed):
 
     @property
     def of(self) -> str:
-        """What is credited: `"conversions"` or `"value"`."""
+        """The outcome credited: `"conversions"` or `"value"`."""
         return self._first.of
 
     @property

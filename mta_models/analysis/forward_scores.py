@@ -1,4 +1,4 @@
-"""How well predictions of the held-out days of a log agree with who converted in them."""
+"""Scores of predictions against the conversions of the held-out days of a log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ForwardScore:
             converts has a higher predicted rate than one who does not; 0.5 is chance.
         day_rmse: root mean square error of conversions per day.
         predicted: conversions predicted for the held-out days.
-        observed: conversions observed in them.
+        observed: conversions observed in the held-out days.
         ratio: predicted over observed.
         ratio_touched: the ratio among users with a touchpoint within the last week.
         ratio_untouched: the ratio among other users. Either is NaN if none of its users converted.

@@ -52,6 +52,9 @@ class ForwardValidation(Printed):
         by_day: by label, conversions predicted for each held-out day, shape `(n_days,)`.
         observed: conversions of each held-out day, shape `(n_days,)`.
         refusals: by label, why a model has no score.
+
+    Example:
+        See `validate_forward`; `print` shows the table of scores, `to_frame` returns it.
     """
 
     since: float

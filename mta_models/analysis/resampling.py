@@ -36,7 +36,7 @@ Finish = Callable[[Floats], tuple[Floats, float]]
 
 # Picks held at once while drawing, 16 MB.
 _AT_ONCE = 1 << 21
-# Users above which a cell is large: a multinomial count costs about as much as this many picks.
+# A cell with more users is large: a multinomial count costs as much as about this number of picks.
 _LARGE = 8
 _TOLERANCE = 1e-8
 MAX_DRAWS = 1_000_000
@@ -211,7 +211,7 @@ def _split_plan(model: AttributionModel, journeys: Journeys, of: str) -> _Plan:
 
 
 def _units(journeys: Journeys, of: str, group: Ints, n_groups: int) -> tuple[csr_array[Any], Ints]:
-    """What one pick of each unit adds to the conversions, nulls and value of the groups of rows.
+    """The amounts that a pick of each unit adds: conversions, nulls and value, by group of rows.
 
     Returns a matrix of shape `(n_units, 3 n_groups)` and the number of users that each unit stands
     for, shape `(n_units,)`. The value columns stay empty for `of="conversions"`, where they are not

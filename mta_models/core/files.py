@@ -2,7 +2,7 @@
 
 An interrupted write (`kill -9`, SIGTERM, Ctrl-C, a full disk, a power cut) leaves the old file or
 the new one, never a part of it, and no other file. On Linux the content goes to a file without a
-name (`O_TMPFILE`), which the kernel removes when the process ends, for whatever reason. It gets its
+name (`O_TMPFILE`), which the kernel removes when the process ends for any reason. It gets its
 name after it was flushed to the disk. There are two exceptions:
 
 - Linux cannot give a file the name of another one. Where there is an old file, the new one gets a
@@ -277,7 +277,7 @@ def _lock(handle: int) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove files with a temporary name that nobody has locked: their writers are dead."""
+    """Remove files with a temporary name and without a lock: their writers have ended."""
     if sys.platform == "win32":
         return
     for name in folder.glob(f"{_PREFIX}*{_ENDING}"):

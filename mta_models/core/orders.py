@@ -32,7 +32,7 @@ def random_orders(n_players: int, shape: tuple[int, ...], rng: np.random.Generat
 
 
 def coalitions_along(orders: Ints) -> Mask:
-    """Who is there after 0, 1, … n arrivals, shape `(..., n_players + 1, n_players)`.
+    """Players present after 0, 1, … n arrivals, shape `(..., n_players + 1, n_players)`.
 
     Args:
         orders: shape `(..., n_players)`.
@@ -49,7 +49,7 @@ def coalitions_along(orders: Ints) -> Mask:
 
 
 def gains_along(orders: Ints, values: Floats) -> Floats:
-    """What each player adds when it arrives, shape `(..., n_players)`, by player number.
+    """The gain of each player when it arrives, shape `(..., n_players)`, by player number.
 
     Args:
         orders: shape `(..., n_players)`.

@@ -103,7 +103,7 @@ def first_occurrence(codes: Numbers, offsets: Numbers, n_codes: int) -> Mask:
 
 
 def group_equal(codes: Numbers, offsets: Numbers) -> tuple[Ints, Ints]:
-    """Which segments hold the same codes in the same order.
+    """Group segments with the same codes in the same order.
 
     Returns `group`, shape `(n,)`, the group of each segment, and `leader`, shape `(n_groups,)`, the
     first segment of each; groups are numbered by first appearance. Segments are hashed (a random

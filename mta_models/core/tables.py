@@ -142,7 +142,7 @@ class Printed(ABC):
 
     @abstractmethod
     def blocks(self) -> list[Block]:
-        """What `print` shows: tables and sentences."""
+        """The blocks that `print` shows: tables and sentences."""
 
     def __str__(self) -> str:
         return as_text(self.blocks(), shutil.get_terminal_size().columns)

@@ -130,7 +130,7 @@ class CaseBaseSample:
 
     @property
     def balanced(self) -> Floats:
-        """Weights for a classifier, mean 1, shape `(n_rows,)`; equal if those of users are."""
+        """Weights for a classifier, mean 1, `(n_rows,)`; equal if users have equal weights."""
         weight = self.weight.copy()
         weight[self.n_cases :] *= self.scale
         balanced: Floats = weight / weight.mean()

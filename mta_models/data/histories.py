@@ -165,8 +165,8 @@ class Histories:
         """All pairs of a conversion and an earlier touchpoint of its user, by conversion.
 
         Returns:
-            The conversion, the touchpoint (among those of these histories) and its age in days
-            at the conversion, each of shape `(n_pairs,)`.
+            The index of the conversion, the index of the touchpoint, and the touchpoint's age in
+            days at the conversion, each of shape `(n_pairs,)`.
         """
         first = self.offsets[:-1][self.event_user].astype(np.int64)
         cuts = np.concatenate(([0], np.cumsum(self.event_stop - first)))
@@ -250,7 +250,7 @@ class Histories:
             user, code, time = self.owner[part], self.codes[part], self.time[part]
             left = np.maximum(until[user] - time, 0)
             before = since[user] - time
-            if (before > 0).any():  # nobody was at risk before observation began
+            if (before > 0).any():  # no user is at risk before observation begins
                 each[part] = integral(left, code, np.clip(before, 0, left))
             else:
                 each[part] = integral(left, code)

@@ -119,6 +119,12 @@ class Journeys(JourneyArrays):
 
         Raises:
             JourneyError: an array breaks one of these rules; names the row.
+
+        Example:
+            >>> from mta_models import Journeys
+            >>> paths = {"codes": [0, 1, 1], "offsets": [0, 2, 3]}  # A > B, and B
+            >>> Journeys.from_arrays(["A", "B"], **paths, conversions=[1, 2])
+            Journeys(2 journeys, 3 touchpoints, 2 channels, 3 conversions, 0 nulls)
         """
         counts = numbers(conversions, "conversions")
         if milestones is not None and not isinstance(milestones, Mapping):
@@ -162,7 +168,12 @@ class Journeys(JourneyArrays):
             channels: the channels and their order; None: the channels of the paths, sorted.
 
         Raises:
-            JourneyError: a path is text instead of a list, or holds a blank or unknown channel.
+            JourneyError: a path is text instead of a list, or has a blank or unknown channel.
+
+        Example:
+            >>> from mta_models import Journeys
+            >>> Journeys.from_paths([["A", "B"], []], conversions=[3, 1], nulls=[7, 9])
+            Journeys(2 journeys, 2 touchpoints, 2 channels, 4 conversions, 16 nulls)
         """
         paths = as_list(paths, "paths", "paths, each a list of channel names")
         for row, path in enumerate(paths):
@@ -317,6 +328,9 @@ class Journeys(JourneyArrays):
 
     def to_frame(self, *, separator: str = " > ") -> pd.DataFrame:
         """One row per journey: `path`, `conversions`, `nulls` and the other arrays per journey.
+
+        Args:
+            separator: text between two channels of a path.
 
         Raises:
             JourneyError: a channel contains the separator, so paths would be ambiguous.

@@ -30,7 +30,7 @@ class Kernel(Protocol):
 
     @property
     def half_life(self) -> Floats:
-        """The age at which the weight is half of what it is at 0, shape `(n_channels,)`, days."""
+        """The age at which the weight is half of w(0), in days, shape `(n_channels,)`."""
         ...
 
     def weight(self, age: Floats, codes: Numbers) -> Floats:

@@ -43,11 +43,11 @@ class LiftTest:
             raise ParameterError(f"a channel must be a non-blank text; got {shown(self.channel)}")
         if not is_number(self.lift):
             raise ParameterError(
-                f"a lift must be a finite number of conversions; that of {self.channel} is "
+                f"a lift must be a finite number of conversions; the lift of {self.channel} is "
                 f"{shown(self.lift)}. Give the difference that the test measured"
             )
         if not (is_number(self.standard_error) and self.standard_error > 0):
             raise ParameterError(
-                "a standard error must be a finite number of conversions > 0; that of "
+                "a standard error must be a finite number of conversions > 0; the one of "
                 f"{self.channel} is {shown(self.standard_error)}. Give that of the test"
             )

@@ -27,6 +27,14 @@ class Finding:
         means: the consequence for results.
         do: the remedy.
         channels: the channels concerned; empty if it concerns all.
+
+    Example:
+        >>> from mta_models import Journeys, diagnose
+        >>> finding = diagnose(Journeys.from_paths([["TV"]], [40]), models=()).findings[0]
+        >>> finding.name, finding.severity
+        ('no_nulls', 'problem')
+        >>> finding.do
+        'read the users who did not convert too'
     """
 
     name: str

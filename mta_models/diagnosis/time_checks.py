@@ -233,7 +233,7 @@ def _without_counterpart(seen: TimeContext) -> Floats:
 
 
 def on_and_off(seen: TimeContext) -> Iterator[Finding]:
-    """Channels with whole weeks of the calendar in which nobody met them."""
+    """Channels that no user met in whole calendar weeks."""
     h, k = seen.histories, seen.journeys.n_channels
     weeks = int(h.end.max() // WEEK)
     if weeks < 2:

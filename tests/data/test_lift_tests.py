@@ -23,5 +23,5 @@ def test_a_lift_and_its_error_are_finite_numbers(wrong: Any) -> None:
 def test_negative_lifts_are_lifts_and_errors_are_above_0() -> None:
     assert mta.LiftTest("TV", np.float32(-3), np.int64(2)).lift == -3
     for error in (0, -1.0):
-        with pytest.raises(mta.ParameterError, match="> 0; that of TV is"):
+        with pytest.raises(mta.ParameterError, match="> 0; the one of TV is"):
             mta.LiftTest("TV", 1.0, error)

@@ -17,13 +17,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class OrderSelection(Printed):
-    """Held-out scores by order, and the best order.
+    """Scores of the orders of a Markov chain on held-out steps, and the best order.
+
+    The result of `Markov.select_order`; `print` shows the table.
 
     Attributes:
         order: the order with the highest score.
         score: by order, the mean held-out log-likelihood of one step, in nats.
-        standard_error: by order, of the score, over folds.
-        n_states: by order, the number of contexts in the data, with the start.
+        standard_error: by order, the standard error of the score over folds, in nats.
+        n_states: by order, the number of contexts in the data, including the start.
+
+    Example:
+        >>> from mta_models import Journeys, Markov
+        >>> paths = [["A", "B", "A"], ["B", "A", "B"], ["A"], ["B"]]
+        >>> journeys = Journeys.from_paths(paths, [30, 20, 5, 10], [70, 80, 95, 90])
+        >>> selection = Markov.select_order(journeys, max_order=2, random_state=0)
+        >>> selection.order
+        2
+        >>> selection.to_frame().round(2)
+           order  score  standard_error  n_states  chosen
+        0      1  -0.85            0.01         3   False
+        1      2  -0.85            0.01         5    True
     """
 
     order: int
@@ -46,7 +60,7 @@ class OrderSelection(Printed):
         )
 
     def blocks(self) -> list[Block]:
-        """What `print` shows: a row per order, and the order chosen."""
+        """The blocks that `print` shows: a row per order, and the best order."""
         columns = {
             "Score": [f"{each:.4f}" for each in self.score.values()],
             "Standard error": [f"{each:.4f}" for each in self.standard_error.values()],

@@ -38,7 +38,7 @@ def amounts(log: EventLog, mask: Mask | None = None) -> Amounts:
 
 
 def set_aside(reason: str, lost: Mapping[str, float]) -> Amounts:
-    """Entries of the ledger for what was set aside for one reason; amounts of 0 have none."""
+    """Entries of the ledger for amounts set aside for one reason; an amount of 0 has none."""
     return {f"{what}: {reason}": amount for what, amount in lost.items() if amount}
 
 
