@@ -80,9 +80,29 @@ def test_the_main_table_has_thirty_seeds_of_each_of_its_worlds() -> None:
     assert main.n_seeds >= 30
 
 
+def test_worlds_of_visits_lead_the_page_and_none_is_left_out() -> None:
+    visits = tables.Main(report.Report().results("visits"))
+    drawn = {world.partition("_draw_")[0] for world in visits.worlds}
+    assert drawn == set(mta.worlds.names()) - set(suites.ONE_THING)
+    assert set(visits.worlds) == {world.label for world in suites.VISITS.suite.worlds}
+    text = report.Report().full()
+    assert text.startswith("### Worlds of visits")
+    assert report.Report().visits_in_short() in text
+    seeds = set(visits.results.table["seed"])
+    assert min(seeds) >= 100  # nothing was tuned on them
+    # What the README says of our models.
+    medians = {
+        model: np.median([error for error in visits.errors(model).values() if error is not None])
+        for model in (*visits.models, "Uniform")
+    }
+    for model in ("Hazard", "Logistic", "SelfControlled"):
+        assert medians[model] > medians["Uniform"]
+    assert max(medians["Hazard(lag='12h')"], medians[suites.LAGGED]) < medians["Uniform"] / 2
+
+
 def test_a_world_without_rows_is_named_and_does_not_fail() -> None:
     made_now = report.Report()
-    missing = [name for name in mta.worlds.names() if name not in made_now.main.worlds]
+    missing = [name for name in suites.ONE_THING if name not in made_now.main.worlds]
     for written in (made_now.short(), made_now.full()):
         assert ("no rows yet" in written) == bool(missing)
         for name in missing:

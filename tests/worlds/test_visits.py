@@ -145,6 +145,29 @@ def test_interventions_meet_the_same_noise() -> None:
     assert usual.filter(paid).equals(without.filter(paid))
 
 
+def test_an_entrance_off_is_not_logged_and_loses_no_purchase() -> None:
+    world = make("visits_slow", strength=1, seed=3)
+    usual = world.simulate().events
+    for entrance in ("Direct", "Coupon Site"):
+        without = world.simulate(doses={entrance: 0}).events
+        assert entrance in set(usual["channel"])
+        assert entrance not in set(without["channel"])
+        assert without["conversion"].sum() == usual["conversion"].sum()
+
+
+def test_direct_effects_leave_out_what_a_channel_brings_about() -> None:
+    """A paid contact brings visits, and visits bring retargeting, which sells."""
+    world = make("visits_retargeting", strength=1, draw=1)
+    truth = world.truth(users=2 * BLOCK)
+    retargeting = truth.channels.index("Retargeting")
+    assert world.parameters.carried[retargeting] > 0
+    paid = [i for i, name in enumerate(truth.channels) if name not in ENTRANCES]
+    through_others = (truth.removal - truth.direct)[[i for i in paid if i != retargeting]]
+    assert through_others.sum() > 0
+    assert truth.removal[truth.channels.index("Direct")] > 0  # its visits are followed too
+    assert truth.direct[truth.channels.index("Direct")] == 0
+
+
 def test_a_truth_belongs_to_world_strength_and_draw() -> None:
     world = make("visits_clicks", draw=1)
     truth = world.truth(users=BLOCK // 2)
