@@ -110,6 +110,6 @@ def make(
     options: dict[str, int] = {"draw": draw} if module.startswith("visits.") else {}
     if not options and draw != 0:
         raise ParameterError(
-            f"draw must be 0 for {name!r}: only worlds of visits have draws; got {draw!r}"
+            f"`draw` must be 0 for {name!r}: only worlds of visits have draws; got {draw!r}"
         )
     return world(n_users=n_users, strength=strength, seed=seed, **options)

@@ -206,9 +206,9 @@ def test_expected_is_the_total_of_the_truth() -> None:
 
 
 def test_only_worlds_of_visits_are_drawn() -> None:
-    with pytest.raises(ParameterError, match="draw must be 0"):
+    with pytest.raises(ParameterError, match="`draw` must be 0"):
         mta.worlds.make("intent", draw=1)
-    with pytest.raises(ParameterError, match="draw must be a whole number"):
+    with pytest.raises(ParameterError, match="`draw` must be a whole number"):
         mta.worlds.make("visits_clicks", draw=-1)
 
 

@@ -80,7 +80,7 @@ class VisitWorld(BaseWorld):
         self, *, n_users: int = 20_000, strength: float = 0.5, seed: int = 0, draw: int = 0
     ) -> None:
         if not isinstance(draw, int | np.integer) or draw < 0:
-            raise ParameterError(f"draw must be a whole number >= 0; got {draw!r}")
+            raise ParameterError(f"`draw` must be a whole number >= 0; got {draw!r}")
         self.draw = int(draw)
         super().__init__(n_users=n_users, strength=strength, seed=seed)
 
