@@ -198,7 +198,7 @@ def test_only_lift_tests_put_bias_into_intervals() -> None:
     lift = mta.LiftTest("A", lift=120, standard_error=35)
     for model in (mta.BayesianHazard, mta.BayesianLogistic):
         assert model()._interval_holds() == SAMPLING_ONLY
-        assert "bias as far as the lift tests show it" in model(lift_tests=[lift])._interval_holds()
+        assert "bias as far as lift tests identify it" in model(lift_tests=[lift])._interval_holds()
 
 
 def test_the_lead_test_stands_under_the_credit_that_it_checks() -> None:

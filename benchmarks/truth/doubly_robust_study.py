@@ -35,7 +35,7 @@ WORLDS = (
 
 
 def covariates(simulation: Simulation) -> object | None:
-    """What the tracker knows of each user, or None."""
+    """The tracker's covariates of each user, or None."""
     known = simulation.observed.drop("start", "end")
     return known if known.width > 1 else None
 

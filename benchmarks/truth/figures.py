@@ -37,7 +37,7 @@ def drawn_from(figure: Path) -> str:
 
 
 def write(figure: Figure, file: Path, rows: Path) -> None:
-    """As SVG that is the same whenever it is drawn anew, with its text as text."""
+    """As SVG, the same bytes each time it is drawn, with its text as text."""
     import matplotlib as mpl
 
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _lines(results: Results, column: str, label: str, *, log: bool) -> Figure:
 def coverage(results: Results) -> Figure:
     """How often 50, 80 and 95 % intervals hold the truth, a panel per world; large logs solid.
 
-    A model has its number of seeds in the legend: those of few seeds were seen when it was tuned.
+    The legend has each model's number of seeds: models with few seeds were tuned on these.
     """
     import polars as pl
 
@@ -195,7 +195,7 @@ def cost(results: Results) -> Figure:
 
 
 def _styles(models: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The line of each model, of the colour that it has in every figure."""
+    """The line style of each model, in the colour that the model has in every figure."""
     lines = {
         model: style | {"markersize": 4, "linestyle": "-"}
         for model, style in model_styles(m for m in models if m not in CONTROLS).items()

@@ -1,9 +1,9 @@
-"""What lift tests teach a Bayesian hazard where intent misleads.
+"""How lift tests change the credit of a Bayesian hazard where intent misleads.
 
 Run it by `python -m benchmarks.truth.lift_tests`.
 
-World `intent` at strength 1, 40,000 users: the same log without a test, and with pairs of them.
-Rows go to results/lift_tests.csv, where those that are there are not run again.
+World `intent` at strength 1, 40,000 users: the same log without a test, and with pairs of tests.
+Rows go to results/lift_tests.csv; rows that the file already has are not run again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mta_models.worlds.truth import Truth
 
 FILE = ROOT / "benchmarks" / "results" / "lift_tests.csv"
-# None; the useless targeted channel with another that is targeted; and pairs of other kinds.
+# No test; the targeted channel without effect with another targeted one; and other pairs.
 PAIRS: tuple[tuple[str, ...], ...] = (
     (),
     ("Affiliate", "Search"),
@@ -86,7 +86,7 @@ def main() -> int:
             if (str(seed), " + ".join(tests)) in done:
                 continue
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what they say is in the columns
+                warnings.simplefilter("ignore")  # the columns hold what the warnings say
                 found = row(seed, tests, truth)
             rows = [[each[name] for name in COLUMNS] for each in read()]
             rows.append([f"{found[k]:.6g}" if k != "tests" else found[k] for k in COLUMNS])

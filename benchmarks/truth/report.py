@@ -1,7 +1,7 @@
 """Tables and figures from the committed rows: `python -m benchmarks.truth.report [--check]`.
 
-Writes what stands between the markers of README.md and benchmarks/README.md, and the figures.
-`--check` writes nothing and fails if any of it is not what the rows say.
+Writes the text between the markers of README.md and benchmarks/README.md, and the figures.
+`--check` writes nothing and fails if a text or figure differs from what the rows give.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _LEGEND = (
     "over seeds leaves out 0. `Uniform`, `ExposureShare` and `Oracle` are controls."
 )
 _TUNED = (
-    "Rules, Markov and Shapley were tuned to nothing. The defaults of `Hazard`, `Logistic` and "
-    "`SelfControlled` were chosen on logs of these worlds, some of these seeds included, and "
+    "Rules, Markov and Shapley were not tuned. The defaults of `Hazard`, `Logistic` and "
+    "`SelfControlled` were chosen on logs of these worlds, including some of these seeds, and "
     "effects in these worlds fade by half-lives, as `Hazard` assumes."
 )
 
@@ -98,7 +98,7 @@ class Report:
         )
 
     def verdict(self) -> str:
-        """The whole table in numbers, with the names of the worlds in which no model does well."""
+        """Counts of worlds in the table, and the names of worlds in which no model does well."""
         main = self.main
         lost = [world for world in main.worlds if not self._beaters(world)]
         wins = {
@@ -113,9 +113,9 @@ class Report:
         said = [
             f"In {len(lost)} of {len(main.worlds)} worlds no model is clearly better than "
             f"`Uniform`, which gives every channel the same: {', '.join(lost) or 'none'}. Without "
-            f"the models of when users convert it would be {without}. Clearly better than "
-            f"`Uniform` in the largest number of worlds: {leaders}, in {most}; among rules, "
-            f"removal effects and Shapley values it is {_code(rule)}, in {others[rule]}."
+            f"the models of when users convert these would be {without} worlds. Clearly better "
+            f"than `Uniform` in the largest number of worlds: {leaders}, in {most}; among rules, "
+            f"removal effects and Shapley values: {_code(rule)}, in {others[rule]}."
         ]
         for model in _INCREMENTAL[1:]:
             if model in main.models:
@@ -158,12 +158,12 @@ class Report:
             self.verdict(),
             "![Share error by model and world](results/error.svg)",
             "### Models",
-            "Numbers of worlds in which a model is clearly better or worse than `Uniform`; the "
-            "three worlds in which it is furthest behind `Uniform`, in points of share error; "
-            "medians over worlds and seeds of all credit per conversion that channels caused, of "
-            "budget regret (its means by world are below), of the seconds of one fit and its "
-            "credits, and of the memory allocated in the meantime. A model that refuses a world "
-            "has no number there, so its medians are over fewer worlds.",
+            "Columns: the numbers of worlds in which a model is clearly better or worse than "
+            "`Uniform`; the three worlds in which it is furthest behind `Uniform`, in points of "
+            "share error; and medians over worlds and seeds of all credit per conversion that "
+            "channels caused (over-credit), of budget regret (its means by world are below), of "
+            "the seconds of one fit and its credits, and of the memory allocated by it. A model "
+            "that refuses a world has no number there, so its medians are over fewer worlds.",
             tables.models_table(main),
             f"### Differences to {_code(than)}",
             "In points of share error, with 95 % bootstrap intervals of the paired difference over "
@@ -172,12 +172,12 @@ class Report:
             tables.differences(main, than, others[half:]),
             "### Budget regret",
             "Percent of conversions lost by moving the budget by a model's credit instead of the "
-            "true marginal effects: means over seeds. Below 0 the move did better than the truth's "
-            "own.",
+            "true marginal effects: means over seeds. Below 0 the model's credit did better than "
+            "the true effects.",
             tables.regrets(main),
-            "### Against what a model estimates",
-            "Share error of removal effects against Shapley values of the truth, as above, and "
-            "against what removing each channel costs.",
+            "### Against removal effects",
+            "Share error of models of removal effects, against the truth's Shapley values (as "
+            "above) and against the conversions truly lost without each channel.",
             tables.own_estimand(main),
             *self._large(),
             *self._doubly_robust(),
@@ -242,8 +242,9 @@ class Report:
             return []
         return [
             "### Logs of some 5,000 conversions",
-            f"{self.described(large)}. Medians over seeds, in percent: share error / credit to "
-            "channels without effect, of all conversions / error of the baseline, of the baseline.",
+            f"{self.described(large)}. Medians over seeds: share error / credit to channels "
+            "without effect, in percent of all conversions / error of the baseline, in percent of "
+            "the true baseline.",
             tables.goals(large, _LARGE),
         ]
 
@@ -255,8 +256,8 @@ class Report:
         return [
             "### Doubly robust",
             f"Share error beside the other incremental models. {self.described(results)}. "
-            "With so few seeds some points are chance. "
-            "[doubly_robust.md](../docs/doubly_robust.md) has what else was tried.",
+            "With this few seeds, differences of some points are chance. "
+            "[doubly_robust.md](../docs/doubly_robust.md) lists other methods that were tried.",
             tables.share_errors(main, main.worlds, main.models),
         ]
 
@@ -290,12 +291,12 @@ class Report:
             "Percent of channels and baselines, taken together, whose interval (of a bootstrap, or "
             "the model's own) holds the truth; mean width and Winkler score per true conversion. "
             f"{self.described(results)}; {draws} draws.",
-            "Intervals hold chance in who was observed, not bias. Numbers of seeds and worlds "
-            "differ between models, so compare them within one world. The incremental models have "
-            "seeds 0 to 2 here, on which their way of drawing was chosen. On twelve other logs of "
-            "20,000 users, 95 % intervals held: in `randomised` `Hazard` 92 % (its baseline 67 %) "
-            "and `SelfControlled` 88 %; in `intent` `SelfControlled` 92 % (of channels without "
-            "effect 75 %) and `Hazard` 27 %. Those logs are not among the rows below.",
+            "Intervals include chance in who was observed, not bias. Numbers of seeds and worlds "
+            "differ between models, so compare models within one world. The incremental models "
+            "have seeds 0 to 2 here, on which their bootstrap was designed. On twelve other logs "
+            "of 20,000 users, 95 % intervals held: in `randomised` `Hazard` 92 % (its baseline "
+            "67 %) and `SelfControlled` 88 %; in `intent` `SelfControlled` 92 % (of channels "
+            "without effect 75 %) and `Hazard` 27 %. Those logs are not among the rows below.",
             "![How often intervals hold the truth](results/coverage.svg)",
             tables.coverages(results),
         ]
@@ -308,7 +309,7 @@ class Report:
         return [
             "### Lift tests",
             "`BayesianHazard` in `intent` at strength 1, 40,000 users, without and with two lift "
-            "tests of as many users (`python -m benchmarks.truth.lift_tests`); "
+            "tests, each of 40,000 users (`python -m benchmarks.truth.lift_tests`); "
             f"seeds {seeds}, on which no prior was tuned. Means, in percent: share error, error of "
             "the baseline (of all conversions), channels whose 90 % interval holds the truth, mean "
             "width of these intervals (of all conversions); CPU seconds of a fit and its credit.",
@@ -321,10 +322,10 @@ class Report:
             return []
         return [
             "### Rivals",
-            "Share error on the same journeys, ours first; medians of seconds and MB of a fit, "
-            "which for rivals are those of a process of its own, its imports and the reading of "
-            f"the file included. {self.described(results)}. Rules are left out: they are the same "
-            "everywhere.",
+            "Share error on the same journeys, our models first; medians of seconds and MB of a "
+            "fit. For other packages these are of a process of their own, including imports and "
+            f"the reading of the file. {self.described(results)}. Rules are left out: they are the "
+            "same in all packages.",
             tables.rivals(results),
         ]
 
@@ -342,7 +343,7 @@ class Report:
         }
 
     def stale(self) -> list[str]:
-        """Files that are not what the rows say."""
+        """Files that differ from what the rows give."""
         stale = [
             file.name if file.parent == ROOT else f"benchmarks/{file.name}"
             for file, text in self.texts().items()

@@ -1,4 +1,4 @@
-"""The tables of the report, read off the committed rows."""
+"""The tables of the report, made from the committed rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shown(model: str) -> str:
 
 @dataclass(frozen=True)
 class Main:
-    """What is asked of the main suite's rows."""
+    """The main suite's rows, and the numbers that tables need of them."""
 
     results: Results
 
@@ -87,7 +87,7 @@ def intervals(results: Results, than: str) -> dict[tuple[str, str], tuple[float,
 
 
 def share_errors(main: Main, worlds: Sequence[str], models: Sequence[str]) -> str:
-    """World × model: bold the best of those shown, italic what Uniform beats clearly."""
+    """World × model: the best of those shown bold, those clearly worse than Uniform italic."""
     columns = [*models, *CONTROLS]
     by_model = {model: main.errors(model) for model in columns}
     best = {world: main.best(world, models) for world in worlds}
@@ -165,7 +165,7 @@ def _median(rows: pl.DataFrame, column: str, form: str) -> str:
 
 
 def own_estimand(main: Main) -> str:
-    """Removal-effect models against what removals cost, beside the Shapley parts."""
+    """Models of removal effects against true removal effects, beside the true Shapley values."""
     numbers = main.results.table.filter(pl.col("estimand") == "removal_effect")
     models = numbers["model"].unique(maintain_order=True).to_list()
     by_model = {
@@ -287,7 +287,7 @@ def lift_tests(lines: Sequence[dict[str, str]]) -> str:
 
 
 def failures(results: Results) -> str:
-    """What has no answer and why."""
+    """Models that failed, and why."""
     rows = [
         [shown(row["model"]), row["world"], str(row["n"]), row["error"].replace("|", "/")]
         for row in results.errors().iter_rows(named=True)

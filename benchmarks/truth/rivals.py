@@ -16,9 +16,9 @@ from mta_models.models.names import model_from_name
 class Rival(AttributionModel):
     """One model of a rival package, run in its own environment in a process of its own.
 
-    The package reads the journeys as a table of paths. Its credits are taken as they are; what they
-    lack of the total is the baseline, journeys without a touchpoint included. Its estimand is that
-    of the definition it is held against. Seconds and memory are those of its whole process.
+    The package reads the journeys as a table of paths. Its credits are not changed; the baseline is
+    the total less the credits, and so includes journeys without a touchpoint. The estimand is that
+    of the definition that the model is compared with. Seconds and memory are those of its process.
 
     Args:
         package: one of `peers.PEERS`.
@@ -30,7 +30,7 @@ class Rival(AttributionModel):
 
     @property
     def estimand(self) -> str:
-        """That of our model of the same definition; a rule if there is none."""
+        """The estimand of our model of the same definition; `"rule"` if there is none."""
         every = {model.name: model for model in peers.PEERS[self.package].models}
         definition = every[self.model].definition
         return model_from_name(definition).estimand if definition else "rule"
@@ -56,7 +56,7 @@ class Rival(AttributionModel):
         return f"{self.package}: {self.model}"
 
 
-# Not the rules: they are the same everywhere, see the table of exactness.
+# Without the rules, which are the same in all packages: see the table of exactness.
 RIVALS = tuple(
     Rival(package, model)
     for package, model in (

@@ -1,7 +1,7 @@
 """Run the committed suites: `python -m benchmarks.truth.run [SUITE …]`.
 
-Rows are added to results/SUITE.csv as they come; what is there already is not run again. Truths
-are kept in .cache.
+Rows are added to results/SUITE.csv log by log; rows that the file already has are not run again.
+Truths are kept in .cache.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Where `SelfControlled` wins and loses, on logs it was not tuned on (tuned on seeds 0 to 4).
 
-    python -m benchmarks.truth.self_controlled_study                    # all of it
+    python -m benchmarks.truth.self_controlled_study                    # all parts
     python -m benchmarks.truth.self_controlled_study main length        # some parts
 
-Each row of `results/self_controlled_study.csv` is one log: the share error against interventional
-Shapley, the baseline's error, what channels without an effect got, and what the gates decided.
-Rows of the parts run replace those that the file has of them.
+Each row of `results/self_controlled_study.csv` is one log: the share error against the truth's
+Shapley values, the baseline's error, the credit of channels without an effect, and which
+corrections were made. Rows of the parts run replace those parts in the file.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class BurstsSuppressed(Bursts):
     name = "bursts_suppressed"
 
     def exposure(self, now: Any) -> Any:
-        """None for those who have bought."""
+        """No exposure for users who have bought."""
         chance = super().exposure(now)
         return chance * ~now.converted[:, None, :] if now.converted.any() else chance
 

@@ -14,8 +14,8 @@ from mta_models.benchmark import Suite
 from mta_models.benchmark.suite import USUAL
 from mta_models.worlds import names
 
-# What a marketer chooses between: two rules, the field's favourite, Shapley values of it, the
-# model that compares users, and incremental models that take seconds.
+# Models that a marketer chooses between: two rules, Markov, Shapley values of Markov, the model
+# that compares users, and incremental models that take seconds.
 FEW = (
     *("LastTouch", "Linear", "Markov", "Shapley('model', model=Markov())", "SimpleProbabilistic"),
     *("Hazard", "SelfControlled"),
@@ -99,7 +99,7 @@ LARGE = Committed(
     ),
     (3, 5, 10),
 )
-# It takes ten times as long as the others, and has intervals of its own.
+# This model takes ten times as long as the others, and has intervals of its own.
 DOUBLY_ROBUST = Committed(
     "doubly_robust",
     Suite(ONE_THING, ("Hazard", "SelfControlled", LAGGED, "DoublyRobust"), seeds=10),

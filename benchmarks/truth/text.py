@@ -1,4 +1,4 @@
-"""Markdown: tables that can be read as they stand, and parts of a file between markers."""
+"""Markdown: tables that are readable as plain text, and parts of a file between markers."""
 
 from __future__ import annotations
 

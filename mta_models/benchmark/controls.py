@@ -1,4 +1,4 @@
-"""Rows that every table holds: what no knowledge gives, and what all of it gives."""
+"""Controls that every table holds: two models that know nothing, and the truth itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ CONTROLS = ("Uniform", "ExposureShare", ORACLE)
 class Uniform(AttributionModel):
     """The same credit for every channel of the log: a guess without data.
 
-    The conversions of touched journeys in equal parts; estimand `"rule"`, blind to everything.
+    Conversions of journeys with a touchpoint are divided equally among the channels. Estimand
+    `"rule"`; blind to everything.
 
     Example:
         >>> from mta_models import Journeys, benchmark
@@ -45,10 +46,10 @@ class Uniform(AttributionModel):
 
 
 class ExposureShare(Uniform):
-    """The same credit for every touchpoint, of buyers or others: volume alone.
+    """The same credit for every touchpoint, whether or not its user converts: volume alone.
 
-    The conversions of touched journeys in proportion to the channels' touchpoints, buyers' and
-    others'; estimand `"rule"`, blind to outcomes, order and times.
+    Conversions of journeys with a touchpoint are divided in proportion to the channels' touchpoints
+    in all journeys. Estimand `"rule"`; blind to outcomes, order and times.
 
     Example:
         >>> from mta_models import Journeys, benchmark
@@ -67,10 +68,10 @@ class ExposureShare(Uniform):
 
 
 def oracle(truth: Truth) -> Attribution:
-    """The truth's Shapley values and baseline as an attribution: what knowing everything gives.
+    """The truth's Shapley values and baseline as an attribution: the best possible result.
 
-    Its errors against `"removal"` and other effects are not 0: the parts that add up are not what
-    removals cost. Its budget regret is not 0 either where marginal effects are in another order.
+    Its errors against `"removal"` and other effects are not 0, because these differ from Shapley
+    values. Its budget regret is not 0 either where marginal effects are in another order.
 
     Example:
         >>> from mta_models import benchmark, worlds

@@ -1,4 +1,4 @@
-"""Results of a benchmark: its rows, and the tables that are read off them."""
+"""Results of a benchmark: its rows, and the tables made from them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Results:
             metric: one of `rows.METRICS`.
 
         Raises:
-            ParameterError: no such metric.
+            ParameterError: `metric` is not a metric.
         """
         import polars as pl
 
@@ -99,12 +99,12 @@ class Results:
 
         Args:
             than: the model that the others are compared with.
-            metric: one of `rows.METRICS`.
-            prob: inside the interval.
+            metric: name of a metric, a column of `table()`.
+            prob: probability inside the interval.
             seed: of the bootstrap.
 
         Raises:
-            ParameterError: no such metric or model.
+            ParameterError: there is no such metric or model.
         """
         import polars as pl
 
@@ -132,7 +132,7 @@ class Results:
         return pl.DataFrame(found, schema=schema, orient="row")
 
     def errors(self) -> pl.DataFrame:
-        """What has no answer and why: `model`, `world`, `error`, `n` logs."""
+        """Models that failed, and why: columns `model`, `world`, `error`, and `n`, logs."""
         import polars as pl
 
         failed = self.table.filter(pl.col("error") != "")
@@ -158,6 +158,6 @@ class Results:
 
 
 def check_metric(metric: str) -> None:
-    """Refuse a metric that no column holds."""
+    """Refuse a name that is not a metric's."""
     if metric not in (*METRICS, *ABOUT, *COST):
         raise ParameterError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")

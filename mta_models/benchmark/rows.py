@@ -12,21 +12,21 @@ from typing import Any, BinaryIO
 from mta_models.core import files
 from mta_models.errors import MTAError
 
-# What identifies a row. `truth_users` is on how many users the truth was computed, the
-# budget regret on a quarter of them.
+# Columns that identify a row. `truth_users` is the number of users for which the truth was
+# computed; the budget regret is computed for a quarter of them.
 IDENTITY = ("world", "strength", "n_users", "seed", "truth_users", "draws", "model")
 METRICS = (
     *("total_variation", "share_mae", "jensen_shannon", "kendall_tau_b", "absolute_error"),
     *("relative_error", "over_credit", "credit_to_null_channels", "sign_errors", "baseline_error"),
     *("coverage_50", "width_50", "winkler_50", "coverage_80", "width_80", "winkler_80"),
     *("coverage_95", "width_95", "winkler_95"),
-    # Against what removing a channel costs, which is what a removal effect estimates.
+    # Against the conversions lost without each channel, which removal effects estimate.
     "total_variation_removal",
     "budget_regret",
 )
-# Of the log: conversions in it, conversions expected, and the part that needs no channel.
+# Of the log: conversions observed, conversions expected, and the fraction without any channel.
 ABOUT = ("conversions", "true_total", "true_baseline_share")
-COST = ("seconds", "peak_mb")  # the only columns that another run may change
+COST = ("seconds", "peak_mb")  # the only columns that differ between runs
 TEXTS = ("world", "model", "estimand", "warnings", "versions", "error")
 FIELDS = (*IDENTITY, "estimand", *METRICS, *ABOUT, *COST, "warnings", "versions", "error")
 
@@ -34,12 +34,12 @@ Row = dict[str, str]
 
 
 def as_text(values: dict[str, Any]) -> Row:
-    """A row's cells: numbers to six digits, empty for what is missing or not a number."""
+    """A row's cells: numbers to six digits, empty where a value is missing or NaN."""
     return {name: _cell(values.get(name)) for name in FIELDS}
 
 
 def key(row: Row) -> tuple[str, ...]:
-    """What identifies a row, as texts."""
+    """The cells that identify a row, as texts."""
     return tuple(row[name] for name in IDENTITY)
 
 
@@ -47,7 +47,7 @@ def read(file: Path) -> list[Row]:
     """The rows of a file; none if it is not there. A last line that was cut off is left out.
 
     Raises:
-        MTAError: it is not a file of benchmark rows, or cannot be read.
+        MTAError: `file` is not a file of benchmark rows, or cannot be read.
     """
     try:
         content = file.read_bytes()
@@ -57,12 +57,12 @@ def read(file: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise MTAError(f"cannot read {str(file)!r}: {error}") from error
     if not text and files.csv_text([FIELDS]).encode().startswith(content):
-        return []  # empty, or killed while it got its header
+        return []  # empty, or cut off while the header was written
     lines = csv.reader(io.StringIO(text))
     if tuple(next(lines, ())) != FIELDS:
         raise MTAError(
-            f"{str(file)!r} must be a table of benchmark rows of this version, or not be there; "
-            "its columns are others. Name another file"
+            f"{str(file)!r} must be a table of benchmark rows of this version, or not exist; it "
+            "has other columns. Name another file"
         )
     return [dict(zip(FIELDS, line, strict=True)) for line in lines]
 
@@ -70,8 +70,8 @@ def read(file: Path) -> list[Row]:
 def append(file: Path, rows: Iterable[Row]) -> None:
     """Add rows at the end: all of them, or on a full disk none.
 
-    Unlike every other file this one grows during a run, since finished rows must outlast a run
-    that is killed. `kill -9` may cut off the last line, which `read` leaves out and the next
+    Unlike every other file this one grows during a run, because finished rows must be kept if the
+    run is killed. `kill -9` may cut off the last line, which `read` leaves out and the next
     `append` removes.
     """
     with file.open("a+b", buffering=0) as out:
@@ -89,12 +89,12 @@ def append(file: Path, rows: Iterable[Row]) -> None:
 
 
 def write(file: Path, rows: Sequence[Row]) -> None:
-    """All rows, in place of what the file holds."""
+    """Replace the file's content by these rows."""
     files.write_csv(file, [FIELDS, *(row.values() for row in rows)])
 
 
 def _remove_cut_line(out: BinaryIO) -> None:
-    """End the file after its last line end, and stand there; no cell holds a line end."""
+    """Cut the file after its last line end and seek to it; no cell holds a line end."""
     out.seek(max(out.seek(0, io.SEEK_END) - 1, 0))
     if out.read(1) in (b"", b"\n"):
         return
@@ -108,5 +108,5 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value + 0.0:.6g}"  # + 0.0: no −0
-    # A reason on one line, without what a table cannot hold.
+    # A reason on one line, without characters that a table cannot hold.
     return " ".join(str(value).split())

@@ -1,4 +1,4 @@
-"""Running a suite: in this process or several, resumable, every log's rows written at once."""
+"""Running a suite in this process or several; resumable, because rows are written log by log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from mta_models.worlds.truth import Truth
 
 Progress = Callable[[int, int], None]
 
-# One thread each: as many processes as cores already, and sums in the same order everywhere.
+# One thread per process: there are as many processes as cores, and threads would change the order
+# of sums.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
@@ -36,21 +37,23 @@ def run(
     progress: Progress | None = None,
     cache: str | Path | None = None,
 ) -> Results:
-    """Every model of a suite on every log, held against the truth.
+    """Every model of a suite on every log, scored against the truth.
 
-    A log is simulated once for all models. A model that fails is a row with its reason. The same
-    suite gives the same rows to the last digit, but for seconds and peak memory.
+    A log is simulated once for all models. A model that fails has a row with the reason. The same
+    suite gives the same rows to the last digit, except for seconds and peak memory.
 
     Args:
-        suite: what to run.
-        out: a CSV file. Each log's rows are added as soon as they are there, and rows that it
-            already holds are not run again, those with errors included: delete a row to repeat
-            it. In the end its rows stand in the suite's order, after those of other suites.
-        jobs: processes. With more than one, models and worlds travel by pickle, so that a class of
-            your own must be in a module, and a script of your own needs
-            `if __name__ == "__main__":`.
-        progress: called with the numbers of logs done and of all to do.
-        cache: a folder to keep truths of the catalogue's worlds in, for further runs.
+        suite: worlds, models, seeds and sizes to run.
+        out: a CSV file. Each log's rows are added as soon as they are computed. Rows that the file
+            already holds are not run again, including rows with errors: delete a row to repeat
+            it. At the end the suite's rows are in its order, after those of other suites.
+        jobs: number of processes. With more than one, models and worlds are pickled, so a class of
+            your own must be in a module, and your script needs `if __name__ == "__main__":`.
+        progress: called with the number of logs done and the number of logs to run.
+        cache: a folder for truths of the catalogue's worlds, reused by further runs.
+
+    Returns:
+        The suite's rows, with tables made from them.
 
     Raises:
         ParameterError: `jobs` is not 1 or more, or `out` holds rows of another version.
@@ -100,7 +103,7 @@ def _check_versions(kept: Any, file: Path | None) -> None:
     for row in kept:
         if row["versions"].split()[:2] != now:
             raise ParameterError(
-                f"a run goes on with rows of its own version, {' '.join(now)}; {str(file)!r} has "
+                f"rows of one file must be of one version, now {' '.join(now)}; {str(file)!r} has "
                 f"rows of {row['versions']!r}. Name another file"
             )
 
@@ -114,7 +117,7 @@ def _here(todo: Sequence[Log], folder: Path | None) -> Iterator[list[Row]]:
 
 
 def _abroad(todo: Sequence[Log], folder: Path | None, jobs: int) -> Iterator[list[Row]]:
-    """In processes of their own: each setting's truth first, and then its logs."""
+    """Rows of each log, in several processes: each setting's truth first, and then its logs."""
     logs: dict[Any, list[Log]] = {}
     for log in todo:
         logs.setdefault(log.setting, []).append(log)
@@ -152,8 +155,8 @@ def _check_travels(todo: Sequence[Log]) -> None:
         pickle.dumps(todo)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise ParameterError(
-            f"models and worlds must be of classes in a module to travel between processes; {error}"
-            ". Move them into one, or use jobs=1"
+            "with jobs above 1 models and worlds must be of classes in a module, so that they can "
+            f"be pickled; got {error}. Move them into a module, or use jobs=1"
         ) from error
 
 

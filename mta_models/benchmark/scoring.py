@@ -1,4 +1,4 @@
-"""One log, simulated once: every model fitted on it and held against the truth."""
+"""One log, simulated once: every model is fitted on it and scored against the truth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mta_models.worlds.base import Simulation
     from mta_models.worlds.truth import Truth
 
-# Regrets are differences of runs with the same noise: a part of the truth's users is enough.
+# Regrets are differences of runs with the same noise: fewer users than for the truth are enough.
 _OF_TRUTH = 4
 # A model that takes longer is not fitted a second time to measure its memory.
 _PATIENCE = 1.0
@@ -92,7 +92,7 @@ def _measured(model: AttributionModel, journeys: Journeys) -> tuple[Attribution,
         attribution = model.fit_attribute(journeys)
         cost: dict[str, Any] = {"seconds": time.perf_counter() - start}
     cost["warnings"] = " ".join(dict.fromkeys(each.category.__name__ for each in log))
-    # A model that runs in another process measures itself.
+    # A model that runs in another process measures its own seconds and memory.
     own = {name: getattr(model, f"{name}_", None) for name in ("seconds", "peak_mb")}
     cost |= {name: each for name, each in own.items() if each is not None}
     if "peak_mb" not in cost and cost["seconds"] <= _PATIENCE and not tracemalloc.is_tracing():
@@ -131,13 +131,13 @@ def _row(log: Log, label: str, columns: dict[str, Any]) -> Row:
 
 
 def _reason(error: Exception) -> str:
-    """The reason of a failure; of an error that is not ours also its kind."""
+    """The reason of a failure; for an error that is not an MTAError also its class."""
     return str(error) if isinstance(error, MTAError) else f"{type(error).__name__}: {error}"
 
 
 @cache
 def versions() -> str:
-    """Versions of what the numbers depend on."""
+    """Versions of the packages that the numbers depend on."""
     others = (f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "scipy", "polars"))
     return " ".join(
         (f"mta_models {mta_models.__version__}", *others, f"Python {platform.python_version()}")

@@ -1,4 +1,4 @@
-"""Suite: which models meet which worlds, as data."""
+"""Suite: which models are run on which worlds, as data."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from mta_models.worlds.catalogue import make, names
 AnyModel = AttributionModel | type[AttributionModel] | str
 AnyWorld = BaseWorld | type[BaseWorld] | str
 
-# What people use, the exact versions of it, and the models of when users convert that take seconds
-# at most; the benchmark's usual table.
+# The benchmark's usual table: models that people use, and models of when users convert that take
+# seconds at most.
 USUAL = (
     *("FirstTouch", "LastTouch", "Linear", "PositionBased", "TimeDecay"),
     *("Markov", "Markov(order=3)", "Markov(removal='fail')"),
@@ -34,24 +34,25 @@ QUICK_WORLDS = ("randomised", "intent", "retargeting", "null_channel", "micro_up
 
 @dataclass(frozen=True)
 class Suite:
-    """Worlds × strengths × sizes × seeds, and the models that meet each of their logs.
+    """Worlds × strengths × sizes × seeds, and the models that are run on each of these logs.
 
     A model or a world of your own is one more entry. A model is an `AttributionModel`, its class
-    or its name; a world is a name, an instance of a `World` or its class, whose `name` must be its
-    own. Either may also be written `"module:name"`, which imports it.
+    or its name. A world is a name, an instance of a `World` or its class; no other world may have
+    its `name`. Either may also be written `"module:name"`, which imports it.
 
     Attributes:
         worlds: at least one.
         models: at least one; the three `CONTROLS` are added.
-        strengths: of every world, each 0 to 1.
+        strengths: of every world, from 0 to 1.
         users: sizes of the logs.
-        seeds: of the logs; every model meets the same ones.
-        draws: bootstrap draws of each model that has none of its own; 0: no intervals.
-        truth_users: on which to compute the truth, and the budget regret on a quarter of them;
-            None: as many as a world says.
+        seeds: of the logs, the same for every model.
+        draws: number of bootstrap draws for each model without draws of its own; 0: no intervals.
+        truth_users: number of users for which the truth is computed; the budget regret is computed
+            for a quarter of them. None: the world's own number.
 
     Raises:
-        ParameterError: something is none of these, or two entries share a name.
+        ParameterError: an entry is not a model or a world, two entries share a name, or another
+            value has a wrong type or is out of range.
 
     Example:
         A model of your own in three lines, beside two known ones:
@@ -108,7 +109,7 @@ class Suite:
                 check_setting(**{argument: value})
 
     def logs(self) -> Iterator[Log]:
-        """Every log, with the models that meet it: what is simulated and scored together."""
+        """Every log, with the models that are run on it."""
         models: Any = self.models
         labels = (*(label_of(model) for model in models), *CONTROLS)
         every: Any = product(self.worlds, self.strengths, self.users, self.seeds)  # type: ignore[arg-type]  # seeds are a tuple by now
@@ -119,12 +120,12 @@ class Suite:
 
 @dataclass(frozen=True)
 class Log:
-    """One log to be simulated, and what is asked of it.
+    """One log to be simulated, and the models to be scored on it.
 
     Attributes:
         world: with its strength, size and seed.
         models: every model of the suite.
-        labels: the names of those to be scored, controls among them.
+        labels: the names of the models to be scored, controls among them.
         draws, truth_users: as in `Suite`.
     """
 
@@ -135,7 +136,7 @@ class Log:
     truth_users: int
 
     def key(self, label: str) -> tuple[Any, ...]:
-        """What identifies the row of one model; see `rows.IDENTITY`."""
+        """The values that identify the row of one model; see `rows.IDENTITY`."""
         world = self.world
         size = (world.n_users, world.seed, self.truth_users, self.draws)
         return (world.label, repr(world.strength), *map(str, size), label)
@@ -146,7 +147,7 @@ class Log:
 
     @property
     def setting(self) -> tuple[Any, ...]:
-        """What the truth depends on: logs of one setting share it."""
+        """The values on which the truth depends: logs of one setting share a truth."""
         return *self.world.key(), self.truth_users
 
 
@@ -156,7 +157,7 @@ def quick() -> Suite:
 
 
 def placed(world: BaseWorld, n_users: int, strength: float, seed: int) -> BaseWorld:
-    """The same world at another size, strength and seed; what else it was given stays."""
+    """The same world at another size, strength and seed; its other arguments stay."""
     here = copy.copy(world)
     here.n_users, here.strength, here.seed = n_users, strength, seed
     here.tune()
@@ -175,8 +176,8 @@ def _world(given: AnyWorld) -> BaseWorld:
         )
     if world.name in names() and type(make(world.name)) is not type(world):
         raise ParameterError(
-            f"a world must have a name of its own; {type(world).__name__} is called "
-            f"{world.name!r} like one of the catalogue. Set its class attribute `name`"
+            f"a world must have a name of its own; {type(world).__name__} has the name "
+            f"{world.name!r} of a world in the catalogue. Set its class attribute `name`"
         )
     return world
 
@@ -195,8 +196,8 @@ def _imported(text: str) -> Any:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ParameterError(
-            f"what is written module:name must be importable; {text!r} is not ({error}). Run where "
-            "the module is, or install it"
+            f'"module:name" must be importable; {text!r} is not ({error}). Run in the folder of '
+            "the module, or install it"
         ) from error
 
 

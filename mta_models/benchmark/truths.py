@@ -1,4 +1,4 @@
-"""Truths kept on disk: one is seconds of work, and many suites ask for the same."""
+"""Truths cached on disk: a truth takes seconds to compute, and many suites need the same one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WORLDS = "mta_models.worlds."
 
 
 def cached_truth(log: Log, folder: Path | None) -> Truth:
-    """The truth of a log's world, of its users; from `folder` if it is there, else put there.
+    """The truth of a log's world: read from `folder`, or computed and written there.
 
-    Kept are the worlds of the catalogue, under a hash of the sources that they are made of: what
-    a changed mechanism left behind is never found again.
+    Only truths of the catalogue's worlds are cached. The file name has a hash of the source files
+    of the worlds, so that the truth of a mechanism that was changed since is never read.
     """
     world = log.world
     if folder is None or not type(world).__module__.startswith(_WORLDS):

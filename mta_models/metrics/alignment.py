@@ -1,4 +1,4 @@
-"""An attribution and a truth on the same channels: what every metric starts from."""
+"""An attribution and a truth on the same channels, from which every metric is computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from mta_models.worlds.truth import Truth
 
 Against = Literal["shapley", "removal", "marginal", "direct"]
-# Sums of many floats differ in their last digits: less than this, of the total, is no difference.
+# Sums of many floats differ in their last digits: differences below this fraction of the total are
+# taken as 0.
 ROUNDING = 1e-9
 
 
@@ -29,8 +30,8 @@ def aligned(attribution: Attribution, truth: Truth, against: Against) -> tuple[F
         raise ParameterError(f"against must be one of {get_args(Against)}; got {against!r}")
     if attribution.of != "conversions":
         raise ParameterError(
-            f"a truth is in conversions; got an attribution of {attribution.of}. "
-            'Attribute with of="conversions"'
+            "the attribution must be of conversions, as the truth is; got one of "
+            f'{attribution.of}. Attribute with of="conversions"'
         )
     effect: Floats = getattr(truth, against)
     return truth.credit_of(attribution), effect

@@ -1,15 +1,15 @@
-"""What a model's credit costs when a budget is moved by it, in a world that is run again.
+"""Conversions lost when a budget is moved by a model's credit, in a world that is run again.
 
-The policy, for every model and for the oracle: the budget stays what it is, every paid channel
-keeps between half and double its spend, and within that the channels with the most credit per
-unit of spend are filled first. Channels of equal return are filled equally, so credit
-that says nothing (all equal per unit of spend) moves nothing. Channels without a cost stay.
+The policy, for every model and for the oracle: the total budget does not change, every paid channel
+keeps between half and double its spend, and within these bounds money goes first to the channels
+with the most credit per unit of spend. Channels of equal return get equal multiples of their spend,
+so credit that is equal per unit of spend moves nothing. Channels without a cost do not change.
 
-Why this and not "spend in proportion to credit": where effects are linear in exposure, this is the
-best that can be done within the bounds, so no credit does better than the true one. Where effects
-bend or channels cause each other's touchpoints, it may: regret is then negative (in the committed
-rows down to -3.6%, in `upstream`). In proportion to credit, uniform credit may beat the truth by
-chance.
+Why not "spend in proportion to credit": where effects are linear in exposure, this policy is the
+best one within the bounds, so no credit does better than the true one. Where effects are not linear
+or channels cause each other's touchpoints, another credit may do better: regret is then negative
+(in the committed rows down to -3.6%, in `upstream`). With spend in proportion to credit, uniform
+credit may beat the truth by chance.
 """
 
 from __future__ import annotations
@@ -38,30 +38,32 @@ def budget_regret(
 ) -> float:
     """Conversions lost by moving the budget by this credit rather than by the true effects.
 
-    (conversions after the oracle's move − conversions after this one's) / conversions now. The
-    policy is this module's; it reads the log's credit and the log's spend. A channel's
-    new spend multiplies its chance of exposure, and the world is run again, with the noise of its
-    truth, so that the difference has little Monte Carlo error. 0 is best; 0.02 means 2% of
-    conversions lost. Below 0, the move did better than the truth's own, as may happen where
-    effects bend (saturation, synergy) between half and double the spend.
+    (conversions after the oracle's move − conversions after this credit's move) / conversions now.
+    The policy: the total budget does not change, every paid channel keeps between half and double
+    its spend, and within these bounds money goes first to the channels with the most credit per
+    unit of spend in the log. A channel's new spend multiplies its chance of exposure, and the world
+    is run again with the noise of its truth, so that the difference has little Monte Carlo error.
+    0 is best; 0.02 means 2% of conversions lost. Below 0, the credit's move did better than the
+    oracle's; that can happen where effects are not linear (saturation, synergy) between half and
+    double the spend.
 
-    Where exposures follow other channels or conversions (retargeting, suppression), multiplying a
-    chance multiplies the spend only nearly.
+    Where exposures follow other channels or conversions (retargeting, suppression), a multiplied
+    chance of exposure multiplies the spend only approximately.
 
     Args:
         attribution: of the simulation's journeys.
         simulation: gives the world, the spend and the truth.
-        against: the effect by which the oracle moves the budget; `"marginal"`, that of the last
-            tenth of exposure, is the one that a move begins with.
-        users: on which to run the world; None: as many as its truth.
-        truth: of the simulation, where it is known already; None: it is computed.
+        against: the effect by which the oracle moves the budget; `"marginal"`, the effect of the
+            last tenth of exposure, is the effect of the first step of a move.
+        users: number of users for which to run the world; None: as many as for its truth.
+        truth: the simulation's truth, if it is known already; None: it is computed.
 
     Raises:
         UnknownChannelError: a credited channel is not one of the world's.
 
     Example:
-        Both channels of this world cost the same; A causes more than twice what B does, and
-        last touch says the opposite.
+        Both channels of this world cost the same. A causes more than twice as many conversions as
+        B, and last touch credits B with more than A.
 
         >>> import mta_models as mta
         >>> simulation = mta.worlds.make("micro_synergy", n_users=10_000).simulate()

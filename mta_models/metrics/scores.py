@@ -3,20 +3,20 @@
 Shares (`total_variation`, `share_mae`, `jensen_shannon`, `kendall_tau_b`), amounts
 (`absolute_error`, `relative_error`, `over_credit`, `credit_to_null_channels`, `sign_errors`,
 `baseline_error`), intervals (`covered`, `coverage`, `width`, `winkler_score`) and `stability`,
-which needs no truth; `budget_regret` is what a decision by the credit costs. `table` gives one row
-of all that need no second run of a world.
+which needs no truth. `budget_regret` is the cost of a decision by the credit. `table` gives one row
+of all metrics that need no second run of a world.
 
 `against` says which truth: `"shapley"` (the default: the parts that add up with the baseline to
 the total), `"removal"`, `"marginal"` or `"direct"`. A model that estimates one of them need
-not be right about another: compare each with its own estimand too.
+not be right about another: compare each model with its own estimand too.
 
-Channels are matched by name. A channel that the truth has and the log lacks is credited 0: a
-tracker that misses it credits it nothing. A channel that the truth lacks is an error.
+Channels are matched by name. A channel of the truth that the log lacks has credit 0: a tracker that
+misses a channel gives it no credit. A channel that the truth lacks is an error.
 
 A share is a part of positive credit: negative credit, and a negative truth, count as 0 in shares
-(`sign_errors` and the amounts see them). Where nothing is positive, the whole share goes to
-"no channel", a cell of its own, so a model that credits no channel where some have an effect has
-the largest error (1), and none (0) where no channel has one.
+(`sign_errors` and the amounts use the signs). Where no credit is positive, the whole share goes to
+"no channel", a cell of its own. So a model that credits no channel has the largest share error (1)
+where some channel has an effect, and no error (0) where no channel has one.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def total_variation(
 ) -> float:
     """The share error: the part of the credit on the wrong channel, half the sum of differences.
 
-    From 0, every share right, to 1, all credit on wrong channels. Less is better.
+    From 0, every share right, to 1, all credit on wrong channels. Lower is better.
     """
     given, true = _share_pair(attribution, truth, against)
     return float(np.abs(given - true).sum() / 2)
@@ -57,7 +57,7 @@ def share_mae(attribution: Attribution, truth: Truth, *, against: Against = "sha
     world. `total_variation` does not.
     """
     given, true = _share_pair(attribution, truth, against)
-    # The last cell is "no channel", which is no channel to average over.
+    # The last cell is "no channel", which is not averaged over.
     return float(np.abs(given - true)[:-1].mean())
 
 
@@ -67,7 +67,7 @@ def jensen_shannon(
     """Jensen–Shannon divergence of the shares, in bits: 0, best, to 1.
 
     The mean Kullback–Leibler divergence of credit shares and true shares from their average.
-    Harder than `total_variation` on credit to a channel that should have none.
+    It penalises credit to a channel that should have none more than `total_variation` does.
 
     Source: Lin, 1991, Divergence measures based on the Shannon entropy, IEEE Transactions on
     Information Theory 37(1).
@@ -83,9 +83,8 @@ def jensen_shannon(
 def kendall_tau_b(attribution: Attribution, truth: Truth, *, against: Against = "shapley") -> float:
     """Agreement of the order of channels by credit with the true order, ties allowed.
 
-    From 1, the same order, over 0, none, to −1, reversed. Of signed credit. NaN where credit or
-    truth does not order the channels at all (all equal, or fewer than two): uniform credit has
-    no order to judge.
+    From 1 (the same order) to −1 (the reverse order); 0 is no agreement. Signs of credit count. NaN
+    where credit or truth does not order the channels at all (all equal, or fewer than two).
 
     Source: Kendall, 1945, The treatment of ties in ranking problems, Biometrika 33(3).
     """
@@ -125,8 +124,8 @@ def relative_error(
 def over_credit(attribution: Attribution, truth: Truth) -> float:
     """All channels' credit per conversion that the channels caused: Σ credit / (total − baseline).
 
-    1 is best; 2 claims every incremental conversion twice; less than 1 gives channels too
-    little. Infinite where no channel causes any and some is credited; NaN where neither.
+    1 is best; at 2 every incremental conversion is claimed twice; below 1 channels get too little.
+    Where channels cause no conversion it is infinite if some channel is credited, else NaN.
     """
     credit, _ = aligned(attribution, truth, "shapley")
     caused = truth.incremental
@@ -162,8 +161,8 @@ def sign_errors(attribution: Attribution, truth: Truth, *, against: Against = "s
 def baseline_error(attribution: Attribution, truth: Truth) -> float:
     """(baseline − true baseline) / total: 0 is best, below 0 the channels get too much.
 
-    The true baseline is what would convert with every channel off. A rule that credits every
-    touched conversion to channels has a baseline of the untouched ones only.
+    The true baseline is the conversions that would come with every channel off. A rule's baseline
+    is only the conversions without a touchpoint.
     """
     aligned(attribution, truth, "shapley")
     return (attribution.baseline - truth.baseline) / truth.total
@@ -174,7 +173,7 @@ def covered(
 ) -> Mask:
     """Whether the central interval holds the truth: per channel and, last, for the baseline.
 
-    Shape `(n_channels + 1,)`, the truth's order. A channel that the log lacks has the interval
+    Shape `(n_channels + 1,)`, in the truth's order. A channel that the log lacks has the interval
     [0, 0].
 
     Raises:
@@ -190,15 +189,15 @@ def coverage(
 ) -> float:
     """The part of the channels and the baseline whose central interval holds the truth.
 
-    From 0 to 1; averaged over seeds, `prob` is best. Below it intervals are too narrow (or the
-    model is biased), above it too wide. An interval that ignores confounding
-    gets narrower with data and covers less.
+    From 0 to 1; averaged over seeds, `prob` is best. Below `prob` intervals are too narrow (or the
+    model is biased), above it too wide. An interval that ignores confounding gets narrower with
+    more data, and covers less.
 
     Raises:
         MTAError: the attribution has no draws.
 
     Example:
-        Draws of a rule hold chance in who was observed, not its bias.
+        Draws of a rule include chance in who was observed, not the rule's bias.
 
         >>> import mta_models as mta
         >>> simulation = mta.worlds.make("micro_intent", n_users=5_000).simulate()
@@ -226,8 +225,8 @@ def winkler_score(
 ) -> float:
     """Width plus 2 / (1 − prob) times the distance by which the truth is missed.
 
-    Mean over channels and baseline, per true conversion. From 0; less is better: it is proper, so
-    the best score is that of the true quantiles.
+    Mean over channels and baseline, per true conversion. From 0; lower is better. The score is
+    proper: the true quantiles have the best expected score.
 
     Source: Winkler, 1972, A decision-theoretic approach to interval estimation, JASA 67(337);
     Gneiting and Raftery, 2007, Strictly proper scoring rules, prediction, and estimation,
@@ -244,8 +243,8 @@ def winkler_score(
 def stability(attributions: Iterable[Attribution]) -> float:
     """Mean total variation between every two attributions: of resamples, seeds or settings.
 
-    From 0, all the same shares, to 1. Less is more stable, which need not be right: uniform credit
-    scores 0. A channel that one of them lacks has no share in it.
+    From 0, the same shares in all attributions, to 1. A lower number is more stable, not more
+    right: uniform credit has 0. A channel that an attribution lacks has the share 0 there.
 
     Raises:
         ParameterError: fewer than two.
@@ -279,7 +278,7 @@ def table(
 
     `relative_error` is the median over channels of its absolute value; `coverage_50`, `width_80`,
     `winkler_95` and the other metrics of intervals are NaN for attributions without draws.
-    `budget_regret` and `stability` need more than these two and are not among them.
+    `budget_regret` and `stability` need more than one attribution and its truth, and are left out.
 
     Example:
         Last touch gives A and B 15 and 26 conversions and the baseline 6; in truth they cause 19
@@ -339,7 +338,7 @@ def _relative_entropy(of: Floats, to: Floats) -> float:
 
 
 def _order(amounts: Floats) -> Floats:
-    """The sign of every difference, `(n, n)`; differences of rounding are ties."""
+    """The sign of every difference, `(n, n)`; differences that are only rounding are ties."""
     apart = amounts[:, None] - amounts
     apart[np.abs(apart) <= ROUNDING * np.abs(amounts).max(initial=0)] = 0
     return np.sign(apart)

@@ -1,4 +1,4 @@
-"""The contract every model keeps. A subclass writes its maths; this file does the rest."""
+"""The base class of all models: a subclass writes its mathematics, this file does the rest."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterE
 # What of the journeys a model's credit depends on, and so what a bootstrap may merge:
 # "journeys": on times, users, stages or timelines, so that nothing may be merged;
 # "paths": on paths and outcomes alone, so that rows of equal paths may be merged;
-# "sets": besides, neither on the order of channels nor on repeats, so that rows with equal sets of
-#     channels may be merged;
+# "sets": on sets of channels and outcomes alone, not on order or repeats, so that rows with equal
+#     sets of channels may be merged;
 # "linear": on each row by itself: `_touchpoint_credit` splits a row in parts that do not depend on
-#     any outcome, and they add up to `_credit`; the credits of all draws are one matrix product.
+#     any outcome and add up to `_credit`, so the credits of all draws are one matrix product.
 Resampling = Literal["journeys", "paths", "sets", "linear"]
 
 
@@ -33,8 +33,8 @@ class Refitter(Protocol):
 
         Args:
             weighted: `journeys.reweighted(...)` of the journeys that were prepared: the same
-                arrays but for float64 `conversions`, `nulls` and `value`. At least one conversion
-                is among them.
+                arrays except `conversions`, `nulls` and `value`, which are float64. There is at
+                least one conversion.
         """
 
 
@@ -47,12 +47,13 @@ class AttributionModel(ABC):
 
     A subclass sets `estimand` and writes `_fit` (if it learns anything) and `_credit`; where its
     mathematics gives them also `_baseline`, `_draws` and `_touchpoint_credit`. It may refuse
-    parameters in `_check_parameters`. Journeys are checked before it gets them and, in
-    `_credit` and what follows it, coded in the order of `channels_`.
+    parameters in `_check_parameters`. Journeys are checked before a subclass gets them; all methods
+    but `_fit` get them coded in the order of `channels_`.
 
-    `bootstrap` asks a model two things: `resampling`, what of the journeys may be merged, and
-    `prepare`, a function that refits. The defaults are right for every model and slow; a subclass
-    that sets `resampling`, or does in `prepare` what depends on paths alone, makes it fast.
+    `bootstrap` uses two members of a model: `resampling`, which says what rows of the journeys may
+    be merged, and `prepare`, which returns a function that refits. The defaults are right for every
+    model but slow; a subclass makes the bootstrap fast by setting `resampling`, or by computing in
+    `prepare` what depends on paths alone.
 
     Attributes:
         channels_: the channels of the journeys fitted, in their order.
@@ -74,8 +75,8 @@ class AttributionModel(ABC):
             y: ignored; the outcomes are in the journeys.
 
         Raises:
-            ParameterError: a parameter of the model is outside what it may be.
-            JourneyError: the journeys lack what the model needs.
+            ParameterError: a parameter of the model has a wrong type or is out of range.
+            JourneyError: the journeys lack what the model needs (a conversion, times, a timeline).
         """
         self._check_parameters()
         self._check_journeys(journeys)
@@ -94,7 +95,7 @@ class AttributionModel(ABC):
         """Credit the channels for the outcomes of `journeys`.
 
         Args:
-            journeys: over the channels fitted, or some of them.
+            journeys: all their channels must be among those fitted.
             of: `"conversions"`, or `"value"` for revenue.
 
         Returns:
@@ -103,7 +104,7 @@ class AttributionModel(ABC):
         Raises:
             NotFittedError: `fit` was not called.
             UnknownChannelError: a journey has a channel the model was not fitted on.
-            JourneyError: the journeys lack the outcome, or what the model needs.
+            JourneyError: the journeys lack the outcome, or what the model needs, as in `fit`.
         """
         journeys = self._ready(journeys)
         total = float(journeys.outcome(of).sum())
@@ -131,11 +132,11 @@ class AttributionModel(ABC):
     def touchpoint_credit(self, journeys: Journeys, *, of: str = "conversions") -> Floats:
         """Credit of each single touchpoint, shape `(n_touchpoints,)`, in the journeys' order.
 
-        A row that stands for several conversions has their sum. `touchpoint_frame` joins the array
-        back to users, times and source rows.
+        Where a row stands for several conversions, a touchpoint has the sum of its credit for all
+        of them. `touchpoint_frame` joins the array back to users, times and source rows.
 
         Raises:
-            MTAError: the model does not define one.
+            MTAError: the model does not define credit of single touchpoints.
             NotFittedError, UnknownChannelError, JourneyError: as `attribute`.
         """
         journeys = self._ready(journeys)
@@ -143,10 +144,10 @@ class AttributionModel(ABC):
         with warnings_of(type(self).__name__):
             return self._touchpoint_credit(journeys, of)
 
-    # What a subclass writes.
+    # Methods that a subclass writes.
 
     def _check_parameters(self) -> None:  # noqa: B027 (most models have nothing to refuse)
-        """Raise `ParameterError` for a parameter outside what it may be."""
+        """Raise `ParameterError` for a parameter of a wrong type or out of range."""
 
     def _fit(self, journeys: Journeys) -> None:  # noqa: B027 (a rule has nothing to learn)
         """Learn; a model that learns nothing (a rule) leaves this out."""
@@ -156,15 +157,15 @@ class AttributionModel(ABC):
         """Credit per channel, shape `(n_channels,)`."""
 
     def _baseline(self, journeys: Journeys, of: str) -> float:
-        """What no channel is credited with; by default the outcomes of untouched journeys."""
+        """The outcomes credited to no channel; by default those of untouched journeys."""
         return float(journeys.outcome(of)[journeys.lengths == 0].sum())
 
     def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:
-        """Credit and baseline together, for a model that has both from one sum."""
+        """Credit and baseline together; for a model that computes both at once."""
         return self._credit(journeys, of), self._baseline(journeys, of)
 
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
-        """Draws of credit and baseline, where the model itself has them."""
+        """Draws of credit and baseline, of a model that has draws of its own; else None."""
         return None
 
     def _result(
@@ -174,11 +175,11 @@ class AttributionModel(ABC):
         return *self._account(journeys, of), self._draws(journeys, of)
 
     def _interval_holds(self) -> str:
-        """What the spread of `_draws` holds."""
+        """The sources of uncertainty that the spread of `_draws` includes, in words."""
         return SAMPLING_ONLY
 
     def _checks(self) -> tuple[str, ...]:
-        """What tests of the fit say about it, one sentence each."""
+        """The outcomes of tests of the fit, one sentence each."""
         return ()
 
     def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
@@ -187,7 +188,7 @@ class AttributionModel(ABC):
             "Use attribute for credit per channel"
         )
 
-    # What `bootstrap` asks for.
+    # Members that `bootstrap` uses.
 
     @property
     def resampling(self) -> Resampling:
@@ -228,7 +229,7 @@ class AttributionModel(ABC):
     # Checks shared by every entry.
 
     def _ready(self, journeys: Journeys) -> Journeys:
-        """The journeys over the fitted channels, or the reason why not."""
+        """The journeys coded in the order of the fitted channels; an error where they cannot be."""
         self._check_fitted()
         self._check_journeys(journeys)
         self._check_times(journeys)

@@ -34,8 +34,8 @@ def split_over_channels(
     Args:
         journeys: rows without a touchpoint are left out.
         outcome: shape `(n_journeys,)`.
-        weight: shape `(n_channels,)`, >= 0: the split is in proportion to it, and equal where it is
-            0 for all channels of a row; None: always equal.
+        weight: shape `(n_channels,)`, >= 0: the split is in proportion to weights, and equal where
+            all channels of a row have weight 0; None: always equal.
 
     Returns:
         Shape `(n_touchpoints,)`: a channel's part at its first touchpoint in the row, 0 at others.
@@ -99,9 +99,9 @@ def warn_without_nulls(journeys: Journeys) -> None:
     """Warn where all users converted: every conversion rate is then 1."""
     if not journeys.nulls.any():
         warn(
-            "conversion rates are compared, and these journeys hold no user without a conversion: "
-            "every rate is 1, so the credit reflects only which channels occur together. Give the "
-            "null journeys (`nulls`)",
+            "to compare conversion rates there should be users without a conversion; these "
+            "journeys hold none: every rate is 1, so the credit reflects only which channels occur "
+            "together. Give the null journeys (`nulls`)",
             IdentifiabilityWarning,
         )
 

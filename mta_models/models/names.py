@@ -20,9 +20,9 @@ _NAME = re.compile(r"[A-Za-z][\w -]*")
 def model_from_name(text: str) -> AttributionModel:
     """The model with this name, written as in its repr: `"Markov"` or `"Markov(order=2)"`.
 
-    So the `model` of a result makes the same model again. In the name, case, hyphens, spaces and
-    underscores do not matter: `last-touch` is `LastTouch`. Parameters are Python literals, models,
-    a `Prior` or `LiftTest`s; nothing is evaluated.
+    So the text in `Attribution.model` makes the same model again. In the name, case, hyphens,
+    spaces and underscores do not matter: `last-touch` is `LastTouch`. Parameters are Python
+    literals, models, a `Prior` or `LiftTest`s; no code is run.
 
     Args:
         text: a name in `ALL_MODELS`, with parameters in brackets where they are not the defaults.
@@ -81,7 +81,7 @@ def _value(node: ast.expr, text: str) -> Any:
 
 
 def _made(name: str, call: ast.Call, text: str) -> object:
-    """The `Prior` or `LiftTest` that is a model's parameter; None if the name is another."""
+    """The `Prior` or `LiftTest` that a call in a parameter makes; None if it calls neither."""
     from mta_models.data.lift_tests import LiftTest
     from mta_models.models.incremental.bayesian.priors import Prior
 
@@ -133,7 +133,7 @@ def as_model(model: AttributionModel | type[AttributionModel] | str) -> Attribut
     """An unfitted model from a model, its class or its name.
 
     Raises:
-        ParameterError: it is something else.
+        ParameterError: `model` is something else, or a class that needs arguments.
     """
     if isinstance(model, str):
         return model_from_name(model)
@@ -142,8 +142,8 @@ def as_model(model: AttributionModel | type[AttributionModel] | str) -> Attribut
             return model()
         except TypeError as error:
             raise ParameterError(
-                f"a model's class may be given where it needs no arguments; {model.__name__} "
-                f"cannot be made without ({error}). Give the model itself"
+                f"a model's class may be given only if it needs no arguments; {model.__name__} "
+                f"cannot be made without arguments ({error}). Give the model itself"
             ) from error
     if isinstance(model, AttributionModel):
         return model.__sklearn_clone__()

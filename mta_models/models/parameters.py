@@ -20,8 +20,8 @@ def generator(seed: int | np.random.Generator | None, stream: int) -> np.random.
     """One of several independent streams of random numbers that a model draws with one seed.
 
     Args:
-        seed: a checked `random_state`. A Generator is returned as it is: its numbers follow on.
-        stream: which stream, the same at every call for the same purpose.
+        seed: a checked `random_state`. A Generator is returned as it is and goes on from its state.
+        stream: number of the stream, the same at every call for the same purpose.
     """
     if seed is None or isinstance(seed, np.random.Generator):
         return np.random.default_rng(seed)
@@ -29,10 +29,10 @@ def generator(seed: int | np.random.Generator | None, stream: int) -> np.random.
 
 
 def check_half_life(half_life: HalfLife | None) -> None:
-    """Refuse a half-life that is not a span of time, nor a mapping to spans, nor None.
+    """Refuse a half-life that is not a span of time, a mapping of channels to spans, or None.
 
     Raises:
-        ParameterError: with the name of the channel where it is one channel's.
+        ParameterError: names the channel too where one channel's span is refused.
     """
     if isinstance(half_life, Mapping):
         for channel, span in half_life.items():
@@ -51,7 +51,7 @@ def given_half_lives(half_life: HalfLife, channels: tuple[str, ...]) -> Floats:
     """Days by channel, shape `(n_channels,)`, from one span or a mapping of channels to spans.
 
     Raises:
-        ParameterError: it is no span of time, or a channel has none.
+        ParameterError: `half_life` is not a span of time, or a channel has none.
 
     Example:
         >>> given_half_lives({"Search": "12h", "Email": 3}, ("Email", "Search"))
@@ -63,7 +63,7 @@ def given_half_lives(half_life: HalfLife, channels: tuple[str, ...]) -> Floats:
     lacking = [channel for channel in channels if channel not in half_life]
     if lacking:
         raise ParameterError(
-            f"`half_life` must name every channel of the journeys; it lacks {lacking[0]!r}. Add "
+            f"`half_life` must name every channel of the journeys; {lacking[0]!r} is missing. Add "
             "it, or give one half-life for all"
         )
     return np.array([as_days(half_life[each], f"half_life[{each!r}]") for each in channels])

@@ -182,7 +182,7 @@ def test_what_cannot_be_validated_is_refused(shop: mta.Journeys) -> None:
 def test_a_model_that_refuses_is_named_or_raises(shop: mta.Journeys) -> None:
     journeys = read([(0, 0.5, "A")], [(0, 1.0), (0, 2.0), (1, 9.0)])
     once = mta.Hazard(half_life="4d", repeat=False)
-    with pytest.raises(mta.JourneyError, match="convert once at most"):
+    with pytest.raises(mta.JourneyError, match="convert at most once"):
         mta.validate_forward([once, FAST], journeys)
     validation = mta.validate_forward([once, FAST], journeys, skip_refused=True)
     assert "convert once" in validation.refusals["Hazard(half_life='4d', repeat=False)"]

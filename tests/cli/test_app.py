@@ -266,7 +266,7 @@ def test_names_cannot_command_the_terminal(folder: Path) -> None:
 def test_warnings_are_a_line_each_on_stderr(folder: Path) -> None:
     Path("sure.csv").write_text("path,conversions\nA > B,3\nB,2\n")
     result = run("compare", "sure.csv")
-    assert re.fullmatch(r"warning: .*no user without a conversion.*\n", result.stderr)
+    assert re.fullmatch(r"warning: .*users without a conversion.*\n", result.stderr)
     assert "Note: there is no column of nulls" in result.stdout
 
 

@@ -62,7 +62,7 @@ def model(label: str) -> AttributionModel:
 
 
 def log(n_users: int = 600, channels: tuple[str, ...] = CHANNELS, seed: int = 5) -> pl.DataFrame:
-    """Forty days of users who convert once at most, more often after Search and Email."""
+    """Forty days of users who convert at most once, more often after Search and Email."""
     rng, days = np.random.default_rng(seed), 40
     met = rng.random((n_users, 4, days)) < np.array([0.05, 0.08, 0.03, 0.06])[:, None]
     adstock, rows, done = np.zeros((n_users, 4)), [], np.zeros(n_users, dtype=bool)

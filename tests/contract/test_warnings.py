@@ -97,7 +97,7 @@ def test_a_models_warning_names_the_model(name: str) -> None:
 
 
 def test_a_model_inside_another_warns_in_the_outer_ones_name() -> None:
-    with pytest.warns(mta.IdentifiabilityWarning, match="^Shapley: these journeys hold no user"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="^Shapley: there should be users without"):
         mta.Shapley("model", model=mta.Markov()).fit(CONVERTERS)
     with collected_warnings() as notices, warnings_of("Outer"), warnings_of("Inner"):
         warn("twice named", IdentifiabilityWarning)

@@ -245,7 +245,7 @@ def test_intervals_say_what_they_hold(ax, journeys):
     drawn = mta.bootstrap(mta.LastTouch(), journeys, n_draws=10, random_state=0)
     plot.intervals(drawn, ax)
     assert ax.get_title() == "Credit, 95% intervals (sampling only)"
-    with_bias = replace(drawn, interval_holds="sampling, and bias as far as lift tests show it")
+    with_bias = replace(drawn, interval_holds="sampling, and bias as far as lift tests identify it")
     assert plot.intervals(with_bias).get_title() == "Credit, 95% intervals"
     both = plot.intervals({"a": with_bias, "b": drawn})
     assert both.get_title() == "Credit, 95% intervals (sampling only)"

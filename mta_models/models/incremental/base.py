@@ -63,7 +63,7 @@ class TimedModel(AttributionModel):
         return f"incremental:{self.counterfactual}"
 
     def fit_histories(self, histories: Histories) -> Self:
-        """Fit to histories, as `fit` does to journeys: to some users, or to users with weights.
+        """Fit to histories instead of journeys: for a part of the users, or users with weights.
 
         Args:
             histories: those of `journeys.histories`, or made from them (`take`, `reweighted`).
@@ -88,8 +88,8 @@ class TimedModel(AttributionModel):
             )
         if histories.total == 0:
             raise JourneyError(
-                "there must be a conversion to learn from; these histories have none. Take users "
-                "who converted too"
+                "there must be a conversion to learn from; these histories have none. Include "
+                "users who converted"
             )
         with warnings_of(type(self).__name__):
             self._learn_from(histories)
@@ -99,12 +99,12 @@ class TimedModel(AttributionModel):
     def expected_conversions(self, journeys: Journeys, since: float, until: float) -> Floats:
         """Conversions expected of each user between two days, given the touchpoints met by then.
 
-        This is what a time-forward validation scores. Users are those of the timeline, in its
-        order. A user who was not observed between the two days has 0.
+        A time-forward validation scores these. Users are those of the timeline, in its order. A
+        user who was not observed between the two days has 0.
 
         Args:
-            journeys: as for `attribute`. Touchpoints up to `until` are taken as known; so are
-                conversions before `since`, and later ones are not used.
+            journeys: as for `attribute`. Touchpoints up to `until` and conversions before `since`
+                are taken as known; later conversions are not used.
             since: days since the log's start.
             until: days since the log's start.
 
@@ -124,7 +124,7 @@ class TimedModel(AttributionModel):
         """As `expected_conversions`, of histories to which the model's lag was applied already."""
         return self._expected(histories, since, until)
 
-    # What a subclass writes.
+    # Methods that a subclass writes.
 
     @abstractmethod
     def _learn(self, histories: Histories) -> None:
@@ -134,8 +134,8 @@ class TimedModel(AttributionModel):
     def _parts(self, histories: Histories) -> Floats:
         """How much of each conversion is due to each channel, shape `(n_events, n_channels)`.
 
-        The split of the hazard at the time of the conversion, of any users of the fitted channels.
-        A row sums to at most 1 where effects are not negative; the rest of it is the baseline's.
+        The hazard at the time of the conversion is split, for any users over the fitted channels.
+        A row sums to at most 1 where effects are not negative; the remainder is the baseline's.
         """
 
     @abstractmethod
@@ -159,7 +159,7 @@ class TimedModel(AttributionModel):
     def _refitted(self, histories: Histories) -> TimedModel:
         """A model fitted to these users with the weights of a bootstrap draw; self is unchanged.
 
-        Override it where something is too slow to be chosen anew for each draw.
+        Override it where choosing hyperparameters again for each draw would be too slow.
         """
         model = clone(self)
         assert isinstance(model, TimedModel)
@@ -167,7 +167,7 @@ class TimedModel(AttributionModel):
         model._learn(histories)
         return model
 
-    # What follows from it.
+    # Methods that follow from those of the subclass.
 
     def _kernel(self) -> Kernel:
         """The carry-over fitted; override it for one that is no half-life."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
 
-# Days; each about 1.6 times the one before, since likelihoods of closer ones hardly differ.
+# Days; each about 1.6 times the one before, since likelihoods of closer half-lives hardly differ.
 GRID: Floats = np.array([1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0])
-# Minimum gain in log-likelihood of a channel's own half-life over the common one: Akaike's 1 for
-# one more parameter, and 1 for its choice among seven.
+# Minimum gain in log-likelihood of a channel's own half-life over the common one: 1 for one more
+# parameter (Akaike), and 1 for its choice among seven.
 _MIN_GAIN = 2.0
 _MAX_SWEEPS = 5
 

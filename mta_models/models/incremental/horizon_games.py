@@ -46,8 +46,8 @@ def scaled_to(total: float, credit: Floats, baseline: float) -> tuple[Floats, fl
     whole = float(credit.sum()) + baseline
     if total and not whole:
         raise JourneyError(
-            f"credit and baseline must not sum to 0 where the total is {total:g}; values above and "
-            "below 0 cancel here. Credit values of each sign by themselves"
+            f"credit and baseline must not sum to 0 where the total is {total:g}; positive and "
+            "negative values cancel here. Attribute positive and negative values separately"
         )
     scale = total / whole if total else 0.0
     return credit * scale, baseline * scale

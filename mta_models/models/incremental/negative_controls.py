@@ -19,11 +19,11 @@ _MIN_OBSERVED = 0.5
 def future_credit(histories: Histories, risk: Floats, half_life: Floats) -> Floats | None:
     """Conversions that a hazard credits to future touchpoints, by channel, shape `(n_channels,)`.
 
-    A touchpoint cannot cause an earlier conversion. So where conversions are associated with future
-    touchpoints, users differ in both: a negative control (Lipsitch, Tchetgen Tchetgen & Cohen 2010,
-    Epidemiology 21:383–388). One additive hazard is fitted to past touchpoints and, mirrored in
-    time with the same half-lives, to future ones, with effects that are not negative; the credit of
-    the future ones is returned.
+    A touchpoint cannot cause an earlier conversion. An association of conversions with future
+    touchpoints therefore shows that users who meet the channel more also convert more for other
+    reasons: a negative control (Lipsitch, Tchetgen Tchetgen & Cohen 2010, Epidemiology
+    21:383–388). One additive hazard with effects >= 0 is fitted to past touchpoints and, mirrored
+    in time with the same half-lives, to future ones; the credit of the future ones is returned.
 
     Args:
         histories: with conversions.

@@ -18,7 +18,7 @@ from mta_models.models.markov.chain import Chain, dense_effects, make_chain
 from mta_models.models.markov.markov import Markov, check_order
 from mta_models.models.markov.transitions import Counts, without_unseen
 
-# Numbers in the dense chains in memory at once: 32 MB.
+# Maximum of numbers in the dense chains in memory at once: 32 MB.
 _AT_ONCE = 1 << 22
 # States up to which dense inverses of all draws are faster than one iteration for each.
 _DENSE = 256
@@ -35,14 +35,14 @@ class BayesianMarkov(Markov):
     removal effects. Every draw shares out the conversions observed, so all draws have the same
     total, and the baseline, which is observed, does not vary.
 
-    The prior weighs as much as `prior` users in each state. Its mean is the same for all states: of
-    all steps counted, the part that were conversions and the part that were nulls are the
-    probabilities of these exits; the rest is divided equally among the channels that came next in
-    the data. So the prior adds no state, a channel that nobody converted from can still have an
-    effect, and rare states of a high order do not convert more than others, as they do under a flat
-    prior. The default of one user hardly matters in states with many users. With 0 it is Haldane's
-    improper prior: the point estimate is that of `Markov`, and transitions that were never seen
-    are impossible.
+    The prior weighs as much as `prior` users in each state. Its mean is the same for all states.
+    The prior probability of converting is the fraction of conversions among all steps counted, and
+    that of the null likewise; the rest is divided equally among the channels that came next in the
+    data. So the prior adds no state, and a channel that nobody converted from can still have an
+    effect. Rare states of a high order do not convert more than others; under a flat prior they
+    would. The default of one user hardly matters in states with many users. 0 is Haldane's improper
+    prior: the point estimate is that of `Markov`, and transitions that were never observed are
+    impossible.
 
     Estimand: `removal_effect`, as `Markov` with `removal="to_null"`. The other two kinds of removal
     do not depend on the rows of the chain; use `bootstrap` for their intervals.

@@ -183,7 +183,7 @@ def _smoothed(counts: Counts, smoothing: float) -> tuple[Ints, Ints, Floats]:
 
 def _warn_not_converged(residual: float) -> None:
     warn(
-        f"the chain was solved only to a residual of {residual:.1e}; credits carry that error. "
-        "A lower order, or fewer channels, is easier to solve",
+        f"the chain was solved only to a residual of {residual:.1e}, so credits have an error of "
+        "that size. Use a lower order, or merge channels",
         ConvergenceWarning,
     )

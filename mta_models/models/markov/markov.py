@@ -47,7 +47,8 @@ class Markov(AttributionModel):
       whose journey contains c, at any order; no chain is needed.
     - `"detour"`: c is deleted from all paths and outcomes stay the same; journeys that then have no
       touchpoint are not counted. Since a chain reproduces the conversion rate it was fitted on, the
-      effect is 1 − (rate of the other journeys) / (rate), at any order. It may be negative.
+      effect at any order is 1 − (conversion rate of the journeys still counted) / (conversion rate
+      of all). It may be negative.
 
     Estimand: `removal_effect`, a property of the fitted chain: the share of conversions that pass
     through a channel, normalised. It is not the number of sales that would be lost.
@@ -62,7 +63,7 @@ class Markov(AttributionModel):
     International Journal of Research in Marketing 33(3), 457-474.
 
     Args:
-        order: channels remembered, >= 1. All orders beyond the longest journey are the same.
+        order: channels remembered, >= 1. All orders beyond the longest journey give the same chain.
         removal: `"to_null"`, `"fail"` or `"detour"`.
         smoothing: users added to every exit of every state, >= 0. With 0 the chain reproduces the
             observed conversion rate exactly.
@@ -108,9 +109,9 @@ class Markov(AttributionModel):
     def _fit(self, journeys: Journeys) -> None:
         if not journeys.nulls.any():
             warn(
-                "these journeys hold no user without a conversion, so the chain converts with "
-                "probability 1 and removal effects are shares of conversions through a channel. "
-                "Read the null journeys too, if you have them",
+                "there should be users without a conversion; these journeys hold none, so the "
+                "chain converts with probability 1 and removal effects are shares of conversions "
+                "through a channel. Read the null journeys too",
                 IdentifiabilityWarning,
             )
         self.counts_ = count_transitions(journeys, int(self.order))
@@ -205,14 +206,14 @@ class Markov(AttributionModel):
     ) -> OrderSelection:
         """The order that best predicts the next step of held-out users.
 
-        By the log-likelihood of the next state (a channel, the conversion or the null) in
-        cross-validation over users; the rows of each order are smoothed by a symmetric Dirichlet
-        prior.
+        Orders are compared by the log-likelihood of the next state (a channel, the conversion or
+        the null) in cross-validation over users; the rows of each order are smoothed by a symmetric
+        Dirichlet prior.
 
         Args:
             journeys: folds are of whole users where `users` is known, else of single outcomes.
-            max_order: orders 1 to this are tried, but none beyond the touchpoints of the longest
-                journey, where all orders are the same.
+            max_order: orders from 1 to `max_order` are tried, but none greater than the number of
+                touchpoints of the longest journey, since these all give the same chain.
             n_folds: number of folds, 2 to 1,000.
             smoothing: users added to every next step, > 0.
             random_state: seed or `numpy.random.Generator` of the folds.
@@ -312,6 +313,6 @@ def check_order(order: int, name: str) -> None:
     """Refuse an order that is not a whole number >= 1."""
     if isinstance(order, bool) or not isinstance(order, int | np.integer) or order < 1:
         raise ParameterError(
-            f"{name} is the number of channels a state remembers and must be a whole number "
+            f"`{name}` is the number of channels a state remembers and must be a whole number "
             f">= 1; got {order!r}"
         )

@@ -84,7 +84,7 @@ def held_out_scores(
     context = np.zeros(journeys.n_touchpoints, dtype=np.int64)
     longest = int(journeys.lengths.max(initial=1))
     for order in range(1, min(max_order, longest) + 1):
-        # The number of the last `order` channels at each touchpoint, from that of one channel less.
+        # Contexts of the last `order` channels are numbered from those of `order` − 1 channels.
         longer = predecessor(context, journeys.offsets) * (journeys.n_channels + 1)
         context = np.unique(longer + journeys.codes + 1, return_inverse=True)[1].reshape(-1) + 1
         steps = _Steps(context, journeys)

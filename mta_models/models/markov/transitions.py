@@ -58,8 +58,8 @@ def count_transitions(journeys: Journeys, order: int) -> Counts:
 def order_in_use(journeys: Journeys, order: int) -> int:
     """The order, but at most the touchpoints of the longest journey plus one.
 
-    From there on every context is the whole path so far, and a higher order changes nothing. (At
-    the length itself smoothing still adds transitions between contexts of full length.)
+    From there on every context is the whole path so far, and a higher order changes nothing. (One
+    order lower, smoothing still adds transitions between contexts of full length.)
     """
     return min(order, int(journeys.lengths.max(initial=0)) + 1)
 

@@ -11,7 +11,7 @@ from mta_models.models.distinct_channels import by_channel
 
 
 class Rule(AttributionModel):
-    """Base class of the rules. A subclass says which part of a journey each touchpoint gets.
+    """Base class of the rules. A subclass gives each touchpoint's part of its journey's outcome.
 
     Estimand: `"rule"`. A rule is bookkeeping: it says which channels observed conversions are
     assigned to, not what caused them. Its baseline is the conversions of journeys without a
@@ -22,8 +22,8 @@ class Rule(AttributionModel):
     touchpoint's credit is its weight times the outcome of its journey; a channel's credit is the
     sum over its touchpoints. Credit is therefore linear in the outcomes.
 
-    Ties: touchpoints at the same instant keep the order of the source, so the "first" of two
-    simultaneous touchpoints is the one that the source lists first.
+    Ties: touchpoints at the same time keep the order of the source, so the "first" of two is the
+    one that the source lists first.
     """
 
     estimand = "rule"

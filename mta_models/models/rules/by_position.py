@@ -47,8 +47,9 @@ class _SingleTouch(Rule):
 class FirstTouch(_SingleTouch):
     """All credit to the journey's first touchpoint.
 
-    Estimand: `"rule"`; see `Rule` for its limits. Sensitive to where journeys begin: a longer
-    lookback moves the first touchpoint.
+    Estimand: `"rule"`: observed conversions are assigned to channels, whether or not these caused
+    them; the baseline is the conversions of journeys without a touchpoint. Sensitive to where
+    journeys begin: a longer lookback moves the first touchpoint.
 
     Example:
         >>> from mta_models import FirstTouch, Journeys
@@ -64,7 +65,8 @@ class FirstTouch(_SingleTouch):
 class LastTouch(_SingleTouch):
     """All credit to the journey's last touchpoint before its end.
 
-    Estimand: `"rule"`; see `Rule` for its limits.
+    Estimand: `"rule"`: observed conversions are assigned to channels, whether or not these caused
+    them; the baseline is the conversions of journeys without a touchpoint.
 
     Example:
         >>> from mta_models import Journeys, LastTouch
@@ -80,8 +82,9 @@ class LastTouch(_SingleTouch):
 class LastNonDirect(_SingleTouch):
     """All credit to the last touchpoint that is not a direct visit.
 
-    Where all touchpoints are direct visits, the last one gets the credit. Estimand: `"rule"`; see
-    `Rule` for its limits.
+    Where all touchpoints are direct visits, the last one gets the credit. Estimand: `"rule"`:
+    observed conversions are assigned to channels, whether or not these caused them; the baseline is
+    the conversions of journeys without a touchpoint.
 
     Args:
         direct: the names of the channels that count as direct. Names that do not occur have no
@@ -109,7 +112,8 @@ class LastNonDirect(_SingleTouch):
         is_direct = np.array([name in self.direct for name in journeys.channels], dtype=bool)
         chosen = journeys.offsets[filled + 1] - 1
         # For journeys that end in a direct visit: the last touchpoint before it that is not direct.
-        # Where that belongs to an earlier journey, all are direct and the last one keeps credit.
+        # Where that touchpoint belongs to an earlier journey, all touchpoints of this journey are
+        # direct, and the last one keeps the credit.
         ends_direct = np.flatnonzero(is_direct[journeys.codes[chosen]])
         others = np.flatnonzero(~is_direct[journeys.codes])
         if not len(others):
@@ -124,10 +128,11 @@ class LastNonDirect(_SingleTouch):
 class Linear(Rule):
     """Equal credit to every touchpoint of the journey, or to every distinct channel.
 
-    Estimand: `"rule"`; see `Rule` for its limits. With equal credit per touchpoint, a channel gains
-    by sending more touchpoints. Equal credit per distinct channel is the Shapley value of the game
-    "conversions of journeys whose channels are all in the coalition" (Zhao, Mahboobi, Bagheri 2018,
-    arXiv 1804.05327).
+    Estimand: `"rule"`: observed conversions are assigned to channels, whether or not these caused
+    them; the baseline is the conversions of journeys without a touchpoint. With equal credit per
+    touchpoint, a channel gains by sending more touchpoints. Equal credit per distinct channel is
+    the Shapley value of the game "conversions of journeys whose channels are all in the coalition"
+    (Zhao, Mahboobi, Bagheri 2018, arXiv 1804.05327).
 
     Args:
         unique: False: 1/n to each of n touchpoints. True: 1/k to each of k distinct channels; the
@@ -191,15 +196,16 @@ class _Ends(Rule):
 class PositionBased(_Ends):
     """Fixed parts to the first and the last touchpoint, the rest shared equally between them.
 
-    A single touchpoint gets all; two get half each by default. Estimand: `"rule"`; see `Rule` for
-    its limits. Also called U-shaped, bathtub, 40/20/40.
+    A single touchpoint gets all; two get half each by default. Estimand: `"rule"`: observed
+    conversions are assigned to channels, whether or not these caused them; the baseline is the
+    conversions of journeys without a touchpoint. Also called U-shaped, bathtub, 40/20/40.
 
     Args:
         first: the part of the first touchpoint, between 0 and 1.
         last: the part of the last touchpoint, between 0 and 1; `first + last` at most 1.
-        no_middle: who gets the middle's part in journeys of two touchpoints. `"proportional"`:
-            both, in proportion to their parts (half each where both parts are 0), as Adobe does.
-            `"equal"`: half of it each, as Amplitude does.
+        no_middle: which touchpoint gets the middle's part in journeys of two touchpoints.
+            `"proportional"`: both, in proportion to their parts (half each where both parts are
+            0), as Adobe does. `"equal"`: both, half of it each, as Amplitude does.
 
     Example:
         >>> from mta_models import Journeys, PositionBased
@@ -239,9 +245,10 @@ class PositionBased(_Ends):
 class JShaped(_Ends):
     """0.6 to the last touchpoint, 0.2 to the first, 0.2 shared by those between.
 
-    A single touchpoint gets all; of two, the first gets 0.25 and the last 0.75. Estimand: `"rule"`;
-    see `Rule` for its limits. Source: Adobe Analytics, "Attribution models, containers and lookback
-    windows".
+    A single touchpoint gets all; of two, the first gets 0.25 and the last 0.75. Estimand: `"rule"`:
+    observed conversions are assigned to channels, whether or not these caused them; the baseline is
+    the conversions of journeys without a touchpoint. Source: Adobe Analytics, "Attribution models,
+    containers and lookback windows".
 
     Example:
         >>> from mta_models import JShaped, Journeys
@@ -258,7 +265,8 @@ class InverseJShaped(_Ends):
     """0.6 to the first touchpoint, 0.2 to the last, 0.2 shared by those between.
 
     `JShaped` reversed: a single touchpoint gets all; of two, the first gets 0.75, the last 0.25.
-    Estimand: `"rule"`; see `Rule` for its limits. Source: as `JShaped`.
+    Estimand: `"rule"`: observed conversions are assigned to channels, whether or not these caused
+    them; the baseline is the conversions of journeys without a touchpoint. Source: as `JShaped`.
 
     Example:
         >>> from mta_models import InverseJShaped, Journeys
@@ -276,7 +284,9 @@ class TimeDecay(Rule):
 
     The weight is 2^(−age / half_life), normalised to sum to 1 within the journey. Ages are taken
     relative to the journey's latest touchpoint, so that weights of very old touchpoints do not all
-    round to 0. Estimand: `"rule"`; see `Rule` for its limits. Needs times.
+    round to 0. Estimand: `"rule"`: observed conversions are assigned to channels, whether or not
+    these caused them; the baseline is the conversions of journeys without a touchpoint. Needs
+    times.
 
     Args:
         half_life: `"7d"`, `"12h"`, a timedelta, or a number of days, above 0; or a mapping of
@@ -296,7 +306,7 @@ class TimeDecay(Rule):
 
     def _check_parameters(self) -> None:
         given: HalfLife | None = self.half_life
-        if given is None:  # elsewhere None has it chosen; a rule has nothing to choose it by
+        if given is None:  # other models then choose a half-life by likelihood; a rule has none
             raise ParameterError('`half_life` must be a span of time above 0; got None. Try "7d"')
         check_half_life(given)
 
@@ -323,8 +333,9 @@ class TimeDecay(Rule):
 def participation(journeys: Journeys, *, of: str = "conversions") -> pd.DataFrame:
     """The outcomes of journeys that each channel was part of. A diagnostic, not an attribution.
 
-    Every distinct channel of a journey gets the journey's whole outcome, so the column sums to more
-    than the total. It shows how often a channel was present, and is not an `Attribution`.
+    Every distinct channel of a journey gets the journey's whole outcome, so where journeys have
+    several channels the column sums to more than the total. The result shows how often a channel
+    was present, and is not an `Attribution`.
     Products list it as an attribution model (Adobe Analytics, Amplitude: "Participation").
 
     Args:

@@ -16,8 +16,9 @@ from mta_models.models.rules.base import Rule
 class CustomRule(Rule):
     """A rule with your own weights: by position, or from a function of the journeys.
 
-    Weights of any scale are normalised to sum to 1 within each journey. Estimand: `"rule"`; see
-    `Rule` for its limits.
+    Weights of any scale are normalised to sum to 1 within each journey. Estimand: `"rule"`:
+    observed conversions are assigned to channels, whether or not these caused them; the baseline is
+    the conversions of journeys without a touchpoint.
 
     Args:
         weights: numbers >= 0 by position, counted from the journey's first touchpoint. Later
@@ -27,10 +28,11 @@ class CustomRule(Rule):
         count_from: `"first"` or `"last"`: the end of the journey that positions are counted from.
 
     Raises:
-        ParameterError: `weights`, or what the function returns, are not such numbers.
+        ParameterError: `weights`, or the function's result, are not such numbers.
 
     Example:
-        The last touchpoint weighs twice as much as the one before it, others nothing:
+        The last touchpoint gets twice as much as the one before it, all others nothing; and
+        weights by a function of the journeys:
 
         >>> from mta_models import CustomRule, Journeys
         >>> journeys = Journeys.from_paths([["A", "B", "C"], ["C"]], conversions=[3, 1])
@@ -53,7 +55,7 @@ class CustomRule(Rule):
         if isinstance(self.weights, type):
             raise ParameterError(
                 "`weights` must be numbers by position, or a function of the journeys; got the "
-                f"class {self.weights.__name__}. Give what it makes"
+                f"class {self.weights.__name__}. Give an instance of it"
             )
         if not callable(self.weights) and not _position_weights(self.weights).sum() > 0:
             raise ParameterError(f"one of `weights` must be above 0; got {shown(self.weights)}")
@@ -88,7 +90,7 @@ def _position_weights(weights: object) -> Floats:
 
 
 def _returned(function: Callable[[Journeys], object], journeys: Journeys) -> Floats:
-    """What a user's function returns, as a new array; an error where it cannot be used."""
+    """The result of the user's function as a new array; an error where it cannot be used."""
     must = "the function given as `weights` must return"
     try:
         weights = function(journeys)
@@ -116,7 +118,7 @@ def _returned(function: Callable[[Journeys], object], journeys: Journeys) -> Flo
     empty = np.flatnonzero((segment_sum(array, journeys.offsets) == 0) & (journeys.lengths > 0))
     if len(empty):
         raise ParameterError(
-            f"{must} a number above 0 somewhere in every journey; row {empty[0]} got only zeros. "
-            "Give one of its touchpoints a weight"
+            f"{must} a number above 0 for at least one touchpoint of every journey; row {empty[0]} "
+            "got only zeros. Give one of its touchpoints a weight"
         )
     return array

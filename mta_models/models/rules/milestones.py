@@ -50,8 +50,8 @@ class _MilestoneRule(Rule):
         if not any((places[stage] >= 0).any() for stage in self._stages()):
             raise JourneyError(
                 f"{type(self).__name__} needs journeys that reach {' or '.join(self._stages())}; "
-                f"none of the {journeys.n_journeys} does. Check how the stages were joined, or use "
-                "a rule that needs no stages"
+                f"none of the {journeys.n_journeys} journeys does. Check how the stages were "
+                "joined, or use a rule that needs no stages"
             )
 
     def _weights(self, journeys: Journeys) -> Floats:
@@ -100,17 +100,19 @@ class _MilestoneRule(Rule):
 class MilestoneBased(_MilestoneRule):
     """Fixed parts to the first touchpoint and the touchpoints at stages, one part to the rest.
 
-    Parts that fall on the same touchpoint add up. Where a journey lacks a stage, or has no
-    touchpoint without a milestone, that part is left out and the others are scaled to sum to 1.
-    Estimand: `"rule"`; see `Rule` for its limits.
+    Parts that fall on the same touchpoint add up. Where a journey lacks a stage, its part is left
+    out; where no touchpoint is without a milestone, the part of the rest is. The other parts are
+    then scaled to sum to 1.
+    Estimand: `"rule"`: observed conversions are assigned to channels, whether or not these caused
+    them; the baseline is the conversions of journeys without a touchpoint.
 
     Args:
-        weights: part by milestone, each above 0: `"first"` (required), stages of the journeys, such
+        weights: part by milestone, all above 0: `"first"` (required), stages of the journeys, such
             as `"lead"` (at least one), and `"rest"`, shared equally by the touchpoints without a
-            milestone (if not given, they get nothing).
+            milestone (without `"rest"` these get nothing).
         milestones: `"journeys"`: the stages that the journeys have. `"thirds"`: positions in place
             of stages: lead and opportunity are the touchpoints nearest to one and two thirds of the
-            way from the first to the last, close is the last. These are guesses, not stages.
+            way from the first to the last, close is the last. Positions are guesses of stages.
         rest: `"all"`: touchpoints after a journey's last milestone are part of the rest;
             `"between"`: they get nothing.
 
@@ -167,8 +169,9 @@ class WShaped(_MilestoneRule):
     """0.3 each to the first touchpoint, lead creation and opportunity creation, 0.1 to the rest.
 
     Milestones on the same touchpoint, missing milestones, `"thirds"` and errors are as in
-    `MilestoneBased`. Estimand: `"rule"`; see `Rule` for its limits. Source: Adobe Marketo Measure,
-    "Marketo Measure Attribution Models".
+    `MilestoneBased`. Estimand: `"rule"`: observed conversions are assigned to channels, whether or
+    not these caused them; the baseline is the conversions of journeys without a touchpoint. Source:
+    Adobe Marketo Measure, "Marketo Measure Attribution Models".
 
     Args:
         milestones: `"journeys"` or `"thirds"`.
@@ -193,7 +196,9 @@ class FullPath(_MilestoneRule):
     """0.225 each to first touchpoint, lead, opportunity and close, 0.1 to the rest.
 
     Milestones on the same touchpoint, missing milestones, `"thirds"` and errors are as in
-    `MilestoneBased`. Estimand: `"rule"`; see `Rule` for its limits. Source: as `WShaped`.
+    `MilestoneBased`. Estimand: `"rule"`: observed conversions are assigned to channels, whether or
+    not these caused them; the baseline is the conversions of journeys without a touchpoint. Source:
+    as `WShaped`.
 
     Args:
         milestones: `"journeys"` or `"thirds"`.

@@ -1,4 +1,4 @@
-"""Rules as products define them, by name, each with its source.
+"""Rules as products define them, by name and with their sources.
 
 Products use the same word for different rules: "U-shaped" is 40/20/40 over the first and last
 touchpoint in one, over the first touchpoint and lead creation in another, and half and half in a
@@ -94,7 +94,7 @@ def presets() -> pd.DataFrame:
 class _Preset:
     source: str
     make: Callable[..., Rule]
-    # Values with which `presets` shows parameters that have no default.
+    # For parameters without a default: the values with which `presets` shows the rule.
     example: tuple[Any, ...] = ()
 
     def shown(self) -> Rule:
@@ -145,7 +145,8 @@ _PRESETS: dict[str, _Preset] = {
     "adobe_inverse_j": _Preset(_ADOBE, InverseJShaped),
     "adobe_time_decay": _Preset(_ADOBE, lambda half_life="7d": TimeDecay(half_life)),
     "adobe_custom": _Preset(_ADOBE, _adobe_custom, (30, 40, 30)),
-    # Marketo's U credits only its two milestones; its W no touchpoint after the last milestone.
+    # Marketo's U-shaped rule credits only its two milestones; its W-shaped rule credits no
+    # touchpoint after the last milestone.
     "marketo_measure_first_touch": _Preset(_MARKETO, FirstTouch),
     "marketo_measure_u_shaped": _Preset(
         _MARKETO, lambda: MilestoneBased({"first": 0.5, "lead": 0.5})

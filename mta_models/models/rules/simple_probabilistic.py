@@ -22,7 +22,7 @@ from mta_models.models.distinct_channels import (
 
 
 class SimpleProbabilistic(AttributionModel):
-    """Second-order probabilistic model: each channel's conversion rate and what pairs add to it.
+    """Second-order probabilistic model: conversion rates of channels, plus the effects of pairs.
 
     C(i) = P(y|i) + 1 / (2 (K − 1)) Σ_{j ≠ i} [P(y|i, j) − P(y|i) − P(y|j)], where P(y|i) is the
     conversion rate of users who met channel i and P(y|i, j) that of users who met both, with or
@@ -32,8 +32,8 @@ class SimpleProbabilistic(AttributionModel):
     Estimand: `"rule"`: observed conversions are split with weights learnt from rates; the baseline
     is the conversions of journeys without a touchpoint.
 
-    Assumptions: users who met a channel differ from others only in that; interactions are between
-    pairs only. A pair that no user met has no rate and contributes nothing; an
+    Assumptions: users who met a channel differ from others only in having met it; interactions are
+    between pairs only. A pair that no user met has no rate and contributes nothing; an
     `IdentifiabilityWarning` and `unseen_pairs_` report it.
     Blind spots: order, repeats, times; intent; conversions that would have happened anyway.
 
@@ -88,7 +88,7 @@ class SimpleProbabilistic(AttributionModel):
 
     def _touchpoint_credit(self, journeys: Journeys, of: str) -> Floats:
         """Each channel's part of a row, at its first touchpoint in the row; adds up to credit."""
-        weight = np.fmax(self.score_, 0)  # a channel that nobody met in the fit has NaN: taken as 0
+        weight = np.fmax(self.score_, 0)  # 0 for a channel that nobody met in the fit (NaN)
         return split_over_channels(journeys, journeys.outcome(of), weight)
 
 
@@ -129,7 +129,7 @@ def _rates(journeys: Journeys) -> _Rates:
     incidence = sparse.csr_array((np.ones(len(codes)), codes, offsets), shape=shape)
 
     def together(weight: Floats) -> tuple[Ints, Floats]:
-        """Pairs i·n + j that weight is on, ascending, and the weight of rows that have both."""
+        """Pairs i·n + j with weight, ascending, and the weight of the rows that have both."""
         weighted = sparse.csr_array((spread(weight, offsets), codes, offsets), shape=shape)
         pairs = (incidence.T @ weighted).tocoo()
         cell = pairs.row.astype(np.int64) * n + pairs.col

@@ -15,7 +15,7 @@ from mta_models.errors import ParameterError
 # Largest number of players of a game given in full: 2^20 numbers are 8 MB, and each further player
 # doubles it.
 MAX_TABLE_PLAYERS = 20
-# Entries of a mask (coalitions × players) handled at once.
+# Maximum of entries of a mask (coalitions × players) handled at once.
 _CHUNK = 1 << 22
 
 # Values of coalitions, shape `(m,)`, from a mask of members, shape `(m, n_players)`.
@@ -79,7 +79,7 @@ def solve(values: Values, n_players: int, orders: Ints | None) -> Game:
 
 
 def check_tabled(n_players: int, what: str) -> None:
-    """Refuse more players than a table can hold; sampling is never chosen automatically."""
+    """Refuse more players than a table can hold: sampling is never chosen automatically."""
     if n_players > MAX_TABLE_PLAYERS:
         raise ParameterError(
             f"{what} is exact for at most {MAX_TABLE_PLAYERS} channels (2^n coalitions); these "

@@ -26,7 +26,7 @@ from mta_models.data.journeys import Journeys
 from mta_models.errors import ParameterError
 from mta_models.models.distinct_channels import by_channel
 
-# Touchpoints, those to be left out included, of the journeys predicted at once.
+# Maximum of touchpoints in journeys predicted at once, including touchpoints left out of them.
 _CHUNK = 1 << 22
 
 Predict = Callable[[Journeys], Floats]
@@ -83,7 +83,7 @@ def split_predictions(
 
 
 def n_wide(journeys: Journeys) -> int:
-    """How many journeys have more distinct channels than are split exactly."""
+    """The number of journeys with more distinct channels than are split exactly."""
     first = first_occurrence(journeys.codes, journeys.offsets, journeys.n_channels)
     return int((segment_sum(first, journeys.offsets) > MAX_PLAYERS).sum())
 
@@ -178,8 +178,8 @@ class _Restriction:
         Args:
             rows: indices of journeys.
             copies: shape `(n_rows,)`, number of copies of each row.
-            kept: from the number of the copy and the index of the touchpoint, of equal shape, to
-                whether that copy keeps that touchpoint.
+            kept: a function of copy numbers and touchpoint indices, of equal shape: whether that
+                copy keeps that touchpoint.
         """
         cost = copies * np.maximum(self.journeys.lengths[rows], 1)
         return np.concatenate(

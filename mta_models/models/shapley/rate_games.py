@@ -24,7 +24,7 @@ from mta_models.errors import IdentifiabilityWarning, warn
 from mta_models.models.distinct_channels import distinct_codes, users_of
 from mta_models.models.shapley.games import Game, shapley_of_orders
 
-# Numbers handled at once where orders are sampled.
+# Maximum of numbers handled at once where orders are sampled.
 _CHUNK = 1 << 22
 
 
@@ -74,8 +74,8 @@ class TabledRateGame:
 class SampledRateGame:
     """The same game along sampled orders of arrival, for any number of channels.
 
-    Along an order, a journey counts from when the last of its channels has arrived. So one maximum
-    per distinct set of channels and one cumulative sum give all values along an order.
+    Along an order of arrival, a journey counts once the last of its channels has arrived. So one
+    maximum per distinct set of channels and one cumulative sum give all values along an order.
 
     Attributes:
         codes: channels (as players) of each distinct set, end to end.
@@ -174,7 +174,7 @@ def warn_unseen(rate: TabledRateGame | SampledRateGame, journeys: Journeys, play
         names = [_set_name(np.sort(players[each]), journeys.channels) for each in examples]
         warn(
             "for every set of channels there should be a user who met no channel outside it; "
-            f"{count:,} of the {total:,} sets looked at have none, and their rate is taken as "
+            f"{count:,} of the {total:,} sets used have no such user, and their rate is taken as "
             f"0: {', '.join(names)}{' …' if count > len(examples) else ''}. Read journeys without "
             "a touchpoint too, merge rare channels, or use another characteristic function",
             IdentifiabilityWarning,

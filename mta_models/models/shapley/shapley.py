@@ -42,8 +42,8 @@ _MOST_ORDERS = 1_000_000
 class Shapley(AttributionModel):
     """Shapley values of the channels in a coalition game, chosen by its characteristic function.
 
-    A channel's credit is what it adds to v, averaged over all orders in which the channels could
-    arrive. It depends on v(S), the value of a set S of channels:
+    v(S) is the value of a set S of channels. A channel's credit is what it adds to v when it
+    arrives, averaged over all orders of arrival. The characteristic function says what v is:
 
     - `"conversions"`: conversions of journeys whose channels are all in S. The Shapley value has a
       closed form: each conversion is split equally over its journey's distinct channels. This is
@@ -56,9 +56,10 @@ class Shapley(AttributionModel):
     - a function from a frozenset of channel names to the value of that set.
 
     The baseline is v(no channel), so that credit and baseline add up to v(all channels). For
-    `"conversions"` these are the conversions of journeys without a touchpoint. For `"rate"` it is
-    the conversion rate of users without a touchpoint times *all* users: it may be far more than
-    their conversions, and more than the total; credits then sum to less than 0.
+    `"conversions"` the baseline is the conversions of journeys without a touchpoint. For `"rate"`
+    it is the conversion rate of users without a touchpoint times *all* users: it may be far more
+    than the conversions of users without a touchpoint, and more than the total; credits then sum to
+    less than 0.
 
     Except for `"conversions"`, the game is learnt in `fit`; `attribute` scales it so that v(all)
     is the total of the journeys given (by exactly 1 for `"rate"` on the journeys of the fit). A
@@ -66,27 +67,27 @@ class Shapley(AttributionModel):
 
     Assumptions: those of v. `"rate"` takes journeys within S as what would have happened with S
     only: people who met few channels must be like those who met many, and those who met none like
-    all others. `"model"` is as causal as its model.
+    all others. `"model"` has the assumptions of its model.
     Blind spots: order, repeats and times (except where `model` uses them); intent that drives both
-    exposure and conversion. Where no user's channels are all in S, the data do not show what S is
-    worth: v(S) is then 0 and an `IdentifiabilityWarning` names S; S may be the empty set.
+    exposure and conversion. Where no user's channels are all in S, the data do not show the value
+    of S: v(S) is then 0 and an `IdentifiabilityWarning` names S; S may be the empty set.
 
     Args:
         characteristic_function: as above.
         model: for `"model"` only. A model with `coalition_value(kept)`, the probability of
             conversion with only some channels kept, shapes `(m, n_channels)` -> `(m,)`; or with
             `predict_proba(journeys)`, the probability per journey, shape `(n_journeys,)`: then each
-            journey is a game among its own channels, exact up to 10. A fitted model is used as it
-            is; an unfitted one is cloned and the clone fitted.
+            journey is a game among its own channels, exact for up to 10 channels. A fitted model is
+            used as it is; an unfitted model is cloned and the clone is fitted.
         n_permutations: number of orders of arrival to sample instead of taking all; even and >= 4,
             since they are drawn in antithetic pairs. None: exact, or an error where there are too
             many channels. Not used by the closed form and by journeys of up to 10 channels.
         random_state: seed or numpy Generator of the sampling.
 
     Attributes:
-        by_position_: shape `(n_positions, n_channels)`: credit of the journeys of the fit by the
-            position of the channel's first touchpoint, from 0: the ordered Shapley value. For
-            `"conversions"` and for a model with `predict_proba`; else None.
+        by_position_: shape `(n_positions, n_channels)`, the ordered Shapley value: credit of the
+            journeys of the fit by the position of the channel's first touchpoint, from 0. None
+            except for `"conversions"` and for a model with `predict_proba`.
         standard_error_: shape `(n_channels,)`, of the sampling of orders only, in conversions of
             the journeys of the fit; zeros where nothing was sampled.
         unseen_coalitions_: for `"rate"`, the number of coalitions without users; where orders are
@@ -105,7 +106,7 @@ class Shapley(AttributionModel):
         >>> Shapley().fit_attribute(journeys).credit
         array([5., 4.])
 
-        Users without a touchpoint convert in 1 of 10 cases, so the baseline of `"rate"` is 4 of 40:
+        One in ten users without a touchpoint converts, so the baseline of `"rate"` is 4 of 40:
 
         >>> rate = Shapley("rate").fit_attribute(journeys)
         >>> rate.credit, rate.baseline
@@ -219,8 +220,8 @@ class Shapley(AttributionModel):
         game = self._games["conversions"]
         if not game.everyone > 0:
             raise ParameterError(
-                "the model must expect conversions of the journeys it is given; "
-                f"{self.model_!r} expects {game.everyone:g}. Fit it on these journeys"
+                "`model` must predict more than 0 conversions of the journeys; "
+                f"{self.model_!r} predicts {game.everyone:g}. Fit it on these journeys"
             )
         scale = journeys.total / game.everyone
         self.standard_error_ = game.standard_error * scale
@@ -305,8 +306,8 @@ class Shapley(AttributionModel):
             return game, 1.0
         if game.everyone == 0:
             raise MTAError(
-                f"the {of} of the journeys of the fit sum to 0, so the {total:g} of these journeys "
-                "cannot be shared in proportion. Fit on the journeys to be attributed"
+                f"the {of} of the journeys of the fit must not sum to 0 where those to attribute "
+                f"sum to {total:g}, which is shared in proportion. Fit on the journeys to attribute"
             )
         return game, total / game.everyone
 

@@ -316,7 +316,7 @@ def test_can_be_bootstrapped_with_its_prior(journeys: mta.Journeys) -> None:
 
 def test_journeys_without_a_null_warn_as_they_do_for_markov() -> None:
     rows = mta.Journeys.from_paths([["A"], ["A", "B"]], [3, 4])
-    with pytest.warns(mta.IdentifiabilityWarning, match="no user without a conversion"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="should be users without a conversion"):
         result = mta.BayesianMarkov(random_state=0).fit_attribute(rows)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mta.IdentifiabilityWarning)
@@ -327,7 +327,7 @@ def test_journeys_without_a_null_warn_as_they_do_for_markov() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"order": 0}, "order is the number"),
+        ({"order": 0}, "`order` is the number"),
         ({"prior": -1}, "`prior` must be a number of users of at least 0 and finite; got -1"),
         ({"prior": float("inf")}, "`prior` must be"),
         ({"prior": "flat"}, "`prior` must be"),

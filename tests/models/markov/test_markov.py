@@ -233,7 +233,7 @@ def test_detour_compares_the_rate_of_the_other_journeys():
 
 def test_journeys_without_nulls_are_allowed_with_a_warning():
     journeys = mta.Journeys.from_paths([["A"], ["A", "B"]], [2, 2])
-    with pytest.warns(mta.IdentifiabilityWarning, match="no user without a conversion"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="should be users without a conversion"):
         model = mta.Markov().fit(journeys)
     np.testing.assert_allclose(model.conversion_probability_, 1)
     np.testing.assert_allclose(model.removal_effect_, [1, 0.5])

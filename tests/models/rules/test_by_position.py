@@ -418,7 +418,9 @@ def test_milestones_that_journeys_lack_are_refused() -> None:
     assert mta.WShaped("thirds").fit_attribute(plain).credit.sum() == pytest.approx(1)
     with pytest.raises(mta.JourneyError, match="needs the milestone 'close'"):
         mta.FullPath().fit(with_stages(2, lead=0, opportunity=1))
-    with pytest.raises(mta.JourneyError, match="reach lead or opportunity; none of the 1 does"):
+    with pytest.raises(
+        mta.JourneyError, match="reach lead or opportunity; none of the 1 journeys does"
+    ):
         mta.WShaped().fit(with_stages(2, lead=-1, opportunity=-1))
     # A model fitted on journeys with stages may be used on journeys that reach none.
     fitted = mta.WShaped().fit(with_stages(2, lead=0, opportunity=1))

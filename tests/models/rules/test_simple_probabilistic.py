@@ -122,7 +122,7 @@ def test_value_and_narrow_types():
 
 def test_without_nulls_it_warns():
     journeys = journeys_of([(["A", "B"], 1, 0), (["A"], 2, 0)], channels=("A", "B"))
-    with pytest.warns(mta.IdentifiabilityWarning, match="no user without a conversion"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="should be users without a conversion"):
         mta.SimpleProbabilistic().fit(journeys)
 
 

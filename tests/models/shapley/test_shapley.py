@@ -300,7 +300,7 @@ def test_a_coalition_without_users_is_named():
 
 def test_rate_without_nulls_warns():
     journeys = journeys_of([([], 1, 0), (["A"], 2, 0)])
-    with pytest.warns(mta.IdentifiabilityWarning, match="no user without a conversion"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="should be users without a conversion"):
         result = mta.Shapley("rate").fit_attribute(journeys)
     np.testing.assert_allclose([*result.credit, result.baseline], [0, 0, 0, 0, 3])
 
@@ -555,7 +555,7 @@ def test_refused_functions_and_models():
 
     with pytest.raises(mta.ParameterError, match="one finite probability"):
         mta.Shapley("model", Flat(lambda j: np.zeros((j.n_journeys, 2)))).fit(journeys)
-    with pytest.raises(mta.ParameterError, match="must expect conversions"):
+    with pytest.raises(mta.ParameterError, match="must predict more than 0"):
         mta.Shapley("model", Flat(lambda j: np.zeros(j.n_journeys))).fit(journeys)
     valued = journeys_of([(["A"], 2, 1)], value=[3.0])
     with pytest.raises(mta.MTAError, match="credits conversions"):

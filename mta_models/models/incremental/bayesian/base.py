@@ -71,7 +71,7 @@ class BayesianModel(TimedModel):
     lift_error_: float
     draws_: ChannelDraws
 
-    # The model's own prior mean of effects and prior median of the baseline; see `Prior`.
+    # The defaults of `Prior.effect_mean` and `Prior.baseline_median` for this model.
     effect_mean: ClassVar[float]
     baseline_median: ClassVar[float]
 
@@ -92,14 +92,14 @@ class BayesianModel(TimedModel):
         return prior_from(self.prior, self.effect_mean, self.baseline_median)
 
     def _warn_of_no_risk(self, histories: Histories) -> None:
-        """Nothing: the `Hazard` that every Bayesian model starts from has warned already."""
+        """Warn of nothing: the `Hazard` that every Bayesian model starts from has warned."""
 
     def _risk_end(self, histories: Histories) -> Floats:
         """Until when each user is at risk, shape `(n_users,)`."""
         return histories.risk_end(self.repeat_)
 
     def _basis(self, half_life: Floats) -> HalfLifeBasis:
-        """Nodes for half-lives that are learnt, or those given, shape `(n_channels,)`."""
+        """Nodes for learnt half-lives, or one for each half-life given, shape `(n_channels,)`."""
         if self.half_life is None:
             return HalfLifeBasis.from_range(len(half_life))
         return HalfLifeBasis.from_given(half_life)
@@ -214,7 +214,7 @@ class BayesianModel(TimedModel):
     def _interval_holds(self) -> str:
         if not self.lift_tests:
             return super()._interval_holds()
-        return "sampling and the priors, and bias as far as the lift tests show it"
+        return "sampling, the priors, and bias as far as lift tests identify it"
 
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats]:
         return self._drawn(journeys.histories, journeys.outcome(of), of)

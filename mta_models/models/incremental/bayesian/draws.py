@@ -17,8 +17,8 @@ class ChannelDraws:
     """Draws from the posterior, or from the prior; a subclass adds those of its baseline.
 
     Attributes:
-        effect: what channels cause, shape `(n_draws, n_channels)`, in the model's unit.
-        bias: what is associated with their touchpoints but not caused by them, likewise.
+        effect: effects of channels, shape `(n_draws, n_channels)`, in the model's unit.
+        bias: associations with touchpoints that these do not cause, same shape and unit.
         half_life: days, shape `(n_draws, n_channels)`.
     """
 

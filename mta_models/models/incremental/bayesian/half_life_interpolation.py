@@ -1,4 +1,4 @@
-"""Half-lives between the points of a grid: what depends smoothly on one, as a polynomial in it."""
+"""Interpolation over half-lives: a quantity tabulated at nodes, as a polynomial between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Additive hazard with a posterior: effects, and what experiments say about their bias."""
+"""Additive hazard with a posterior: effects, and their bias as far as lift tests identify it."""
 
 from __future__ import annotations
 
@@ -42,16 +42,17 @@ class BayesianHazard(BayesianModel):
     with three differences. Effects β, in conversions per touchpoint, are partially pooled:
     Student's t around a common effect; they may be 0 or negative. Half-lives have priors and
     posteriors. And conversions associated with touchpoints need not be caused by them: with lift
-    tests each channel has a bias δ beside its effect. Observation informs about β + δ, a test about
-    β alone, and what tests say of biases is carried over to channels that were not tested. Credit
-    is of β; the bias belongs to the baseline. Without lift tests the two cannot be separated, δ is
-    0, and the credit is that of observation.
+    tests each channel has a bias δ beside its effect. The log informs about β + δ, a lift test
+    about β alone; the biases of the tested channels inform the prior of the others'. Credit is for
+    β; the bias belongs to the baseline. Without lift tests β and δ cannot be separated: δ is 0, and
+    the credit is purely observational.
 
     A bias, in conversions, is Student's t around slope · m_c with the scale spread · s_c; slope and
-    spread are learnt. The mean m_c is what the same additive hazard credits to *future* touchpoints
-    when they stand beside past ones: these cannot be causes, so they show that users with more
-    touchpoints convert more anyway (a negative control). Where observation ends with the conversion
-    there are no future touchpoints, and exposure takes their place. The scale s_c averages the
+    spread are learnt. The mean m_c is the credit of *future* touchpoints when the same additive
+    hazard is fitted to past and future ones together. Future touchpoints cannot be causes, so their
+    credit shows that users with more touchpoints convert more anyway (a negative control). Where
+    observation ends with the conversion there are no future touchpoints, and m_c is in proportion
+    to exposure instead. The scale s_c averages the
     channel's observed credit and its credit if all touchpoints were equally effective, shrunk when
     future touchpoints carry little signal.
 
@@ -62,20 +63,22 @@ class BayesianHazard(BayesianModel):
 
     The likelihood is on the compressed statistic of `Hazard`, tabulated at seven half-lives from
     half a day to 32 days and interpolated, so that its cost grows with conversions. A lift test
-    enters by Student's t (7 degrees) around E[Y] − E[Y | do(channel off)] as the model has it
-    on the population tested, a cubic in the channel's credit with everything else at its maximum
-    likelihood; `lift_error_` is the error of the cubic.
+    enters by Student's t (7 degrees of freedom) around the lift that the model implies for the
+    population tested, E[Y] − E[Y | do(channel off)]. That lift is approximated by a cubic in the
+    channel's credit, with everything else at its maximum likelihood; `lift_error_` is the error of
+    the cubic.
 
-    Estimand: `incremental`, see `TimedModel`. The point estimate is the mean over draws.
+    Estimand: `incremental`, with the counterfactuals of `Hazard`. The point estimate is the mean
+    over draws.
 
     Assumptions:
-        - Those of `Hazard` but for effects, which may be negative unless `nonnegative`. The hazard
-          is kept above 0: after a single touchpoint by the prior, at conversions by bending towards
-          0 below 1% of the mean rate. Where many touchpoints of a harmful channel meet, the
+        - Those of `Hazard`, except that effects may be negative unless `nonnegative`. The hazard is
+          kept above 0: after a single touchpoint by the prior, at conversions by bending towards 0
+          below 1% of the mean rate. Where many touchpoints of a harmful channel meet, the
           integrated hazard may be negative.
-        - With lift tests, not that exposure is as good as random, but that channels' biases are
-          similar: in proportion to m_c, up to about s_c. Where the tested channels differ from the
-          rest in this, the credit of the rest is wrong.
+        - With lift tests exposure need not be random, but channels' biases must be similar: in
+          proportion to m_c, up to about s_c. Where the biases of tested channels differ from those
+          of the other channels, the credit of the others is wrong.
         - A test's population is like that of the journeys fitted, or is given by its `journeys`.
 
     Source: Li & Kannan (2014), Attributing conversions in a multichannel online marketing
@@ -85,12 +88,12 @@ class BayesianHazard(BayesianModel):
     21:383–388. Priors, bias and the lifts' likelihood are ours.
 
     Args:
-        lift_tests: `LiftTest` objects; None: the credit of observation.
+        lift_tests: `LiftTest` objects; None: no tests, and no biases.
         random_state: seed of the chains.
         nonnegative: whether effects must be >= 0.
         half_life: as `Hazard`; None: learnt.
         repeat: as `Hazard`.
-        counterfactual: `"horizon"` or `"moment"`.
+        counterfactual: `"horizon"` or `"moment"`, see `Hazard`.
         n_draws: kept over all chains, >= 100; as many are spent on tuning. Credit uses 300 of them.
         n_chains: run in parallel, >= 2.
         prior: a `Prior`, or a mapping of its fields to numbers; None: its defaults.
@@ -99,14 +102,14 @@ class BayesianHazard(BayesianModel):
         draws_: `effect`, `bias` and `half_life`, each of shape `(n_draws, n_channels)`, and
             `baseline`, shape `(n_draws,)`, conversions per user and day.
         half_life_: shape `(n_channels,)`, days: geometric means over draws.
-        prior_: the `Prior` used, its None replaced by the model's defaults.
+        prior_: the `Prior` used, with the model's defaults in place of None.
         diagnostics_: `r_hat`, `ess` and `divergences` of the chains.
         repeat_: whether users were taken to be at risk after a conversion.
         binning_error_: log-likelihood per conversion lost because more than 50,000 conversions
             were binned; 0 with fewer.
         lift_error_: the largest difference between the lift in the likelihood and the lift computed
             for every user, at the posterior means, in standard errors of the test; 0 without tests.
-        removal_: as `TimedModel`, mean over draws.
+        removal_: as `Hazard`, mean over draws.
 
     Example:
         >>> from mta_models import BayesianHazard, LiftTest

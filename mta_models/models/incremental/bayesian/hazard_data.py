@@ -176,7 +176,8 @@ class HazardHorizonUsers:
             density = _LN2 / half_life[histories.codes]
             return histories.by_cell(histories.exposure(half_life) * density)
 
-        # A channel without effect in the point fit has one in some draws: it counts for grouping.
+        # A channel without effect in the point fit has an effect in some draws, so it must count
+        # for grouping too.
         min_effect = 0.2 * histories.total / max(len(histories.time), 1)
         dense = np.zeros((n, k + 1), dtype=np.float32)
         dense[user, codes] = (
@@ -215,7 +216,7 @@ class HazardHorizonUsers:
 
         Args:
             effect: conversions that a touchpoint causes, shape `(n_channels,)`.
-            bias: conversions associated with a touchpoint but not caused by it, likewise.
+            bias: conversions associated with a touchpoint but not caused by it, same shape.
             baseline: conversions per user and day.
             half_life: days, shape `(n_channels,)`.
         """

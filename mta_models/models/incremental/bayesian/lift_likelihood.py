@@ -17,8 +17,8 @@ from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.models.incremental.bayesian.priors import BiasPrior
 from mta_models.models.incremental.bayesian.tabulated import TabulatedLikelihood
 
-# Degrees of freedom of Student's t around a measured lift: nearly normal, but one test that
-# contradicts everything else does not decide the posterior alone.
+# Degrees of freedom of Student's t around a measured lift: nearly normal, but a single test that
+# contradicts all other data does not decide the posterior.
 LIFT_DF = 7.0
 # Credits at which the implied lift is computed, relative to the largest plausible credit.
 _FRACTIONS = np.array([-0.5, 0.25, 0.5, 1.0])
@@ -73,9 +73,10 @@ def population_of(test: LiftTest, histories: Histories) -> Histories:
 class LiftCalibration:
     """Lift tests, and the prior of how far observed effects may be off.
 
-    All in conversions. A channel's credit C, what it causes, and its bias add up to its observed
-    effect. The lift that a test of it should find is a cubic in C that is 0 at C = 0: less than C
-    where other channels would have brought the same conversion.
+    All amounts are in conversions. A channel's credit C (the conversions that it causes) and its
+    bias add up to its observed effect. The lift that the model implies for a test of the channel is
+    a cubic in C that is 0 at C = 0: less than C where other channels would have brought the same
+    conversion.
 
     Attributes:
         channel: shape `(n_tests,)`, codes.
@@ -128,7 +129,7 @@ class LiftCalibration:
         )
 
     def implied(self, credit: Any) -> Any:
-        """The lifts that tests should find, shape `(..., n_tests)`.
+        """The lifts that the model implies for the tests, shape `(..., n_tests)`.
 
         Args:
             credit: conversions of all channels, an array or a PyMC variable of shape
@@ -142,8 +143,8 @@ class LiftCalibration:
         """The largest difference of cubic and computed lift, in standard errors of its test.
 
         Args:
-            lifts: as `from_tests`.
-            likelihood: likewise.
+            lifts: as in `from_tests`.
+            likelihood: as in `from_tests`.
             credit: shape `(n_channels,)`, conversions.
         """
         per_effect = likelihood.conversions_per_effect

@@ -47,20 +47,20 @@ class BayesianLogistic(BayesianModel):
     log λ(t) = α + Σ_c (β_c + δ_c) g(a_c(t)), a_c(t) = Σ_{t_k ≤ t} 2^(−(t − t_k) / h_c), as
     `Logistic`: conversions against points sampled evenly from the time at risk, with odds in
     proportion to the hazard. Effects multiply. They are partially pooled and half-lives have
-    priors, as in `BayesianHazard`, and as there, with lift tests, each channel has a bias δ_c
-    beside its effect, scaled by the channel's response at all conversions: where effects are
-    small, in conversions.
+    priors, as in `BayesianHazard`. Also as there, with lift tests each channel has a bias δ_c
+    beside its effect. Biases are converted to conversions by the channel's response summed over all
+    conversions, which is right where effects are small.
 
     The points sampled, twenty for each conversion and at least 20,000, are binned into some 4,000
     rows, so that the cost of a draw grows with conversions only. The horizon is computed for 1,500
     users, sampled by their approximate probability of converting.
 
-    Estimand: `incremental`, see `TimedModel`. The point estimate is the mean over draws. The
-    moment's split is by Shapley values of the hazard, like the horizon's along random orders of
-    channels.
+    Estimand: `incremental`, with the counterfactuals of `Hazard`. The point estimate is the mean
+    over draws. With `"moment"` each conversion is split by Shapley values of its hazard. Shapley
+    values, here and over the horizon, are computed along random orders of channels.
 
-    Assumptions: those of `Logistic`; with lift tests those of `BayesianHazard` about biases. What
-    was measured of lift tests there was not measured of this model.
+    Assumptions: those of `Logistic`; with lift tests those of `BayesianHazard` about biases. The
+    accuracy with lift tests that `BayesianHazard` states was not measured for this model.
 
     Source: Li & Kannan (2014), Attributing conversions in a multichannel online marketing
     environment, Journal of Marketing Research 51(1):40–56, is the ancestor; Hanley & Miettinen
@@ -68,12 +68,12 @@ class BayesianLogistic(BayesianModel):
     International Journal of Biostatistics 5(1), article 3, for the case-base sample.
 
     Args:
-        lift_tests: `LiftTest` objects; None: the credit of observation.
+        lift_tests: `LiftTest` objects; None: no tests, and no biases.
         random_state: seed of the case-base sample and of the chains.
         nonnegative: whether effects must be >= 0.
         half_life: as `Hazard`; None: learnt.
         saturation: `"log"`: g(a) = log(1 + a); None: g(a) = a.
-        counterfactual: `"horizon"` or `"moment"`.
+        counterfactual: `"horizon"` or `"moment"`, see `Hazard`.
         n_draws: kept over all chains, >= 100; as many are spent on tuning. Credit uses 300 of them.
         n_chains: run in parallel, >= 2.
         prior: a `Prior`, or a mapping of its fields to numbers; None: its defaults.
@@ -82,12 +82,12 @@ class BayesianLogistic(BayesianModel):
         draws_: `effect`, `bias` and `half_life`, each of shape `(n_draws, n_channels)`, and
             `intercept`, shape `(n_draws,)`, the logarithm of conversions per user and day.
         half_life_: shape `(n_channels,)`, days: geometric means over draws.
-        prior_: the `Prior` used, its None replaced by the model's defaults.
+        prior_: the `Prior` used, with the model's defaults in place of None.
         diagnostics_: `r_hat`, `ess` and `divergences` of the chains.
         repeat_: whether users convert more than once, and are at risk after a conversion.
         binning_error_: root mean square of the log-odds lost by binning.
         lift_error_: as `BayesianHazard`.
-        removal_: as `TimedModel`, mean over draws.
+        removal_: as `Hazard`, mean over draws.
 
     Example:
         >>> from mta_models import BayesianLogistic

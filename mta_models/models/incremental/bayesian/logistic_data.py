@@ -20,11 +20,11 @@ from mta_models.models.incremental.horizon_games import HorizonGame
 
 # Maximum rows of cases and of person-time; similar rows are binned above this.
 _MAX_CASES, _MAX_BASE = 1 << 14, 1 << 12
-# Users sampled for a horizon, times of each, and orders of arrival, each with its reverse.
+# For a horizon: users sampled, times per user, and pairs of an order of arrival and its reverse.
 _N_USERS, _N_TIMES, _PAIRS = 1500, 12, 3
 # Fraction of users sampled uniformly and not by their probability of converting.
 _UNIFORM = 0.2
-# Penalty that keeps effects finite of channels that separate conversions from person-time.
+# Penalty that keeps an effect finite where a channel separates conversions from person-time.
 _RIDGE = 1e-2
 
 
@@ -33,8 +33,8 @@ class LogFit:
     """A hazard exp(intercept + Σ (coef + bias) · response), as a fit or as a draw.
 
     Attributes:
-        coef: what channels cause, shape `(n_channels,)`.
-        bias: what is associated with their touchpoints but not caused by them, likewise.
+        coef: effects of channels, shape `(n_channels,)`.
+        bias: associations with touchpoints that these do not cause, shape `(n_channels,)`.
         intercept: logarithm of conversions per user and day.
         half_life: days, shape `(n_channels,)`.
     """
@@ -140,9 +140,9 @@ class LogisticLikelihood:
 
     @property
     def conversions_per_effect(self) -> Floats:
-        """Responses of all conversions together, shape `(n_channels,)`, at `half_life`.
+        """Responses summed over all conversions, shape `(n_channels,)`, at `half_life`.
 
-        They are what an effect of 1 is credited with where effects are small.
+        Where effects are small, this is the credit of an effect of 1.
         """
         n = self.n_cases
         return self.at(self.half_life)[:, :n] @ self.weight[:n]
@@ -223,7 +223,7 @@ class LogisticHorizonUsers:
         return response
 
     def _conversions(self, hazard: Floats) -> Floats:
-        """Of each user, `(n_users, ...)`, from hazards, shape `(n_users, n_times, ...)`."""
+        """Conversions per user, `(n_users, ...)`, from hazards, shape `(n_users, n_times, ...)`."""
         per_day = self.days.reshape(-1, *[1] * (hazard.ndim - 2))
         integrated: Floats = hazard.sum(axis=1) * per_day
         return integrated if self.repeat else -np.expm1(-integrated)

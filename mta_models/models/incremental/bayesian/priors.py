@@ -1,4 +1,4 @@
-"""Prior distributions of the Bayesian models: as users set them, in PyMC, and as draws."""
+"""Prior distributions of the Bayesian models: as parameters, in PyMC, and as draws."""
 
 from __future__ import annotations
 
@@ -32,36 +32,38 @@ _MIN_BIAS_SCALE = 0.35
 class Prior:
     """Priors of `BayesianHazard` and `BayesianLogistic`.
 
-    An effect's unit is, in `BayesianHazard`, the conversions per touchpoint at which touchpoints
-    would explain every conversion, so that 1 means that they do. In `BayesianLogistic` an effect
-    is the change of the log hazard per unit of saturated adstock.
+    The unit of an effect in `BayesianHazard` is the number of conversions per touchpoint at which
+    touchpoints would explain every conversion: an effect of 1 means that they do. In
+    `BayesianLogistic` an effect is the change of the log hazard per unit of saturated adstock.
 
     Attributes:
         effect_mean: prior mean of the effect that channels have in common. None: 0.3 in
             `BayesianHazard`, 0 in `BayesianLogistic`. Not used with `nonnegative`.
         effect_scale: s.d. of the common effect around `effect_mean`, and the scale of
-            `effect_spread`; > 0. A small one pulls effects to `effect_mean`.
+            `effect_spread`; > 0. A small value pulls effects to `effect_mean`.
         effect_spread: prior median of the scale by which channels' effects differ from the common
-            effect, in units of `effect_scale`; > 0. A small one pools channels.
-        effect_df: degrees of freedom of Student's t for these differences; > 0. With a small one
-            channels with much data are exceptions however small the scales; 100 is nearly normal.
+            effect, in units of `effect_scale`; > 0. A small value pools channels.
+        effect_df: degrees of freedom of Student's t for these differences; > 0. With a small value
+            a channel with much data can be far from the others even if the scales are small; 100
+            is nearly normal.
         baseline_median: prior median of the hazard without touchpoints, relative to the mean
             hazard; > 0. None: 0.5 in `BayesianHazard`, 0.37 in `BayesianLogistic`.
         baseline_scale: s.d. of its logarithm; > 0.
         half_life_median: prior median of half-lives, days, between 0.5 and 32 (default 4.9). The
             prior is logit-normal in the logarithm of the half-life between these limits, and not
             used where `half_life` is given.
-        half_life_scale: s.d. of what half-lives have in common, on the logit scale; > 0.
-        half_life_spread: s.d. of channels' half-lives around it, on the logit scale; > 0.
+        half_life_scale: s.d. of the common half-life, on the logit scale; > 0.
+        half_life_spread: s.d. of channels' half-lives around the common one, on the logit scale;
+            > 0.
         bias_scale: scale of the half-normal prior of how far biases differ from their means, as a
             fraction of the mean of a channel's observed credit and its credit if all touchpoints
             were equally effective (less where future touchpoints carry little signal); > 0. Used
             with lift tests only.
-        bias_df: degrees of freedom of Student's t for these differences; > 0. With a small one a
-            test that contradicts the rest makes its channel an exception.
+        bias_df: degrees of freedom of Student's t for these differences; > 0. With a small value a
+            test that contradicts the others changes mostly the bias of its own channel.
 
     Raises:
-        ParameterError: a field is not what it must be.
+        ParameterError: a field has a wrong type or is out of range.
 
     Example:
         >>> from mta_models import BayesianHazard, Prior
@@ -106,15 +108,15 @@ class Prior:
 def prior_from(
     prior: Prior | Mapping[str, float] | None, effect_mean: float, baseline_median: float
 ) -> Prior:
-    """The prior that a parameter stands for, without None.
+    """A model's parameter `prior` as a `Prior` whose fields are all set.
 
     Args:
         prior: a `Prior`, a mapping of its fields to numbers, or None for the defaults.
         effect_mean: the model's own default.
-        baseline_median: likewise.
+        baseline_median: the model's own default.
 
     Raises:
-        ParameterError: it is none of these, or a field is not what it must be.
+        ParameterError: `prior` is none of these, or a field has a wrong type or is out of range.
 
     Example:
         >>> prior_from({"effect_scale": 2}, 0.3, 0.5)
@@ -145,7 +147,7 @@ def prior_from(
 
 @dataclass(frozen=True, eq=False)
 class BiasPrior:
-    """What is expected, before any lift test, of the bias in channels' observed effects.
+    """The prior, before any lift test, of the bias in channels' observed effects.
 
     A channel's bias is slope · mean + spread · scale · t, in conversions, with `slope` and
     `spread` common to all channels and t of Student's t.
@@ -162,13 +164,13 @@ class BiasPrior:
 
     @classmethod
     def from_credit(cls, credited: Floats, equal: Floats, future: Floats | None) -> BiasPrior:
-        """From what observation credits to touchpoints, and to future ones, which cannot be causes.
+        """From the observed credit of touchpoints, and of future ones, which cannot be causes.
 
         `scale` averages the channel's observed credit and its credit if all touchpoints were
         equally effective, shrunk when future touchpoints carry little signal.
 
         Args:
-            credited: conversions that observation credits, shape `(n_channels,)`.
+            credited: observed credit, in conversions, shape `(n_channels,)`.
             equal: conversions credited if all touchpoints were equally effective.
             future: conversions credited to future touchpoints; None: they are not observed.
         """
@@ -185,7 +187,7 @@ class BiasPrior:
         return self.mean[active] / unit, self.scale[active] / unit
 
 
-# What is kept of each draw, and what lift tests add.
+# Variables kept of each draw, and those that lift tests add.
 VARIABLES = (
     "baseline",
     "half_life_position",
@@ -255,8 +257,8 @@ def add_priors(
             "effect", prior.effect_df, mu=common, sigma=spread, shape=k, initval=start
         )
         return Terms(baseline, weights, half_life, effect, effect)
-    # The data determine the observed effect well and the causal part of it badly: with the
-    # observed effect as the variable that is sampled, the two are nearly independent.
+    # The data determine the observed effect (effect plus bias) well, and its causal part badly.
+    # Sampled as variables, the observed effect and the bias are nearly independent.
     observed = pm.Flat("observed_effect", shape=k, initval=start)
     effect = pm.Deterministic("effect", observed - biases)
     t = pm.StudentT.dist(prior.effect_df, mu=common, sigma=spread, shape=k)
@@ -337,7 +339,7 @@ def _spread(prior: Prior) -> tuple[float, float]:
 
 
 def _half_life(prior: Prior) -> tuple[float, float]:
-    """Mean and s.d. of what half-lives have in common, on the logit scale."""
+    """Mean and s.d. of the common half-life, on the logit scale."""
     position = float(position_of(np.array(prior.half_life_median)))
     # Rounded, so that the default's mean is 0.2 to the last digit.
     return round(log(position / (1 - position)), 12), prior.half_life_scale

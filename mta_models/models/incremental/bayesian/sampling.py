@@ -1,4 +1,4 @@
-"""Posteriors by Hamiltonian Monte Carlo: build a PyMC model, sample it, judge the chains.
+"""Posteriors by Hamiltonian Monte Carlo: build a PyMC model, sample it, check the chains.
 
 PyMC's versions differ in what they return around the draws, so only the draws are read. ArviZ,
 which PyMC brings, computes the measures of convergence.
@@ -46,12 +46,12 @@ class Diagnostics:
 
     @property
     def problem(self) -> str:
-        """What is wrong, in words; empty if nothing is."""
+        """A sentence about what is wrong with the chains; empty if nothing is."""
         problems = []
         if not self.r_hat <= _MAX_R_HAT:
             problems.append(f"the chains disagree about {self.worst} (R̂ {self.r_hat:.3f})")
         if not self.ess >= _MIN_ESS:
-            problems.append(f"the draws are worth only {self.ess:.0f} independent ones")
+            problems.append(f"the effective sample size is only {self.ess:.0f}")
         if self.divergences > _MAX_DIVERGENCES * self.n_draws:
             problems.append(f"{self.divergences} of {self.n_draws} draws diverged")
         return " and ".join(problems)
@@ -74,7 +74,7 @@ class Sampler:
     def sample(
         self, build: Callable[[], Any], names: tuple[str, ...]
     ) -> tuple[dict[str, Floats], Diagnostics]:
-        """Draws of the posterior of a model, and how far they can be relied on.
+        """Draws of the posterior of a model, and diagnostics of the chains.
 
         Args:
             build: makes the PyMC model.
@@ -132,7 +132,7 @@ class Sampler:
 
 
 def require_pymc() -> None:
-    """Refuse where PyMC is not installed, without the seconds that its import takes.
+    """Raise an error where PyMC is not installed, without importing it, which takes seconds.
 
     Raises:
         MissingExtraError: with the line that installs it.

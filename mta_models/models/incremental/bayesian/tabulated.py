@@ -1,4 +1,4 @@
-"""What the shared code of the Bayesian models needs to know of each model's likelihood."""
+"""The protocol of a Bayesian model's likelihood, as the shared code of these models uses it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from mta_models.models.incremental.bayesian.half_life_interpolation import HalfL
 class TabulatedLikelihood(Protocol):
     """A likelihood of grouped observations, tabulated at the nodes of a half-life basis.
 
-    Priors, biases and lift tests are the same for every such likelihood. They are expressed in
-    its unit of an effect and in conversions, around a point fit.
+    Priors, biases and lift tests are the same for every such likelihood. Priors are in the
+    likelihood's unit of an effect; biases and lifts are in conversions, around a point fit.
     """
 
     @property
@@ -44,8 +44,8 @@ class TabulatedLikelihood(Protocol):
         """Conversions credited to an effect of 1 where effects are small, `(n_channels,)`."""
 
     def credit(self, effect: Floats, half_life: Floats) -> Floats:
-        """Conversions that the lifts' likelihood takes effects to cause, `(n_channels,)`."""
+        """Conversions caused by effects, for the likelihood of lift tests, `(n_channels,)`."""
 
     @property
     def binning_error(self) -> float:
-        """What binning similar rows costs, in the likelihood's own measure."""
+        """The error from binning similar rows, in the likelihood's own measure."""

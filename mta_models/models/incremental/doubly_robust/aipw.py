@@ -35,7 +35,7 @@ class Sample:
 
     Attributes:
         user: shape `(n,)`.
-        columns: shape `(n, n_columns)`, what was known of the user just before.
+        columns: shape `(n, n_columns)`, the user's history just before.
         converts: shape `(n,)`, whether the user did within the window.
         weight: shape `(n,)`.
     """
@@ -51,7 +51,7 @@ class TouchpointEffects:
     """Effects of one touchpoint of each channel.
 
     Attributes:
-        effect: shape `(n_channels,)`, conversions; 0 where there is nothing to estimate it from.
+        effect: shape `(n_channels,)`, conversions; 0 where there are no data to estimate it.
         covariance: shape `(n_channels, n_channels)`.
         effective: shape `(n_channels,)`, effective sample size of the weighted rows.
         known: shape `(n_channels,)`, whether a touchpoint was observed for longer than the lag.
@@ -76,10 +76,10 @@ class Window:
     whole: bool
 
     def kept(self, histories: Histories) -> float:
-        """The fraction of an effect that the comparison shows.
+        """The fraction of an effect that remains in the comparison.
 
-        Users with equal total counts who do not meet the channel at t meet it at another time
-        instead, and within the window with a probability in proportion to its length.
+        Users with equal total counts who do not meet the channel at t meet it at another time. That
+        time lies within the window with a probability in proportion to the window's length.
         """
         if not self.whole:
             return 1.0
@@ -154,7 +154,8 @@ def _drawn(
     base = base[time + window.lag < until[user]]
     if not len(base):
         raise JourneyError(
-            f"users must have been at risk for more than the lag of {window.lag:g} days; none was. "
+            f"users must have been at risk for more than the lag of {window.lag:g} days; no user "
+            "was. "
             "Use a shorter `lag`"
         )
     return _sample(
@@ -189,7 +190,7 @@ def _sample(
 
 
 def _columns(histories: Histories, user: Ints, time: Floats, window: Window) -> Floats:
-    """Histories of users at times; a touchpoint at that very time is not part of them."""
+    """Histories of users at times, without a touchpoint at exactly that time."""
     before = np.nextafter(time, -np.inf)
     seen = time - histories.start[user]
     span = max(float((histories.end - histories.start).max(initial=0)), 1e-9)
@@ -206,7 +207,7 @@ def _columns(histories: Histories, user: Ints, time: Floats, window: Window) -> 
 
 
 def _in_all(histories: Histories, user: Ints, before: Floats) -> tuple[Floats, ...]:
-    """Touchpoints of each user and channel in all: log counts, and whether there is any."""
+    """All touchpoints of each user and channel: log counts, and whether there is any."""
     k = histories.n_channels
     cell = histories.owner * k + histories.codes
     count = np.bincount(cell, minlength=histories.n_users * k)

@@ -30,11 +30,11 @@ Duration = str | timedelta | float
 class DoublyRobust(AttributionModel):
     """Effects of touchpoints by augmented inverse propensity weighting, with any classifier.
 
-    The outcome Y of a touchpoint at t is whether its user converts in (t + lag, t + lag + window];
-    the history H of the user is touchpoints in all and lately, time observed, and covariates. The
-    touchpoints are compared with times drawn from all time at risk (the base). With m(H) a
-    classifier of the outcome in the base, and w(H) the odds, by another classifier, that a row with
-    this history is a touchpoint of channel c rather than one of the base,
+    The outcome Y of a touchpoint at t is whether its user converts in (t + lag, t + lag + window].
+    The history H of the user has counts of touchpoints, all of them and recent ones, the time
+    observed, and covariates. The touchpoints are compared with times drawn from all time at risk
+    (the base). With m(H) a classifier of the outcome in the base, and w(H) the odds, by another
+    classifier, that a row with history H is a touchpoint of channel c rather than one of the base,
 
         effect_c = mean over touchpoints of c of (Y − m(H))
                    − Σ w(H) (Y − m(H)) / Σ w(H)       over the base
@@ -44,10 +44,10 @@ class DoublyRobust(AttributionModel):
     number of touchpoints; it may be negative, and nothing is assumed about how effects fade, add up
     or differ between people.
 
-    Doubly robust means: the estimate is consistent where m or w is, and needs not both. The theorem
-    is about histories known at t, `history="past"`. The default, `"whole"`, also reads the user's
-    touchpoints after t, and has this property only where these are not affected by the touchpoint
-    at t or by a conversion.
+    Doubly robust means: the estimate is consistent if m or w is consistent; one of the two is
+    enough. The theorem is about histories known at t, `history="past"`. The default, `"whole"`,
+    also reads the user's touchpoints after t; then the estimate is doubly robust only where these
+    are not affected by the touchpoint at t or by a conversion.
 
     Conversions within `lag` of a touchpoint do not count: users who have decided to buy may meet a
     channel on the way (a coupon site, a brand search) that did not cause it. True effects within
@@ -65,7 +65,7 @@ class DoublyRobust(AttributionModel):
           there, but a short past says little about intent: use it with covariates that explain
           targeting. Neither covers intent that changes within days.
         - For users who meet a channel there are similar users who do not at that time (overlap).
-        - Nobody decides to buy longer than `lag` before the conversion.
+        - Nobody decides to buy earlier than `lag` before the conversion.
 
     Source: Robins, Rotnitzky & Zhao (1994), JASA 89:846–866 (augmented inverse probability
     weighting); Chernozhukov et al. (2018), The Econometrics Journal 21(1):C1–C68 (cross-fitting,
@@ -89,10 +89,10 @@ class DoublyRobust(AttributionModel):
         standard_error_: shape `(n_channels,)`, of `effect_`, from influence functions summed by
             user.
         effective_moments_: shape `(n_channels,)`, effective sample size of the weighted base:
-            (Σ w)² / Σ w². A small one means little overlap; below 50 there is a warning.
+            (Σ w)² / Σ w². A small size means little overlap; below 50 there is a warning.
 
     Example:
-        A fifth of 200 users search, and half of those buy three days later:
+        Of 200 users 40 search, and 20 of these buy three days later:
 
         >>> import polars as pl
         >>> from mta_models import DoublyRobust, read_events
@@ -179,8 +179,8 @@ class DoublyRobust(AttributionModel):
         few = effects.known & (effects.effective < _FEW)
         if few.any():
             warn(
-                f"few users are similar to those who meet {', '.join(names[few])} without meeting "
-                "it at that time, so the effective sample behind its effect is small. See "
+                f"few users are similar to those who meet {', '.join(names[few])} and do not meet "
+                "it at that time, so the effective sample size of its effect is small. See "
                 "effective_moments_",
                 IdentifiabilityWarning,
             )
@@ -205,7 +205,7 @@ class DoublyRobust(AttributionModel):
         return draws, baseline
 
     def _scale(self, journeys: Journeys, of: str) -> Floats:
-        """Touchpoints of each channel followed for longer than the lag; of value, at its mean."""
+        """Touchpoints per channel followed for longer than the lag; for value, times its mean."""
         histories = journeys.histories
         counted = followed(histories, self._lag()) * histories.weight[histories.owner]
         count = np.bincount(histories.codes, counted, histories.n_channels)

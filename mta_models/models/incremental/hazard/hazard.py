@@ -34,7 +34,7 @@ from mta_models.models.incremental.horizon_games import (
 )
 from mta_models.models.parameters import HalfLife, check_half_life, given_half_lives
 
-# How near its maximum the log-likelihood of half-lives that are tried must be.
+# While half-lives are compared, a fit stops once its log-likelihood is this near its maximum.
 _GAP = 1e-3
 
 
@@ -47,13 +47,20 @@ class Hazard(TimedModel):
     likelihood depends on the adstock at each conversion and on the total exposure per channel: its
     cost grows with touchpoints and conversions, not with days.
 
-    Estimand: `incremental`, see `TimedModel`: over the horizon observed (the default), or the split
-    of the hazard at each conversion. Rows without a timeline have a horizon that ends with their
-    conversion.
+    Estimand: `incremental`, with one of two counterfactuals:
+
+    - `"horizon"` (the default): how many conversions there would have been over the whole
+      observation with the touchpoints of some channels only. Credit is the Shapley value of that
+      game; the baseline is the number of conversions without any touchpoint. Both are scaled so
+      that they add up to the conversions observed. Rows without a timeline have a horizon that
+      ends with their conversion.
+    - `"moment"`: each conversion is split in proportion to the parts of the hazard at its time.
+      Conversions that would have come later anyway are credited too, so the baseline is smaller.
 
     Assumptions:
         - Exposure does not depend on other causes of conversion. Where ads are aimed at users who
-          would buy anyway, this model credits the ads with their purchases: see `SelfControlled`.
+          would buy anyway, this model credits the ads with these users' purchases;
+          `SelfControlled` does not need this assumption.
         - Effects add up, are equal for all users and never negative, and fade at a constant rate.
         - The baseline is equal for all users and constant over time.
 
@@ -64,16 +71,16 @@ class Hazard(TimedModel):
     Args:
         half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None: those
             of maximum likelihood among 1 to 21 days; channels share one, except for those whose own
-            gains 2 in log-likelihood. `bootstrap` chooses anew for each draw.
-        repeat: whether a user can convert again. True: always at risk. False: until the first
-            conversion, and journeys in which a user converts twice are refused. None: whether any
-            user of the journeys fitted does.
-        counterfactual: `"horizon"`, or `"moment"`: the split of the hazard at the conversion.
+            gains 2 in log-likelihood. `bootstrap` chooses half-lives again for each draw.
+        repeat: whether a user can convert again. True: users are always at risk. False: they are at
+            risk until the first conversion, and journeys in which a user converts twice are
+            refused. None: True if any user of the journeys fitted converts twice, else False.
+        counterfactual: `"horizon"` or `"moment"`, see above.
         lag: a span of time from a touchpoint until it counts. A user who has decided to buy may
             meet a channel on the way (a coupon site, a brand search) that did not cause the
-            decision; with `lag="1d"` it is not credited for that. It assumes that touchpoints have
-            no effect within the lag: what they do cause so soon goes to the baseline. None: they
-            count at once.
+            decision; with `lag="1d"` the channel is not credited for that. The assumption is that
+            touchpoints have no effect within the lag: effects that they do have within it go to
+            the baseline. None: touchpoints count at once.
 
     Attributes:
         half_life_: shape `(n_channels,)`, days.
@@ -82,11 +89,13 @@ class Hazard(TimedModel):
         repeat_: whether users were taken to be at risk after a conversion.
         log_likelihood_: at the fit.
         log_likelihood_path_: at each iteration; it never falls.
-        n_iterations_: of EM and Newton, in the last fit.
+        n_iterations_: number of EM and Newton steps in the last fit.
         standard_error_: shape `(n_channels,)`, of `beta_`, by the observed information, taking the
             half-lives as known. NaN where β is 0, at its bound, and for channels whose effects
             cannot be separated; use `bootstrap` for these.
         baseline_standard_error_: of `baseline_hazard_`.
+        removal_: shape `(n_channels,)`, conversions lost without each channel alone, on the scale
+            of the credit; they do not add up. Set by `attribute` with `"horizon"`.
 
     Example:
         >>> from mta_models import Hazard, Journeys
@@ -119,15 +128,15 @@ class Hazard(TimedModel):
     def _learn(self, histories: Histories) -> None:
         if self.repeat is False and histories.repeats:
             raise JourneyError(
-                "with repeat=False every user must convert once at most; some of these convert "
-                "twice. Use repeat=True, or None, or read the first conversion only"
+                "with repeat=False every user must convert at most once; some of these users "
+                "convert twice. Use repeat=True or None, or read only first conversions"
             )
         repeat = histories.repeats if self.repeat is None else self.repeat
         grid = self._grid(histories.channels)
         table = RatesByKernel(histories, histories.risk_end(repeat), grid)
         if not table.days > 0:
             raise JourneyError(
-                "users must have been observed for some time; these were at risk for 0 days. "
+                "users must have been observed for some time; these users were at risk for 0 days. "
                 "Check the bounds of observation, or `at_risk`"
             )
         rates, best = self._fit_to(table, grid)
@@ -171,7 +180,7 @@ class Hazard(TimedModel):
             whose = np.array([*histories.channels, "the baseline"], dtype=object)[collinear]
             warn(
                 f"these journeys cannot separate the effects of {', '.join(whose)}: another split "
-                "of their credit is equally likely. Merge the channels, or vary when they are "
+                "of their credit fits equally well. Merge the channels, or vary when they are "
                 "shown",
                 IdentifiabilityWarning,
             )
@@ -180,7 +189,7 @@ class Hazard(TimedModel):
     def prepare(self, journeys: Journeys, of: str) -> Refitter:
         """See `AttributionModel.prepare`: rates at all half-lives are tabulated once.
 
-        Half-lives are chosen anew for each draw. On `randomised` (20,000 users, 5 seeds) 80% and
+        Half-lives are chosen again for each draw. On `randomised` (20,000 users, 5 seeds) 80% and
         95% intervals then held .86 and .97 of the true credits, against .77 and .91 with the
         half-lives of the point fit; on `carry_over` .89 and .97 against .86 and .94. They are a
         fifth wider.

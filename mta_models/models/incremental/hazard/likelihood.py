@@ -292,7 +292,7 @@ class _Mixture:
         return np.asarray(optimize.nnls(root.T, aim)[0], dtype=np.float64)
 
     def off(self, phi: Floats) -> float:
-        """By how much the conditions of a maximum are missed, as a fraction of all conversions."""
+        """How far φ is from the conditions of a maximum, as a fraction of all conversions."""
         pull = self.part @ (self.share / (phi @ self.part))
         kept = np.abs(phi * (pull - 1)).max(initial=0)
         return float(max(kept, (pull - 1).max(initial=0)))

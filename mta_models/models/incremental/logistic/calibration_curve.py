@@ -52,7 +52,7 @@ class CalibrationCurve:
         """
         order = np.argsort(hazard, kind="stable")
         expected = np.cumsum((hazard * days)[order])
-        # Rows of equal hazard stay together: all are in the group of the last of them.
+        # Rows of equal hazard stay together, in the group of the last one.
         last = np.searchsorted(hazard[order], hazard[order], side="right") - 1
         place = np.ceil(expected[last] / expected[-1] * n_groups - 1e-9) - 1
         _, group = np.unique(place, return_inverse=True)

@@ -16,7 +16,8 @@ from mta_models.models.incremental.horizon_games import scaled_to
 from mta_models.models.incremental.logistic.learners import MOST_PENALTY
 from mta_models.models.shapley.journey_games import n_wide, split_predictions
 
-# Orders of arrival drawn, each with its reverse, for journeys of too many channels to try all sets.
+# Orders of arrival sampled, each with its reverse, for journeys with too many channels to solve
+# exactly.
 _PAIRS = 100
 
 
@@ -25,18 +26,18 @@ class LogisticCounts(AttributionModel):
 
     A converter's journey ends at the conversion; any other lasts until observation ends. Users who
     do not convert therefore have more time to meet touchpoints, and counts make exposure look
-    harmful: credit is too small, or negative where every effect is positive. Attribution tools run
-    this regression on tables of paths. It is here for comparison, and for data without times in
-    which all journeys were observed equally long whatever their outcome. With times, use
+    harmful: credit is too small, or negative although every effect is positive. Some attribution
+    tools run this regression on tables of paths. It is here for comparison, and for data without
+    times in which all journeys were observed equally long whatever their outcome. With times, use
     `Logistic`.
 
     Estimand: `incremental`: Shapley values, over each journey's channels, of the predicted
-    chance of converting with only some channels' touchpoints; scaled, with the chance without any
-    touchpoint, to the conversions observed.
+    probability of converting with only some channels' touchpoints. The baseline is the predicted
+    probability without any touchpoint. Both are scaled to add up to the conversions observed.
 
-    Assumptions: journeys were observed until the same time whether or not they converted; given
-    the counts, exposure is not confounded. The first is false in logs of journeys that end at a
-    conversion.
+    Assumptions: journeys were observed until the same time whether or not they converted, which is
+    false in logs of journeys that end at a conversion; given the counts, exposure is not
+    confounded.
 
     Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264, whose
     regression this is, without bagging.
@@ -79,13 +80,13 @@ class LogisticCounts(AttributionModel):
     def _fit(self, journeys: Journeys) -> None:
         if not journeys.nulls.any():
             raise JourneyError(
-                "a regression on counts must have journeys that did not convert; these have none. "
-                "Read the null journeys too"
+                "there must be journeys without a conversion for a regression on counts; there are "
+                "none. Read the null journeys too"
             )
         warn(
             "a regression on touchpoint counts is biased, since the length of a journey depends on "
-            "its outcome: it ends at a conversion and else runs on, so exposure looks less useful "
-            "than it is, or harmful. Use Logistic on journeys with times",
+            "its outcome: a conversion ends it, so exposure looks less useful than it is, or "
+            "harmful. Use Logistic on journeys with times",
             IdentifiabilityWarning,
         )
         counts = _counts(journeys)
@@ -102,7 +103,14 @@ class LogisticCounts(AttributionModel):
         self.intercept_, self.coef_ = float(coef[0]), coef[1:] / spread
 
     def predict_proba(self, journeys: Journeys) -> Floats:
-        """The chance of converting, shape `(n_journeys,)`."""
+        """The probability that a user of each journey converts, shape `(n_journeys,)`.
+
+        Args:
+            journeys: over the channels fitted.
+
+        Raises:
+            NotFittedError, UnknownChannelError, JourneyError: as `attribute`.
+        """
         return chances(self.intercept_ + _counts(journeys) @ self.coef_)
 
     def _account(self, journeys: Journeys, of: str) -> tuple[Floats, float]:

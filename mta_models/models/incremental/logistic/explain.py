@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Explanation:
     """SHAP values of each conversion's hazard, relative to the hazard without touchpoints.
 
-    What adds up, exactly:
+    These sums hold exactly:
 
     - `values.sum(axis=1) + base == log_hazard`: SHAP's own efficiency, on the log hazard.
     - `channel_values.sum(axis=1)`: the part of the columns that depend on touchpoints. Without

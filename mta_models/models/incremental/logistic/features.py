@@ -140,16 +140,17 @@ def pairs_of(interactions: Any, channels: tuple[str, ...]) -> Ints:
         for name in pair:
             if name not in index:
                 raise UnknownChannelError(
-                    f"`interactions` must be pairs of channels of the journeys; {name!r} is not one"
+                    f"`interactions` must be pairs of channels of the journeys; {name!r} is not a "
+                    "channel of theirs"
                 )
     return np.array([[index[a], index[b]] for a, b in named], dtype=np.int64).reshape(-1, 2)
 
 
 def check_interactions(interactions: Any) -> None:
-    """Refuse what names no pairs of channels.
+    """Refuse interactions that are not pairs of channel names.
 
     Raises:
-        ParameterError: names the first that is no pair.
+        ParameterError: shows the first item that is not a pair.
     """
     if interactions is None or (isinstance(interactions, str) and interactions in ("all", "auto")):
         return
@@ -165,10 +166,10 @@ def check_interactions(interactions: Any) -> None:
 
 
 def check_covariates(frame: Any) -> None:
-    """Refuse what is not a frame with a column `user` and other columns beside it.
+    """Refuse covariates that are not a frame with a column `user` and at least one other column.
 
     Raises:
-        ParameterError: it is no frame, or lacks a column.
+        ParameterError: it is not a frame, or lacks a column.
     """
     if frame is None:
         return

@@ -25,8 +25,8 @@ from mta_models.models.incremental.logistic.learners import (
 from mta_models.models.incremental.logistic.settings import Choice, Settings
 from mta_models.models.incremental.logistic.tuning import FoldedSample, choose, folds_of
 
-# Maximum of cases, and base rows per case and their minimum, on which half-lives and penalties are
-# compared: a few dozen fits are compared, and so small a base adds 1/5 to the variance.
+# The sample on which half-lives and penalties are compared: maximum of cases, base rows per case,
+# minimum of base rows. A small base saves time in a few dozen fits and adds 1/5 to the variance.
 _SEARCHED = 5_000, 5, 10_000
 # Fraction of users and of channels in each bag, as in Shao & Li (2011).
 _BAG = 0.5
@@ -70,8 +70,8 @@ def fit_hazard(
     rng = np.random.default_rng(settings.random_state)
     if not histories.days(histories.until_first) > 0:
         raise JourneyError(
-            "users must have been at risk for some time before they converted; these were at risk "
-            "for 0 days. Give each journey's days of observation (at_risk=, or observed= of "
+            "users must have been at risk for some time before they converted; these users were at "
+            "risk for 0 days. Give each journey's days of observation (at_risk=, or observed= of "
             "read_events)"
         )
     by_day = settings.rows == "days"
@@ -128,7 +128,7 @@ def _fit(
         columns.append(own)
     if not learners:
         raise JourneyError(
-            "a bag of half the users must hold a conversion; none of them does. Use n_bags=0"
+            "a bag of half the users must hold a conversion; no bag does. Use n_bags=0"
         )
     return _recentred(_as_log_hazard(learners, columns, spread, offset), rows, offset)
 
@@ -154,9 +154,10 @@ def _as_log_hazard(
 
 
 def _recentred(mean: LogHazard, rows: FoldedRows, offset: float) -> LogHazard:
-    """The same with the intercept for which the expected number of cases is the observed one.
+    """The mean hazard with the intercept at which expected and observed numbers of cases agree.
 
-    Bags differ in their channels and therefore in their intercepts, so the mean of these fits none.
+    Bags differ in their channels and therefore in their intercepts; the mean of the intercepts
+    fits the data of none of them.
     """
     odds, constant = mean(rows.columns) - offset, np.ones((len(rows.weight), 1))
     fit = fit_logistic(constant, rows.converts, rows.weight, 0.0, np.zeros(1), offset=odds)

@@ -18,7 +18,8 @@ from mta_models.models.incremental.logistic.learners import LogHazard
 
 # Orders of arrival drawn for each user of more channels, each with its reverse.
 _PAIRS = 8
-# Hazards (times × coalitions) computed at once, and in all: by a linear and by another learner.
+# Hazards (times × coalitions) computed at once, and their maximum in total for a linear learner and
+# for any other.
 _AT_ONCE = 1 << 20
 _BUDGET, _SLOW_BUDGET = 30_000_000, 2_000_000
 # Times at which each user's hazard is evaluated to integrate it over their observation.
@@ -63,7 +64,7 @@ class CoalitionHazard:
         return np.hstack([self.responses.columns_of(adstock), rest])
 
     def columns_at_conversions(self, histories: Histories) -> tuple[Floats, Floats]:
-        """Columns at each conversion, shape `(n_events, n_columns)`, and the adstock carried."""
+        """Columns at each conversion, shape `(n_events, n_columns)`, and the adstock there."""
         adstock = histories.adstock(self.half_life)
         rest = self.responses.rest(histories, histories.event_user, histories.event_time)
         return np.hstack([self.responses.columns_of(adstock), rest]), adstock

@@ -15,9 +15,9 @@ from mta_models.models.base import AttributionModel
 
 # Ridge penalties tried, on the log-loss per case of columns of unit s.d.
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
-# A greater penalty leaves no effect at all, and systems that cannot be solved.
+# With a greater penalty all effects vanish, and linear systems become singular.
 MOST_PENALTY = 1e6
-# Probabilities are kept this far from 0 and 1: a tree may say 0, and log 0 is no hazard.
+# Probabilities are kept this far from 0 and 1: a tree may predict 0, whose logarithm is infinite.
 _EDGE = 1e-9
 
 
@@ -90,7 +90,7 @@ def check_learner(learner: Any) -> None:
     """Refuse what is neither None nor a classifier as scikit-learn makes them.
 
     Raises:
-        ParameterError: it is a class, a model of journeys, or lacks a method.
+        ParameterError: the learner is a class, a model of journeys, or lacks a method.
     """
     if learner is None:
         return
@@ -108,7 +108,7 @@ def fit_learner(learner: Any, columns: Floats, converts: Mask, weight: Floats) -
     """A clone of the learner, fitted.
 
     Raises:
-        ParameterError: it cannot be fitted, or takes no weights where rows have unequal ones.
+        ParameterError: fitting fails, or rows have unequal weights and the learner takes none.
     """
     from sklearn.base import clone  # type: ignore[import-untyped]  # it ships no types
     from sklearn.utils.validation import has_fit_parameter  # type: ignore[import-untyped]  # it ships no types
@@ -116,9 +116,9 @@ def fit_learner(learner: Any, columns: Floats, converts: Mask, weight: Floats) -
     given = {} if np.ptp(weight) < 1e-9 * weight.mean() else {"sample_weight": weight}
     if given and not has_fit_parameter(learner, "sample_weight"):
         raise ParameterError(
-            f"`learner` must take sample_weight where rows weigh differently; {shown(learner)} "
-            'does not. Use rows="sampled" on an event log, where all weigh the same, or another '
-            "learner"
+            f"`learner` must take sample_weight where rows have different weights; "
+            f'{shown(learner)} does not. Use rows="sampled" on an event log, where all weights are '
+            "equal, or another learner"
         )
     try:
         return clone(learner).fit(columns, converts, **given)

@@ -47,13 +47,13 @@ class Logistic(TimedModel):
 
         λ(t) = exp(α + Σ_c β_c g(a_c(t)) + …),   a_c(t) = Σ_{t_k ≤ t} 2^(−(t − t_k) / h_c)
 
-    Neither touchpoints after a conversion nor time after it count, so that the longer journeys of
-    users who do not convert do not make exposure look harmful, as in a regression on counts.
+    Each conversion is compared with times at risk only. In a regression on counts, the longer
+    journeys of users who do not convert make exposure look harmful; here they do not.
 
-    Estimand: `incremental`, with the counterfactual after a colon. Two are those of `TimedModel`;
-    `"backward"` removes touchpoints from the last to the first and credits each with the part of
-    the conversion's hazard that goes with it. With `split="removal"` credit is in proportion to
-    what is lost without each channel alone, instead of Shapley values.
+    Estimand: `incremental`, with the counterfactual after a colon. `"horizon"` and `"moment"` are
+    those of `Hazard`; `"backward"` removes touchpoints from the last to the first and credits each
+    with the part of the conversion's hazard that is lost with it. With `split="removal"` credit is
+    in proportion to the conversions lost without each channel alone, instead of Shapley values.
 
     Assumptions: given the columns, when users meet channels is not confounded with when they would
     buy; effects multiply (trees do not assume that) and fade by half-lives; covariates are known
@@ -80,23 +80,24 @@ class Logistic(TimedModel):
         learner: a scikit-learn classifier with `predict_proba`; None: logistic regression.
         penalty: ridge on the log-loss per conversion, columns scaled to unit s.d., of the
             logistic regression; None: chosen by held-out likelihood.
-        rows: of the case-base sample: `"sampled"`, all conversions and 20 times as many times at
-            risk (at least 20,000); `"days"`, one for every day of every user at risk.
+        rows: of the case-base sample, beside all conversions: `"sampled"`: 20 times at risk for
+            each conversion, at least 20,000; `"days"`: one for every day of every user at risk.
         n_bags: bags of half the users and half the channels each, averaged; 0: none.
         random_state: of the sample, folds and bags; None, a whole number or a numpy `Generator`.
 
     Attributes:
-        half_life_, removal_: as `TimedModel`.
+        half_life_: shape `(n_channels,)`, days.
+        removal_: as `Hazard`.
         features_: names of the columns.
         coef_: shape `(n_columns,)`, on the log hazard, or None where the learner has none.
         penalty_: as given or chosen.
         log_loss_: of cases in the case-base sample, on held-out users, mean over rows.
         auc_: on held-out users, the chance that a conversion has a higher predicted hazard than a
             time at risk.
-        calibration_: a `CalibrationCurve` on held-out users; None, and the two above NaN, where
-            fewer than six users convert.
-        standard_error_: shape `(n_channels,)`, in conversions, of sampling users for the horizon;
-            zeros where all were taken. Set by `attribute`.
+        calibration_: a `CalibrationCurve` on held-out users. Where fewer than six users convert it
+            is None, and `log_loss_` and `auc_` are NaN.
+        standard_error_: shape `(n_channels,)`, in conversions, the error from sampling users for
+            the horizon; zeros where all users were computed. Set by `attribute`.
 
     Example:
         >>> from mta_models import Journeys, Logistic
@@ -162,8 +163,8 @@ class Logistic(TimedModel):
         check_one_of(self.rows, "rows", ROWS)
         if self.split == "removal" and self.counterfactual == "backward":
             raise ParameterError(
-                '`split`="removal" removes one channel at a time, and "backward" one touchpoint '
-                'after the other: use "horizon" or "moment" with it'
+                '`split` must be "shapley" where `counterfactual` is "backward", which removes '
+                'touchpoints one after the other; got "removal". Use "horizon" or "moment" with it'
             )
         if self.penalty is not None:
             check_number(self.penalty, "penalty", maximum=MOST_PENALTY, above=True)
@@ -180,7 +181,7 @@ class Logistic(TimedModel):
             journeys: as for `attribute`.
 
         Returns:
-            An `Explanation`, which says what adds up.
+            An `Explanation`; its docstring says which values add up to what.
 
         Raises:
             ParameterError: the learner is neither a logistic regression nor gradient boosting.
@@ -194,7 +195,7 @@ class Logistic(TimedModel):
         self._store(fit_hazard(histories, Settings.from_params(self.get_params())))
 
     def _refitted(self, histories: Histories) -> TimedModel:
-        """With the hyperparameters of the fit: choosing them takes most time and changes little."""
+        """With the hyperparameters of the fit: choosing them takes most of the time of a fit."""
         model = clone(self)
         assert isinstance(model, Logistic)
         model.channels_ = histories.channels

@@ -1,4 +1,4 @@
-"""What a logistic model was asked for, and what its search chose."""
+"""The parameters of a logistic model, and the hyperparameters that its search chose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mta_models.models.parameters import HalfLife
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What a `Logistic` was asked for."""
+    """The parameters of a `Logistic` that its fit needs."""
 
     half_life: HalfLife | None
     saturation: str | None
@@ -35,7 +35,7 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What a search has come to.
+    """Hyperparameters, as given or chosen so far by the search.
 
     Attributes:
         half_life: shape `(n_channels,)`, days.

@@ -20,8 +20,8 @@ from mta_models.models.parameters import given_half_lives
 HALF_LIVES = (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0)
 _MIDDLE, _PENALTY = 3, 1e-3
 _FOLDS = 3
-# Half-lives by channel: minimum of conversions, and of the gain in held-out log-likelihood for
-# which a channel is given a half-life of its own.
+# A channel's own half-life: minimum number of conversions, and minimum gain in held-out
+# log-likelihood over the common half-life.
 _MANY, _GAIN = 1000, 2.0
 # Channels up to which "auto" means interactions of all pairs.
 _FEW = 10
@@ -63,12 +63,12 @@ class FoldedSample:
 
     @property
     def n_folds(self) -> int:
-        """1 where too few convert to hold any out."""
+        """Number of folds; 1 where too few users convert to hold any out."""
         return len(self.cuts) - 1
 
     @property
     def user(self) -> Ints:
-        """Of each row, shape `(n_rows,)`."""
+        """The user of each row, shape `(n_rows,)`."""
         return self.sample.user[self.order]
 
     def responses(self, choice: Choice) -> Responses:
@@ -76,7 +76,7 @@ class FoldedSample:
         return replace(self.plain, saturation=choice.saturation, pairs=choice.pairs)
 
     def adstock(self, half_life: float) -> Floats:
-        """Of each row, shape `(n_rows, n_channels)`."""
+        """Adstock of each row, shape `(n_rows, n_channels)`."""
         if half_life not in self.carried:
             self.carried[half_life] = self.sample.adstock(half_life)[self.order]
         return self.carried[half_life]
@@ -94,7 +94,7 @@ class FoldedSample:
 
 
 def choose(table: FoldedSample, settings: Settings) -> Choice:
-    """Choose what is not given by the likelihood of held-out users: half-lives, then the penalty.
+    """Choose hyperparameters that are not given, by held-out likelihood: half-lives, then penalty.
 
     Half-lives are chosen without interactions, on which they hardly depend.
     """
@@ -147,7 +147,7 @@ class _Search:
         self.choice = replace(self.choice, half_life=np.full(k, HALF_LIVES[at]))
 
     def own_half_lives(self) -> None:
-        """Channel by channel, choose a half-life of its own where that gains enough."""
+        """Choose each channel's own half-life, channel by channel, where it gains enough."""
         lowest = self.loss()
         for channel in range(self.table.histories.n_channels):
             common = self.choice.half_life

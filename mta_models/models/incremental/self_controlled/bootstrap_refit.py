@@ -30,8 +30,9 @@ class BootstrapRefit:
     """A fit, ready to be repeated with other weights.
 
     Factors of time and the choice of corrections stay those of the fit. Half-lives that were
-    chosen are chosen again among their neighbours on the grid, because they move the baseline more
-    than anything else: with those of the fit, 90% intervals held the truth 50–60% of times.
+    chosen are chosen again among their neighbours on the grid, because the baseline depends on them
+    more than on anything else: with the fit's half-lives, 90% intervals of the baseline held the
+    truth in only 50–60% of cases.
 
     Attributes:
         design: the conversions.
@@ -80,8 +81,9 @@ def _columns(place: Ints) -> Ints:
 def _best_neighbours(terms: Terms, place: Ints, effect: Floats) -> Ints:
     """The best neighbour of each channel's half-life, after the best shift of all of them.
 
-    A move needs no minimum gain here, as a channel's own half-life does in the fit: with it draws
-    stay at the half-lives of the fit, and 90% intervals held .83 instead of .90 in `randomised`.
+    A move needs no minimum gain here; a channel's own half-life in the fit does. With a minimum
+    gain draws stay at the half-lives of the fit, and 90% intervals held .83 instead of .90 in
+    `randomised`.
     """
 
     def value(tried: Ints) -> float:

@@ -1,15 +1,15 @@
 """Control days: each conversion, and the same time of day on its user's other days.
 
-A conversion at T is compared with the times T ± 1, 2, … days at which its user was observed: the
-same time of day on every day, so that the case differs from its controls in the day alone. Given
+A conversion at T is compared with the times T ± 1, 2, … days at which its user was observed. These
+are the same time of day, so that the case differs from its controls only in the day. Given
 the time of day, the probability that the conversion fell on this day and not on another is
 λ(T) / Σ_s λ(s) exactly: nothing is rounded to a grid. Below, the "days" of a conversion are these
 times, the case included.
 
 Grids have the shape `(n_days, n_rows)`, days first, so that a recursion over days reads memory in
-order; rows with fewer days end early, and weights beyond their end are 0. Channels are no dimension
-of a grid: sums of adstock over days are taken per touchpoint, from one filtered grid per half-life
-(`exposure`).
+order; rows with fewer days end early, and weights beyond their end are 0. A grid has no dimension
+of channels: sums of adstock over days are taken per touchpoint, from one filtered grid per
+half-life (`exposure`).
 """
 
 from __future__ import annotations
@@ -250,7 +250,8 @@ def _pairs(
     touched = position(cuts) + spread(low, cuts)
     since = histories.time[touched] - spread(histories.event_time[event], cuts)
     whole = np.ceil(since).astype(np.int64)
-    # At the exact time of the conversion the order of the source decides, as everywhere.
+    # Of touchpoints at the exact time of the conversion, the order of the source says which came
+    # before it, as everywhere.
     earlier = touched < spread(histories.event_stop[event], cuts)
     whole = np.where(earlier, np.minimum(whole, 0), np.maximum(whole, 1))
     delay, slot = whole - since, whole + spread(case, cuts)

@@ -55,14 +55,15 @@ def first_conversion_game(thresholds: Thresholds, weight: Floats) -> HorizonGame
     """The game v(S) = Σ_i w_i clip((alone_i + Σ_{c ∈ S} part_ic) / step_i, 0, 1), solved.
 
     Exact for converters of up to `MAX_PLAYERS` channels; for others averaged over sampled orders
-    of arrival and their reverses, with a fixed seed. Every order adds up, so the mean does too.
+    of arrival and their reverses, with a fixed seed. The gains along every order add up to the
+    value of all channels, so their mean does too.
 
     Args:
         thresholds: of the converters.
         weight: shape `(n_rows,)`, conversions that each row stands for.
 
     Example:
-        One converter, for whom either of two channels is enough and none is not:
+        One converter, who converts with either of two channels and not without both:
 
         >>> row = Thresholds(np.array([-1.0]), np.array([[2.0, 2.0]]), np.ones(1))
         >>> first_conversion_game(row, np.ones(1)).shapley

@@ -26,7 +26,7 @@ def horizon_game(design: Design, rate: RelativeRate, repeat: bool) -> HorizonGam
     """Conversions of the converters over the horizon as a game of channels, solved.
 
     Args:
-        design: the conversions; their weights are what is shared out.
+        design: the conversions; the sum of their weights is shared out.
         rate: fitted.
         repeat: whether users convert again.
     """

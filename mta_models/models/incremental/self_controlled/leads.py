@@ -1,9 +1,9 @@
 """The lead test: touchpoints that came after a day cannot have caused a conversion on it.
 
-If they nonetheless predict on which day users convert, something else moves both: intent that
-changes over time (more touchpoints after a conversion than after other days), or ads that stop once
-it happened (fewer). They are a negative control exposure in the sense of Lipsitch, Tchetgen
-Tchetgen & Cohen 2010 (Epidemiology 21(3):383–388).
+If they nonetheless predict on which day users convert, there is a common cause: intent that changes
+over time (more touchpoints after a conversion than after other days), or ads that stop after a
+conversion (fewer). Future touchpoints are a negative control exposure in the sense of Lipsitch,
+Tchetgen Tchetgen & Cohen 2010 (Epidemiology 21(3):383–388).
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
     intent_terms,
 )
 
-# p-value below which the lead test rejects, wherever it is read; and the |z| of a channel that is
-# then named.
+# p-value below which the lead test rejects; and |z| above which a channel is then named.
 REJECTION_LEVEL, NAMED_Z = 0.01, 3.0
 
 
@@ -30,13 +29,13 @@ REJECTION_LEVEL, NAMED_Z = 0.01, 3.0
 class LeadTest:
     """Whether touchpoints of the days after a conversion predict it, given the fit.
 
-    It cannot see what moves intent and exposure forwards only, and a large p-value excludes
-    nothing: there may be too few conversions to reject.
+    The test cannot see causes that raise intent and later exposure but not earlier exposure. A
+    large p-value does not prove that there is no bias: there may be too few conversions to reject.
 
     Attributes:
         z: shape `(n_channels,)`; above 0 where more of a channel's touchpoints follow conversions
             than follow other days. 0 for channels without any.
-        z_together: the same of all channels' touchpoints together.
+        z_together: z of all channels' touchpoints together.
         chi_square: of all channels jointly.
         p_value: of `chi_square`, with one degree of freedom per channel that has any touchpoint.
         days: how many days ahead touchpoints were counted.
@@ -56,16 +55,17 @@ class LeadTest:
         return self.p_value < REJECTION_LEVEL
 
     def sentence(self) -> str:
-        """The outcome in words, for readers of the credit."""
-        ahead = f"touchpoints of the {self.days} days after a moment"
+        """The outcome in a sentence, for readers of the credit."""
+        ahead = f"touchpoints of the {self.days} days after a day"
         if self.rejects:
             return (
-                f"Lead test failed (p = {self.p_value:.2g}): {ahead} still predict conversions at "
+                f"Lead test failed (p = {self.p_value:.2g}): {ahead} still predict conversions on "
                 "it, which they cannot cause. The credit is biased."
             )
         return (
             f"Lead test passed (p = {self.p_value:.2g}): {ahead} do not visibly predict "
-            "conversions at it. What moves intent and exposure forwards only, the test cannot see."
+            "conversions on it. The test cannot see causes that raise intent and later exposure "
+            "only."
         )
 
     @property

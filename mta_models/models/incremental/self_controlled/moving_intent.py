@@ -1,10 +1,10 @@
 """Intent that changes over time within a user, and when it becomes part of the fit.
 
 Effects act forwards only, while a period of high intent raises exposure before and after it. So the
-baseline may rise with touchpoints on both sides, m = 1 + Σ_cq δ_cq (past + future ones of c, faded
-with half-life q), δ ≥ 0, and what past and future touchpoints predict equally is not credited. With
-an infinite q the same columns stand for frailty: a baseline that is higher for users with many
-touchpoints.
+baseline may rise with touchpoints on both sides: m = 1 + Σ_cq δ_cq (past + future touchpoints of c,
+faded with half-life q), δ ≥ 0. The part of the rate that past and future touchpoints predict
+equally is then in the baseline and not credited. With an infinite q the same columns stand for
+frailty: a baseline that is higher for users with many touchpoints.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
 
 # Half-lives, days, of the touchpoints that stand for moving intent, and of those for frailty.
 MOVING, _FRAILTY = (3.0, 8.0), (np.inf,)
-# Log-likelihood that a correction must gain: the minimum, and per channel, since noise gains with
-# every parameter; and the part of it that is enough after the lead test rejected.
+# Gain in log-likelihood that a correction needs: a minimum, and an amount per channel, since every
+# parameter gains by noise; and the fraction of it that is enough after the lead test rejected.
 _GAIN, _GAIN_PER_CHANNEL, _GAIN_REJECTED = 15.0, 2.5, 2 / 3
 _ROUNDS = 3
 
@@ -35,8 +35,8 @@ class MovingIntent:
     """The correction for intent that changes over time within a user.
 
     Attributes:
-        kept: whether it is part of the fit.
-        gain: in log-likelihood, over the fit without it.
+        kept: whether the correction is part of the fit.
+        gain: in log-likelihood, over the fit without the correction.
         effect: δ, shape `(2, n_channels)`: how much a touchpoint of a channel, past or future,
             raises its user's baseline, with half-lives of 3 and of 8 days.
     """
@@ -48,12 +48,12 @@ class MovingIntent:
 
 @dataclass(frozen=True)
 class Search:
-    """What is fitted, and what moving intent must gain to be kept.
+    """Which parts of the rate are fitted, and when moving intent is kept.
 
     Attributes:
-        half_lives: whether they are chosen.
+        half_lives: whether half-lives are chosen.
         calendar: whether weeks have a factor.
-        always: whether moving intent is kept whatever it gains.
+        always: whether moving intent is kept even without a gain.
         rejected: whether the lead test rejected.
     """
 
@@ -64,7 +64,7 @@ class Search:
 
 
 def no_moving_intent(n_channels: int) -> MovingIntent:
-    """The correction that was not made."""
+    """A `MovingIntent` that is not kept, with zeros."""
     return MovingIntent(False, 0.0, np.zeros((len(MOVING), n_channels)))
 
 

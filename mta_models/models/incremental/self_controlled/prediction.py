@@ -1,4 +1,4 @@
-"""Expected conversions of any user: the mean of its frailty times its integrated rate."""
+"""Expected conversions of any user: the user's mean frailty times the user's integrated rate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def expected_conversions(
 ) -> Floats:
     """Conversions expected of each user between two days, shape `(n_users,)`.
 
-    The frailty of a user is its mean given the user's conversions before `since`.
+    A user's frailty is estimated by its mean given the user's conversions before `since`.
     """
     mean = frailty.mean_given(*count_and_integral(rate, histories, since))
     end = np.clip(histories.end, since, until)
@@ -28,7 +28,7 @@ def expected_conversions(
 def count_and_integral(
     rate: RelativeRate, histories: Histories, until: float
 ) -> tuple[Floats, Floats]:
-    """Each user's conversions before a day, and the integral of its rate while at risk of them.
+    """Each user's conversions before a day, and the integral of the rate while at risk until then.
 
     Both of shape `(n_users,)`.
     """
@@ -43,7 +43,7 @@ def count_and_integral(
 def _integral(rate: RelativeRate, histories: Histories, stop: Floats) -> Floats:
     """∫ of the relative rate from each user's start to `stop`, shape `(n_users,)`.
 
-    It uses past touchpoints only: for moving intent they stand for the future ones too.
+    Only past touchpoints are used; for moving intent they stand for future ones too.
     """
     stop = np.maximum(stop, histories.start)
     total = stop - histories.start

@@ -123,7 +123,7 @@ def _age(n_days: int, n_ages: int) -> Ints:
 
 
 def _ages(n_days: int) -> Ints:
-    """Days observed at which a value of d begins, but for the first."""
+    """Days observed at which each value of d after the first begins."""
     return np.concatenate([_AGES, np.arange(_AGES[-1] + 7, n_days, 7)])
 
 

@@ -63,24 +63,24 @@ class SelfControlled(TimedModel):
     """Each converter compared with itself on other days, so that stable intent cancels.
 
     λ_u(t) = z_u f(t) (m_u(t) + Σ_c β_c a_c(t)) with β ≥ 0 and adstock a_c(t) = Σ 2^(−age / h_c).
-    Given that u converted, and at which time of day, the probability that it was on this day and
-    not on another day of observation does not depend on z_u, the user's frailty. So users who would
-    buy anyway, and see more ads because of it, do not bias it. Besides, f is a calendar factor by
-    week; depletion (users of high intent convert first) is modelled in groups of users with similar
-    volumes of touchpoints; m is intent that changes over time within a user, fitted where the data
-    require it; and a lead test checks that touchpoints after a conversion do not predict it. The
-    derivation is in `docs/self_controlled.md`.
+    Given that u converted, and at which time of day, the probability that the conversion was on
+    this day and not on another day of observation does not depend on z_u, the user's frailty. So
+    users who would buy anyway, and see more ads for that reason, do not bias the effects. f is a
+    calendar factor by week. Depletion (users of high intent convert first) is modelled in groups of
+    users with similar volumes of touchpoints. m is intent that changes over time within a user,
+    fitted where the data require it. A lead test checks that touchpoints after a conversion do not
+    predict it. The derivation is in `docs/self_controlled.md`.
 
-    Estimand: `incremental`, see `TimedModel`. Over the horizon: of the conversions observed, those
-    that would have come by the end of observation with the touchpoints of some channels only; z
-    cancels there too (exact in expectation for users who convert once; for users who convert again,
-    each conversion is split in proportion).
+    Estimand: `incremental`, with the counterfactuals of `Hazard`. The horizon's game here: which of
+    the conversions observed would have come by the end of observation with the touchpoints of some
+    channels only. z cancels there too: exactly in expectation for users who convert once; for users
+    who convert again, each conversion is split in proportion.
 
     Assumptions:
         - Exposure after a conversion is what it would have been without it. (Tested: where ads stop
           for buyers, `suppression_` is True and exposure is imputed, with a warning.)
         - Changes of a user's intent show equally in the touchpoints before and after them. The lead
-          test cannot see what moves intent and exposure forwards only.
+          test cannot see causes that raise intent and later exposure but not earlier exposure.
         - Effects add up, are proportional to frailty, fade at a constant rate and are never
           negative.
         - The end of a user's observation does not depend on the conversion.
@@ -99,14 +99,14 @@ class SelfControlled(TimedModel):
             those of maximum likelihood among 1 to 21 days.
         burn_in: a span after each user's start without control days: several half-lives, for logs
             that do not show the exposure before their start. None: no such span.
-        window: `"observed"`: all days of a user are control days of its conversions; or a span:
-            those in the same calendar window, for windows of that length.
-        counterfactual: `"horizon"`, or `"moment"`: the split of the hazard at the conversion.
-        intent: whether m is fitted: True, False, or `"auto"`: where it gains 15 in log-likelihood
-            (2.5 a channel, if that is more), or two thirds of that after the lead test rejected.
+        window: `"observed"`: all days of a user are control days of the user's conversions. Or a
+            span of time: only days in the same calendar window are, for windows of that length.
+        counterfactual: `"horizon"` or `"moment"`, see `Hazard`.
+        intent: whether m is fitted: True, False, or `"auto"`: if it gains 15 in log-likelihood (2.5
+            a channel, if that is more), or two thirds of that after the lead test rejected.
         calendar: whether there is a factor f for each week.
-        lag: a span of time from a touchpoint until it counts, and what that assumes: see `Hazard`.
-            Touchpoints within the lag before a conversion are future ones to the lead test, whose
+        lag: a span of time from a touchpoint until it counts; `Hazard` says what that assumes. The
+            lead test takes touchpoints within the lag before a conversion as future ones, so its
             p-value is then too small.
 
     Attributes:
@@ -117,11 +117,12 @@ class SelfControlled(TimedModel):
         moving_intent_: a `MovingIntent`.
         baseline_frailty_: whether users with many touchpoints were found to have a higher baseline
             but not larger effects; this part of the baseline is never credited.
-        lead_test_: a `LeadTest` of the fit, with the one before any correction as `before`.
+        lead_test_: a `LeadTest` of the fit; its `before` is the test before any correction.
         suppression_: whether exposure was found to stop after conversions, and was imputed.
         log_likelihood_: conditional, at the fit.
         frailty_: the distribution of z between users, used by `expected_conversions` only.
         rate_: all fitted parameters, a `RelativeRate`.
+        removal_: as `Hazard`.
 
     Example:
         >>> import mta_models as mta
@@ -240,7 +241,7 @@ class SelfControlled(TimedModel):
         )
 
     def _fitted_design(self, histories: Histories) -> Design:
-        """The conversions of any users, seen as those of the fit were."""
+        """The conversions of any users, with control days and imputation as in the fit."""
         return self._design(histories, self._edges, self.suppression_)
 
     def _warn(self, histories: Histories, design: Design) -> None:
@@ -259,8 +260,8 @@ class SelfControlled(TimedModel):
         constant &= ~self._without_risk(histories)  # the base warns of these
         if constant.any():
             warn(
-                f"no converter met {', '.join(names[constant])} on some days more than on others, "
-                "so its effect within users cannot be learnt and is taken as 0",
+                f"every converter's exposure to {', '.join(names[constant])} is the same on all "
+                "days, so its effect within users cannot be learnt and is taken as 0",
                 IdentifiabilityWarning,
             )
         test = self.lead_test_
@@ -360,5 +361,5 @@ def _group_edges(histories: Histories) -> Floats:
 
 
 def _n_groups(histories: Histories) -> int:
-    """How many groups there are enough conversions for."""
+    """The number of groups for which there are enough conversions."""
     return int(np.clip(histories.total / _PER_GROUP, 1, _MAX_GROUPS))

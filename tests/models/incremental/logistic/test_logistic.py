@@ -251,7 +251,7 @@ def test_any_classifier_learns() -> None:
         ({"saturation": "hill"}, "`saturation` must be one of"),
         ({"trend": "spline"}, "`trend` must be one of"),
         ({"rows": "hours"}, "`rows` must be one of"),
-        ({"split": "removal", "counterfactual": "backward"}, "removes one channel at a time"),
+        ({"split": "removal", "counterfactual": "backward"}, 'must be "shapley" where'),
         ({"penalty": 0.0}, "`penalty` must be a number above 0"),
         ({"n_bags": -1}, "`n_bags` must be a whole number"),
         ({"half_life": [1, 2]}, "`half_life` must be a span of time above 0"),
@@ -276,7 +276,7 @@ def test_refuses_unknown_channels_and_what_rows_cannot_tell() -> None:
     rows = mta.Journeys.from_arrays(
         ["A"], [0, 0], [0, 1, 2, 2], [3, 0, 1], [0, 4, 9], age=[1, 2], at_risk=[9, 9, 9]
     )
-    with pytest.raises(mta.UnknownChannelError, match="'Pigeon' is not one"):
+    with pytest.raises(mta.UnknownChannelError, match="'Pigeon' is not a channel"):
         mta.Logistic(interactions=[("A", "Pigeon")]).fit(rows)
     with pytest.raises(mta.JourneyError, match="a trend needs the calendar"):
         mta.Logistic(trend="linear").fit(rows)

@@ -78,7 +78,7 @@ def test_says_so_where_a_channel_never_varies_within_a_converter() -> None:
         log.events.with_columns(channel), observed=log.observed, user="user", time="time",
         channel="channel", conversion="conversion",
     )  # fmt: skip
-    with pytest.warns(mta.IdentifiabilityWarning, match="no converter met Pigeon"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="exposure to Pigeon is the same"):
         model = mta.SelfControlled(half_life="4d", intent=False).fit(journeys)
     credit = model.attribute(journeys).credit
     assert credit[journeys.channels.index("Pigeon")] == 0
