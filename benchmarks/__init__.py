@@ -1,1 +1,1 @@
-"""Speed, memory and distance to the truth: measured, never asserted. Not part of the package."""
+"""Measurements of speed, memory and distance to the truth. Not part of the package."""

@@ -1,4 +1,4 @@
-"""Inputs of the benchmarks: made from a seed in a process of their own, kept in a cache folder.
+"""Inputs of the benchmarks: made from a seed in a separate process, kept in a cache folder.
 
 The measuring process never loads numpy or polars: a child's peak memory, as the kernel counts it,
 starts from that of the process it was forked from.
@@ -33,7 +33,7 @@ class Data:
     """The inputs at one scale, made when first asked for.
 
     Attributes:
-        folder: where they are kept.
+        folder: where the inputs are kept.
         paths: rows of the path table.
         events: rows of the event log.
     """
@@ -46,20 +46,20 @@ class Data:
         """The file of the input `name`.
 
         Raises:
-            UnavailableError: it cannot be had.
+            UnavailableError: the input cannot be made.
         """
         made = self.folder / self.called(name)
         if not made.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            # An interrupted run leaves no half of a file under this name. Not by core.files, whose
-            # contents are in memory: this one may be larger, and is made in a process of its own.
+            # An interrupted run must not leave half a file under this name. core.files writes
+            # contents from memory; this file may be larger, and is made in another process.
             part = made.with_name(f"part-{made.name}")
             _make(name, part, self._rows(name))
             part.rename(made)
         return made
 
     def called(self, name: str) -> str:
-        """The file's own name, which holds all that its content depends on."""
+        """The file's name, which has every value that its content depends on."""
         if name == "mta_paths":
             return "mta_paths.csv"
         ending = "csv" if name == "paths" else "parquet"
@@ -95,8 +95,8 @@ def unpack_example(file: Path) -> None:
 def flat_paths(n: int, n_channels: int, seed: int, empty: float = 0.0) -> tuple[Any, Any]:
     """Codes and offsets of `n` paths of 5.5 touchpoints on average, a part of them `empty`.
 
-    Channel popularity falls off like a power, so that the last channels are small, and how likely
-    a channel is to follow depends on the one before: the chain is no independent draw.
+    Channel popularity falls by a power law, so that the last channels are small. The probability of
+    the next channel depends on the one before, so touchpoints are not independent draws.
     """
     import numpy as np
 
@@ -113,7 +113,7 @@ def flat_paths(n: int, n_channels: int, seed: int, empty: float = 0.0) -> tuple[
 
 
 def outcomes(codes: Any, offsets: Any, n_channels: int, seed: int) -> tuple[Any, Any]:
-    """Conversions and nulls of paths, shape `(n,)` each; what converts depends on the channels."""
+    """Conversions and nulls of paths, shape `(n,)` each; conversion rates depend on channels."""
     import numpy as np
 
     rng = np.random.default_rng(seed + 1)
@@ -141,7 +141,7 @@ def write_paths(file: Path, rows: int) -> None:
 
 
 def write_events(file: Path, rows: int, *, text_users: bool = False) -> None:
-    """An event log in no order, 5 rows a user, 1 row in 20 a conversion without a channel."""
+    """An unsorted event log, 5 rows per user; 1 row in 20 is a conversion without a channel."""
     import numpy as np
     import polars as pl
 
@@ -181,7 +181,7 @@ def _every_user(rng: np.random.Generator, n_users: int, rows: int) -> Any:
 
 
 def write_events_text(file: Path, rows: int) -> None:
-    """As `write_events`, with users who are called by texts."""
+    """As `write_events`, with texts as identifiers of users."""
     write_events(file, rows, text_users=True)
 
 

@@ -1,4 +1,4 @@
-"""What the measured jobs and their yardsticks share: a watch, and the journeys they work on.
+"""Code that the measured jobs and their yardsticks share: a watch, and the journeys.
 
 Only the standard library is imported at the top: the jobs time the imports of the rest.
 """
@@ -13,20 +13,20 @@ Output = dict[str, Any]  # of a job: seconds by name, and `answer`
 
 
 class Watch:
-    """Seconds by name, each since the lap before."""
+    """Seconds by name, each since the previous lap."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
         self._since = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Seconds since the lap before, or since the watch was made."""
+        """Store the seconds since the previous lap, or since the watch was made."""
         now = time.perf_counter()
         self.laps[name] = now - self._since
         self._since = now
 
     def again(self, name: str, work: Callable[[], Any], times: int = 3) -> Any:
-        """The mean of some runs after a first one that is not counted, which pays for imports."""
+        """The mean of some runs, after a first run for imports that is not counted."""
         work()
         start = time.perf_counter()
         for _ in range(times):

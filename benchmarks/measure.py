@@ -1,4 +1,4 @@
-"""One command in a fresh process: its wall time, its peak memory and what it printed."""
+"""One command in a fresh process: its wall time, its peak memory and its output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.data import ROOT
 
-# ru_maxrss is in kilobytes, but for macOS.
+# ru_maxrss is in kilobytes, except on macOS, where it is in bytes.
 _UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -29,8 +29,8 @@ class Run:
 
     Attributes:
         seconds: from its start to its end.
-        peak: maximum bytes of memory, from the kernel's account of the child.
-        output: the JSON of its last line of output; empty if that is none.
+        peak: maximum bytes of memory, as the kernel counts the child's.
+        output: the JSON of the last line of output; empty if that line is not JSON.
     """
 
     seconds: float
@@ -50,7 +50,7 @@ def run(command: Sequence[str], timeout: float = 900.0) -> Run:
         timer = threading.Timer(timeout, process.kill)
         timer.start()
         try:
-            # `wait4` alone gives the account of this very child.
+            # Only `wait4` gives the resource usage of this one child.
             _, status, usage = os.wait4(process.pid, 0)
         finally:
             timer.cancel()

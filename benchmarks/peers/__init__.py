@@ -1,8 +1,8 @@
 """Other packages on the same journeys, each in a virtual environment of its own.
 
 `install(name)` makes a package's environment, `run(name, path_csv)` runs its models on a path
-table; both never fail for a package that does: they say why. `python -m benchmarks.peers` measures
-how far every package is from the definitions of what it computes.
+table. If a package fails, both return the reason instead of raising. `python -m benchmarks.peers`
+measures how far every package's credits are from exact definitions.
 """
 
 from benchmarks.peers.catalogue import EVERYONE, OURS, PEERS, Model, Peer

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers`: every package against the definitions of what it computes."""
+"""`python -m benchmarks.peers`: every package's credits against exact definitions."""
 
 from __future__ import annotations
 

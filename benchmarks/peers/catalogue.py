@@ -1,8 +1,9 @@
-"""Which packages we are measured beside, at which version, and which of their models we run.
+"""Packages that we compare with, their versions, and which of their models we run.
 
-A model's `definition` names the exact number it is held against, as `benchmarks.peers.definitions`
-computes it: the one that its own documentation describes, or the nearest one. Empty: it has a
-definition of its own that nobody else uses, and only what it needs and returns is reported.
+A model's `definition` names the exact definition that it is compared with, as computed by
+`benchmarks.peers.definitions`: the one that its own documentation describes, or the nearest one.
+Empty: it has a definition of its own that nobody else uses, and only its time, memory and sum of
+credits are reported.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ class Model:
 
     Attributes:
         name: what its adapter calls it.
-        definition: the exact definition it is held against; empty if there is none.
-        note: what a reader of its numbers must know.
+        definition: the exact definition that it is compared with; empty if there is none.
+        note: a remark for readers of its numbers.
     """
 
     name: str
@@ -36,10 +37,10 @@ class Peer:
 
     Attributes:
         name: of the distribution.
-        version: the one version that is run.
-        module: what is imported to see that it is there.
+        version: the version that is run.
+        module: the module imported to check the installation.
         adapter: a script that its own Python runs: `adapter.py MODEL FILE`.
-        models: what the adapter offers.
+        models: the models that the adapter can run.
         needs: further requirements, each with its reason in a comment below.
     """
 

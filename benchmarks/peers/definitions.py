@@ -1,6 +1,6 @@
-"""Every number that is held against a definition, by that definition: slow, plain and apart.
+"""The exact credits of each definition, computed in a slow and simple way.
 
-Nothing of mta_models is used here: our models are held against these as the others' are.
+Nothing of mta_models is used here: our models are compared with these credits like all others.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def exact(definition: str, rows: list[Row]) -> Credit:
         rows: a path table.
 
     Raises:
-        ValueError: the definition gives these journeys no credit, and why.
+        ValueError: the definition gives these journeys no credit; the message says why.
     """
     credit = DEFINITIONS[definition](rows)
     return {channel: float(credit.get(channel, 0.0)) for channel in channels_of(rows)}
@@ -89,7 +89,7 @@ def _rule(weights: Callable[[tuple[str, ...]], list[float]], rows: list[Row]) ->
     return credit
 
 
-# Markov: a channel's removal effect is what is lost when every step into it fails.
+# Markov: a channel's removal effect is the conversions lost when every step into it fails.
 
 
 def _markov(order: int, rows: list[Row]) -> Credit:
@@ -136,7 +136,7 @@ def _fail(rows: list[Row]) -> Credit:
 
 
 def _detour(rows: list[Row]) -> Credit:
-    """Delete the channel from all paths; journeys left empty are gone; the rate of the others."""
+    """Effects by the conversion rate after deleting a channel, without journeys left empty."""
 
     def rate(removed: str | None) -> float:
         left = [row for row in rows if set(row[0]) != {removed}]

@@ -1,4 +1,4 @@
-"""A virtual environment for each package, made by pip when first asked for and kept in a cache."""
+"""A virtual environment for each package, made by pip at first use and kept in a cache."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _INSTALL_SECONDS, _IMPORT_SECONDS = 900.0, 120.0
 
 @dataclass(frozen=True)
 class Environment:
-    """What runs a package, or why nothing does.
+    """A package's virtual environment, or the reason why it could not be made.
 
     Attributes:
         peer: the package.
         python: its interpreter; empty if there is none.
-        reason: why there is none; empty if all is well.
-        versions: of everything installed beside it.
+        reason: why there is none; empty if there is one.
+        versions: of all installed packages, by name.
     """
 
     peer: Peer
@@ -41,13 +41,13 @@ class Environment:
 
 @cache
 def install(name: str) -> Environment:
-    """The environment of the package `name`: made if it is not there; never an exception.
+    """The environment of the package `name`, made if it does not exist.
 
-    A failure is kept for as long as this process lives, so that it is not tried again for every
-    model; the next process tries again.
+    A failure is no exception: the result has the reason. It is kept until this process ends, so
+    that the installation is not tried again for every model; the next process tries again.
 
     Raises:
-        KeyError: `name` is none of `benchmarks.peers.EVERYONE`.
+        KeyError: `name` is not in `benchmarks.peers.EVERYONE`.
     """
     return install_peer(EVERYONE[name], CACHE)
 
@@ -78,7 +78,7 @@ def _python(here: Path) -> Path:
 
 
 def _made(peer: Peer, here: Path) -> dict[str, str]:
-    """Versions of what is installed, after installing it where that is needed."""
+    """Versions of the installed packages, after installing them where needed."""
     done = here / "installed.json"
     if done.exists() and _python(here).exists():
         kept = json.loads(done.read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def _run(command: Sequence[str], seconds: float, what: str) -> str:
 
 
 def _reason(complaint: str) -> str:
-    """The line that says most: pip's own last error, else the last line."""
+    """The most informative line: pip's own last error, else the last line."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")]
     return (errors or lines or ["no reason given"])[-1]

@@ -30,10 +30,9 @@ class Deviation:
     Attributes:
         result: what was run.
         relative: |credit − exact| / |exact| of each channel with exact credit; infinite for a
-            channel that earns nothing and is given something; empty where there is nothing to hold
-            it against.
+            channel that is credited and has no exact credit; empty without a definition.
         ratio: all credit over all conversions of journeys with a touchpoint.
-        message: why something is missing.
+        message: why a number is missing.
     """
 
     result: Result
@@ -109,7 +108,7 @@ def _row(data: str, group: list[Deviation]) -> dict[str, object]:
         "definition": first.model.definition,
         "max_deviation": _digits(max(relative, default=math.nan)),
         "mean_deviation": _digits(fmean(relative) if relative else math.nan),
-        # The sum that is furthest from what it should be.
+        # The sum that is furthest from the conversions.
         "credit_over_conversions": _digits(max(ratios, key=_off, default=math.nan), 12),
         "seconds": _digits(_median(each.result.seconds for each in worked), 3),
         "read_seconds": _digits(_median(each.result.read_seconds for each in worked), 3),
@@ -124,7 +123,7 @@ def _row(data: str, group: list[Deviation]) -> dict[str, object]:
 
 
 def _kinds(messages: Iterable[str]) -> list[str]:
-    """The first message of each kind: those that differ in their numbers only are of one."""
+    """The first message of each kind: messages that differ only in numbers are of one kind."""
     first: dict[str, str] = {}
     for message in messages:
         if message:
@@ -146,7 +145,7 @@ def _digits(value: float, digits: int = 4) -> str:
 
 
 def _installed(peer: str) -> str:
-    """Versions of what a package was run with, but for pip and what pip brings."""
+    """Versions of the packages that a package was run with, without pip and its tools."""
     if peer not in EVERYONE:
         return ""
     hidden = {"pip", "setuptools", peer}
@@ -155,9 +154,9 @@ def _installed(peer: str) -> str:
 
 
 def write(table: Sequence[dict[str, object]], file: Path) -> None:
-    """The table as CSV, by its first column and then by package.
+    """The table as CSV, sorted by its first column and then by package.
 
-    Rows of packages that the table does not hold stay in the file as they are.
+    Rows of packages that are not in the table stay in the file unchanged.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     columns = list(table[0])

@@ -1,4 +1,4 @@
-"""The path tables that packages are held against definitions on."""
+"""The path tables on which packages are compared with definitions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def write(rows: Iterable[Row], file: Path) -> Path:
 
 
 def random_rows(n: int, n_channels: int, seed: int) -> list[Row]:
-    """`n` paths in which what converts depends on the channels; `benchmarks.data` says how.
+    """`n` paths whose conversion rates depend on the channels; `benchmarks.data` says how.
 
-    A path that was drawn twice is one row, as in a table that a user would hand to a package.
+    A path that was drawn twice is one row, as in a table that a user would give to a package.
     """
     codes, offsets = data.flat_paths(n, n_channels, seed)
     conversions, nulls = data.outcomes(codes, offsets, n_channels, seed)
@@ -64,7 +64,7 @@ def example(folder: Path) -> Path:
 
 
 def renamed(file: Path, made: Path) -> dict[str, str]:
-    """The same journeys with the names of the channels the other way round in the alphabet.
+    """The same journeys with channel names in the reverse alphabetical order.
 
     Returns:
         New name by old name.
@@ -77,12 +77,12 @@ def renamed(file: Path, made: Path) -> dict[str, str]:
 
 
 def fifteen_channels(file: Path) -> Path:
-    """Random journeys over 15 channels, one of which meets them all."""
+    """Random journeys over 15 channels; one journey has all channels."""
     rows = random_rows(200, 15, data.SEED)
     everything = tuple(f"c{code}" for code in range(15))
     return write([*rows, (everything, 1.0, 1.0)], file)
 
 
 def never_all(file: Path) -> Path:
-    """Journeys none of which meets all channels."""
+    """Journeys of which none has all channels."""
     return write(_NEVER_ALL, file)

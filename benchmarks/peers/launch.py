@@ -1,6 +1,6 @@
-"""`python -m benchmarks.peers.launch SECONDS COMMAND …`: run a command, print what it took.
+"""`python -m benchmarks.peers.launch SECONDS COMMAND …`: run a command, print time and memory.
 
-Apart, and light: see `benchmarks.peers.running`.
+A module of its own with few imports; `benchmarks.peers.running` says why.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class Result:
-    """What one model of one package made of one file.
+    """The result of one model of one package on one file.
 
     Attributes:
         peer, version: the package.
@@ -51,7 +51,7 @@ def run(
     models: Iterable[str] | None = None,
     limit: float = TIME_LIMIT,
 ) -> list[Result]:
-    """Every model of the package `name` on a path table; what fails is a result with its reason.
+    """Every model of the package `name` on a path table; a failure is a result with its reason.
 
     The table has the columns path, conversions, nulls, and perhaps value; channels are joined by
     `" > "`. Rows with an empty path are left out by all packages but ours.
@@ -60,11 +60,11 @@ def run(
         name: one of `EVERYONE`: a rival, or `"mta_models"` for our own models, measured in the
             same way.
         path_csv: the file.
-        models: only these, by name; None: all.
-        limit: seconds each model may take.
+        models: names of the models to run; None: all.
+        limit: seconds that each model may take.
 
     Raises:
-        KeyError: a package or model that is not in the catalogue.
+        KeyError: a package or model is not in the catalogue.
     """
     known = {model.name: model for model in EVERYONE[name].models}
     chosen = known.values() if models is None else [known[model] for model in models]
@@ -89,7 +89,7 @@ def _launch(command: list[str], limit: float) -> dict[str, Any]:
     """Run a command from a small process.
 
     The kernel counts a child's peak memory from that of the process it was forked from, and this
-    one may hold a whole benchmark.
+    process may hold a whole benchmark in memory.
     """
     launcher = [sys.executable, "-m", "benchmarks.peers.launch", str(limit), *command]
     done = subprocess.run(launcher, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""What tools in this field are known to get wrong, looked for in every package, ours included."""
+"""Known errors of tools in this field, searched for in every package, including ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RENAMED = "renaming channels moves credit"
 SUM = "credit does not sum to the conversions"
 FIFTEEN = "15 channels cannot be done in time"
 NEVER_ALL = "no credit where no journey meets all channels"
-# Credits that agree to this are the same.
+# Relative difference below which credits count as equal.
 SAME = 1e-9
 Row = dict[str, object]
 
@@ -46,7 +46,7 @@ def _off(found: Deviation) -> float:
 
 
 def renaming(run: Run, name: str, file: Path, before: Iterable[Result]) -> list[Row]:
-    """`value`: how far a channel's credit moves at most, over what it had."""
+    """`value`: the largest change of a channel's credit, relative to its credit before."""
     other = file.with_name(f"renamed-{file.name}")
     new = journeys.renamed(file, other)
     after = {result.model.name: result for result in run(name, other)}

@@ -1,4 +1,4 @@
-"""Contests, run: both sides by turns in fresh processes, and the rows that come of it."""
+"""Runs contests, both sides by turns in fresh processes, and makes rows of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST = 1000
 
 
 class Bench:
-    """The inputs and interpreters at hand.
+    """The inputs and interpreters that contests are run with.
 
     Args:
         cache: the folder that keeps inputs and the peer's environment.
@@ -33,7 +33,7 @@ class Bench:
         self.cache, self.scale, self.given_peer = cache, scale, peer_python
 
     def measure(self, contest: Contest, repeat: int) -> list[Row]:
-        """The rows of a contest; what cannot be run is a row with its reason."""
+        """The rows of a contest; a side that cannot be run has a row with the reason."""
         sides = [side for side in (contest.ours, contest.other) if side is not None]
         commands: dict[str, list[str]] = {}
         reasons: dict[str, Exception] = {}
@@ -46,7 +46,7 @@ class Bench:
         return rows(contest, runs, reasons)
 
     def _ready(self, side: Side) -> list[str]:
-        """The command of a side, whose libraries and input are in the file cache by now."""
+        """The command of a side, after loading its libraries and input into the file cache."""
         if self.scale > TINY or not isinstance(side.job, str):
             run(self._command(side, TINY))
         return self._command(side, self.scale)
@@ -99,7 +99,7 @@ def _warm(file: Path) -> Path:
 def by_turns(
     commands: Mapping[str, Sequence[str]], times: int, reasons: dict[str, Exception]
 ) -> dict[str, list[Run]]:
-    """A B A B …; a side that fails drops out, its reason noted."""
+    """Runs A B A B …; a side that fails is not run again, and its reason is noted."""
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     for _ in range(times):
         for name in list(runs):
@@ -114,7 +114,7 @@ def by_turns(
 def rows(
     contest: Contest, runs: Mapping[str, Sequence[Run]], reasons: Mapping[str, Exception]
 ) -> list[Row]:
-    """One row for each reading; one more for the difference of answers that need not agree."""
+    """One row for each reading, and one for the difference of answers if they need not agree."""
     ours = runs.get(contest.ours.name, ())
     other = runs.get(contest.other.name, ()) if contest.other else ()
     notes = [f"{name} not run: {reason}" for name, reason in reasons.items()]
@@ -135,7 +135,7 @@ def rows(
 
 
 def taken(reading: Reading, runs: Sequence[Run]) -> tuple[float, ...]:
-    """The reading of each run; none where a side does not tell it."""
+    """The reading of each run; empty where a side does not report it."""
     try:
         return tuple(reading.take(each) for each in runs)
     except KeyError:
@@ -143,7 +143,7 @@ def taken(reading: Reading, runs: Sequence[Run]) -> tuple[float, ...]:
 
 
 def difference(ours: Sequence[Run], other: Sequence[Run]) -> float | None:
-    """The largest difference of their answers, relative to ours; None where there are none."""
+    """The largest relative difference of the two sides' answers; None where one has no answer."""
     if not ours or not other:
         return None
     a, b = ours[-1].output.get("answer"), other[-1].output.get("answer")

@@ -1,4 +1,4 @@
-"""What is held against what, and the goals: plain data, one entry a comparison."""
+"""The comparisons and their goals, as data."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Goal:
 
 @dataclass(frozen=True)
 class Side:
-    """What one side runs.
+    """The command of one side of a comparison.
 
     Attributes:
         name: as the table calls it.
         job: the job's name; or a whole command, `{python}` standing for this interpreter and
             `{program}` for the installed command `mta-models`.
-        by_peer: whether the peer's environment runs it.
+        by_peer: whether the job runs in the peer's environment.
         data: the input of `benchmarks.data` that it reads, or None.
-        journeys: how many journeys it makes up at scale 1; 0 if it makes none.
-        arguments: what else the job is given.
+        journeys: number of journeys that it simulates at scale 1; 0 if none.
+        arguments: further arguments of the job.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Reading:
 
     Attributes:
         what: as the table calls it.
-        take: from a run to the number; a KeyError where this side has none.
+        take: from a run to the number; a KeyError where this side does not report it.
         unit: `"s"`, `"MB"`, `"bytes"`.
         goal: None where the number is for information.
     """
@@ -58,15 +58,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Contest:
-    """Two sides that run by turns, and what is read off them.
+    """Two sides that run by turns, and the numbers taken from their runs.
 
     Attributes:
-        group: what `--only` selects by.
-        work: what is done, in words.
+        group: the name by which `--only` selects it.
+        work: a description of the work.
         readings: one row each.
-        agree: relative difference of the two answers up to which they are the same; None: they
-            need not be, and the difference is a row of its own.
-        turns: runs per repeat; more where a run takes an instant.
+        agree: relative difference up to which the two answers count as equal; None: they need not
+            be equal, and their difference is a row.
+        turns: runs per repeat; more for short runs.
     """
 
     group: str

@@ -1,8 +1,8 @@
-"""What is measured, each in a fresh process: `python -m benchmarks.speed.jobs NAME '{"file": …}'`.
+"""The measured jobs, each in a fresh process: `python -m benchmarks.speed.jobs NAME '{…}'`.
 
 A job prints one line of JSON: the seconds of its parts by name, and `answer`, numbers by which
 the two sides of a comparison are checked against each other. Jobs called `plain_…` are yardsticks:
-the minimum that any program would have to do, in numpy, scipy or polars, with nothing checked.
+the minimum work that any program must do, in numpy, scipy or polars, with nothing checked.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def events(file: str) -> Output:
 
 
 def time_model(n: int, n_channels: int, rate: float, model: str) -> Output:
-    """A model of when users convert; the answer is what its yardstick can give too."""
+    """A model of when users convert; its answer is a number that the yardstick computes too."""
     import numpy as np
 
     import mta_models as mta
@@ -151,9 +151,9 @@ def time_model(n: int, n_channels: int, rate: float, model: str) -> Output:
 
 
 def held_bytes(journeys: Any) -> int:
-    """Bytes of all that the journeys and their timeline keep, each array counted once.
+    """Bytes of all arrays of the journeys and their timeline, each array counted once.
 
-    Identifiers that are texts stay a polars series, and are counted as polars estimates them.
+    Text identifiers are a polars series and are counted by polars' own estimate.
     """
     import numpy as np
     import polars as pl

@@ -14,10 +14,10 @@ NAME, VERSION = PEER.name, PEER.version
 
 
 def interpreter(folder: Path, given: str | None) -> str:
-    """The one given, or that of an environment made in `folder`.
+    """The interpreter given, or that of an environment made in `folder`.
 
     Raises:
-        UnavailableError: there is none, and why.
+        UnavailableError: there is none; the message says why.
     """
     if given is not None:
         _check(given)

@@ -27,8 +27,8 @@ class Row:
 
     Attributes:
         ours, other: the runs' numbers; empty where there is none.
-        note: why there is none, or what else is to be said.
-        failed: whether our own side failed, which meets no goal.
+        note: why a number is missing, or another remark.
+        failed: whether our own side failed; then no goal is met.
     """
 
     contest: Contest
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is met; None where there is no goal, or nothing to hold it against."""
+        """Whether the goal is met; None where there is no goal, or no number to compare."""
         goal = self.reading.goal
         if goal is None:
             return None
@@ -58,7 +58,7 @@ class Row:
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value; `statistics` would load numbers we do not need."""
+    """The median, without the standard library's `statistics`, which has slow imports."""
     ordered = sorted(values)
     middle = len(ordered) // 2
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
@@ -91,7 +91,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def markdown(rows: Sequence[Row], caption: str) -> str:
-    """The table with its caption, columns aligned so that it can be read as it stands."""
+    """The table with its caption, columns aligned so that it is readable as plain text."""
     cells = [list(_COLUMNS), *map(_cells, rows)]
     wide = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
     lines = [
@@ -103,7 +103,7 @@ def markdown(rows: Sequence[Row], caption: str) -> str:
 
 
 def machine() -> str:
-    """What the numbers were measured on: cores, memory, system and versions, and no names."""
+    """The machine of the measurement: cores, memory, system and versions, and no names."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = []
     for name in ("mta_models", "numpy", "scipy", "polars"):
@@ -118,7 +118,7 @@ def machine() -> str:
 
 
 def write_csv(rows: Sequence[Row], file: Path, described: str) -> None:
-    """Every row with its single runs, and the machine on each."""
+    """Write every row with its single runs and the machine."""
     file.parent.mkdir(parents=True, exist_ok=True)
     table: list[Sequence[str]] = [_FILE_COLUMNS]
     for row in rows:
@@ -146,7 +146,7 @@ def write_csv(rows: Sequence[Row], file: Path, described: str) -> None:
 
 
 def read_csv(file: Path, contests: Sequence[Contest]) -> list[Row]:
-    """The rows that `write_csv` wrote, of contests that there still are."""
+    """The rows that `write_csv` wrote, of contests that still exist."""
     by_work = {contest.work: contest for contest in contests}
     with file.open(newline="", encoding="utf-8") as lines:
         found = [line for line in csv.DictReader(lines) if line["work"] in by_work]
@@ -172,7 +172,7 @@ def _never(run: object) -> float:
 
 
 def write_between_markers(file: Path, text: str) -> None:
-    """Put `text` between the markers of a file; the rest stays as it is.
+    """Put `text` between the markers of a file; the rest is not changed.
 
     Raises:
         ValueError: the file does not hold each marker once, in order.

@@ -1,4 +1,4 @@
-"""The minimum that a program would have to do: numpy, scipy and polars, with nothing checked."""
+"""The minimum work that any program must do: numpy, scipy and polars, with nothing checked."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _before(context: Any, offsets: Any) -> Any:
 
 
 def plain_removal(n: int, n_channels: int, order: int) -> Output:
-    """All channels taken away at once: X ← (Q X + r) ∘ mask until it stands still."""
+    """All channels removed in one iteration: X ← (Q X + r) ∘ mask until it converges."""
     import numpy as np
     import scipy.sparse.linalg  # noqa: F401 (as the job that this is held against)
 
@@ -74,7 +74,7 @@ def plain_removal(n: int, n_channels: int, order: int) -> Output:
     journeys, watch = inputs.journeys(n, n_channels), Watch()
     chain = make_chain(count_transitions(journeys, order))
     watch.lap("count")
-    # The last column takes nothing away: it is the chain as it is.
+    # The last column removes nothing: it is the full chain.
     mask = (chain.newest[:, None] != np.arange(n_channels + 1)).astype(float)
     worth = np.zeros_like(mask)
     while True:
@@ -90,7 +90,7 @@ def plain_removal(n: int, n_channels: int, order: int) -> Output:
 
 
 def plain_shapley_rate(n: int, n_channels: int) -> Output:
-    """Subset sums over all 2^K coalitions, their dividends, and each shared by its members."""
+    """Subset sums over all 2^K coalitions, and each dividend shared by its coalition's members."""
     import numpy as np
 
     journeys, watch = inputs.journeys(n, n_channels, empty=0.02), Watch()

@@ -185,7 +185,7 @@ def test_a_model_that_refuses_is_named_or_raises(shop: mta.Journeys) -> None:
     with pytest.raises(mta.JourneyError, match="convert at most once"):
         mta.validate_forward([once, FAST], journeys)
     validation = mta.validate_forward([once, FAST], journeys, skip_refused=True)
-    assert "convert once" in validation.refusals["Hazard(half_life='4d', repeat=False)"]
+    assert "convert at most once" in validation.refusals["Hazard(half_life='4d', repeat=False)"]
     assert len(validation.scores) == 3
 
 

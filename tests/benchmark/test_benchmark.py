@@ -188,7 +188,7 @@ def test_rows_of_another_version_are_not_gone_on_with(tmp_path: Path) -> None:
     suite = replace(TINY, models=["LastTouch"], worlds=["micro_intent"], seeds=1)
     benchmark.run(suite, out=file)
     file.write_text(file.read_text().replace(f"mta_models {mta.__version__}", "mta_models 0.0.0"))
-    with pytest.raises(mta.ParameterError, match="rows of its own version"):
+    with pytest.raises(mta.ParameterError, match="rows of one file must be of one version"):
         benchmark.run(suite, out=file)
     file.write_text("model,score\n")
     with pytest.raises(mta.MTAError, match="must be a table of benchmark rows"):

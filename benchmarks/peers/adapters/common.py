@@ -1,4 +1,4 @@
-"""What all adapters share. It runs in the peers' own environments: standard library only.
+"""Code that all adapters share. It runs in the peers' environments: standard library only.
 
 An adapter is called as `adapter.py MODEL FILE`, reads the path table FILE (columns path,
 conversions, nulls, and perhaps value; channels joined by " > ") and prints one line of JSON:
@@ -21,15 +21,15 @@ Credit = dict[str, float]
 
 
 def main(load: Callable[[], Any], read: Callable[[str], Any], models: dict[str, Any]) -> None:
-    """Run one model and say what it gave.
+    """Run one model and print its credit and seconds.
 
     Args:
-        load: imports the package, timed apart from the rest.
-        read: the file's path → whatever the models take.
-        models: by name, each a function of what `read` gave → credit by channel.
+        load: imports the package; it is timed separately.
+        read: from the file's path to the input of the models.
+        models: by name, a function from that input to credit by channel.
     """
-    # Packages print banners and draw progress bars: none of that may reach the line of JSON, not
-    # even what compiled code writes.
+    # Packages print banners and progress bars, some from compiled code: none of it may mix with the
+    # line of JSON.
     said = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     try:
@@ -56,7 +56,7 @@ def main(load: Callable[[], Any], read: Callable[[str], Any], models: dict[str, 
         cut = f"{words[:200]} …" if len(words) > 200 else words
         print(f"{type(error).__name__}: {cut}", file=sys.stderr)
         sys.stderr.flush()
-        # Not `sys.exit`: what a package does on its way out would be read as the reason.
+        # Not `sys.exit`: text that a package prints at exit would be taken for the reason.
         os._exit(1)
     os.write(said, (json.dumps(answer) + "\n").encode())
 
@@ -64,7 +64,7 @@ def main(load: Callable[[], Any], read: Callable[[str], Any], models: dict[str, 
 def rows(file: str) -> Iterator[tuple[str, int, int]]:
     """Path, conversions and nulls of every row with a touchpoint: no package takes an empty path.
 
-    Leaving them out changes no rule and no Markov credit: one factor of all removal effects.
+    Leaving them out changes no credit of rules or Markov: all removal effects change by one factor.
     """
     with open(file, newline="", encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
@@ -73,7 +73,7 @@ def rows(file: str) -> Iterator[tuple[str, int, int]]:
 
 
 def frame(file: str) -> Any:
-    """The same as a pandas table, as a user of pandas would read it."""
+    """The same rows as a pandas table, as a user of pandas would read it."""
     import pandas as pd
 
     table = pd.read_csv(file, keep_default_na=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from common import Credit, by_column, frame, main
 
-# It takes one sign as a separator and drops the blanks round names.
+# Its separator is one character, and it drops blanks around names.
 _TOLD = {"sep": ">", "flg_pro": False}
 
 

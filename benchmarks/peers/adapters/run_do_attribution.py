@@ -38,7 +38,7 @@ def markov(order: int, strategy: str) -> Callable[[Journeys], Credit]:
 def shapley(journeys: Journeys) -> Credit:
     from do_attribution import ShapleyAttribution
 
-    # It takes no weights: a row for every converting user, one for the users who do not.
+    # It takes no weights: one row for every converting user, and one for all other users.
     paths: list[str] = []
     outcome: list[int] = []
     for path, converted, users in zip(*journeys, strict=True):

@@ -13,7 +13,7 @@ def load() -> None:
 
 
 def read(file: str) -> Any:
-    """Its grouped journeys: a row for every path and outcome, and how often it was seen."""
+    """Its grouped journeys: a row for every path and outcome, with the number of users."""
     import mam
     import polars as pl
 

@@ -1,4 +1,4 @@
-"""This project's models, called, timed and measured as the others are."""
+"""This project's models, called, timed and measured in the same way as the other packages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fit(name: str, *given: Any, **settings: Any) -> Callable[[Any], Credit]:
         import mta_models as mta
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what journeys cannot tell is not the matter here
+            warnings.simplefilter("ignore")  # warnings of identifiability do not matter here
             result = getattr(mta, name)(*given, **settings).fit_attribute(journeys)
         return dict(zip(result.channels, result.credit.tolist(), strict=True))
 

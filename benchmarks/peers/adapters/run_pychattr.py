@@ -7,7 +7,7 @@ from typing import Any
 
 from common import Credit, by_column, frame, main
 
-# Its Markov chain splits at the first sign of the separator, so that has to be all of it.
+# Its Markov chain splits at the first character of the separator, so this must be one character.
 _COLUMNS = {"path_feature": "path", "conversion_feature": "conversions", "separator": ">"}
 
 

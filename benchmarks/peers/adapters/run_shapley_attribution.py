@@ -36,7 +36,7 @@ def fit(name: str, shares: bool = False, **settings: Any) -> Callable[[Users], C
 
 
 def ordered(given: Users) -> Credit:
-    """Fitted to converting journeys: it would credit the others too."""
+    """Fitted to converting journeys only, because it would credit other journeys too."""
     from shapley_attribution import OrderedShapleyAttribution
 
     journeys = [path for path, outcome in zip(*given, strict=True) if outcome]
