@@ -31,7 +31,7 @@ log.head(5)
 # One row is one event. A row with a channel is a touchpoint, a row with `conversion` 1 is a
 # conversion; one row may be both. `read_events` makes journeys and an account: everything that was
 # read is either kept or set aside for a stated reason, to the last cent. Read this account first.
-# If it does not match the numbers you know from the shop, no later number will.
+# If it does not match the numbers you know from the shop, all later numbers are wrong too.
 
 # %%
 columns = {
@@ -90,10 +90,11 @@ plt.show()
 # %% [markdown]
 # ## Lookback: how long a touchpoint counts
 #
-# No rule can credit a channel with a conversion whose touchpoints are all beyond the lookback.
-# These are the *baseline*, the dashed line: credited to no channel. A short lookback leaves most
-# conversions there and favours what happens just before the purchase (here the Coupon Site). A long
-# one credits nearly all conversions to channels, whether or not an ad two months ago had an effect.
+# No rule can credit a channel with a conversion whose touchpoints are all beyond the lookback. Such
+# conversions are credited to no channel: they are the *baseline*, the dashed line. With a short
+# lookback most conversions are in the baseline, and channels met just before the purchase (here the
+# Coupon Site) gain. With a long lookback nearly all conversions are credited to channels, whether
+# or not an ad two months ago had an effect.
 #
 # Decide it from the product: how long do people take to buy? Then report two settings, not one.
 
@@ -159,9 +160,9 @@ plt.show()
 #
 # Some trackers write a row per visit, others a row per page view. A rule that counts touchpoints
 # then credits a channel for how it is tracked. Below, every Organic Search visit is written three
-# times, five minutes apart, as a page-view log would. `session="30min"` makes one touchpoint of a
-# run of the same channel and undoes it exactly. Merge such runs before you compare channels that
-# are tracked by different tools.
+# times, five minutes apart, as in a page-view log. `session="30min"` makes one touchpoint of a run
+# of the same channel, and restores the credits exactly. Merge such runs before you compare channels
+# that are tracked by different tools.
 
 # %%
 search = log.filter(pl.col("channel") == "Organic Search")
@@ -321,10 +322,10 @@ print(mta.diagnose(journeys, n_draws=20 if fast else 100))
 #
 # The truth of this log is known: the grey bars are the conversions that each channel causes (its
 # Shapley value, retargeting and e-mails that follow from it included). No lookback, session or
-# transform brings the rules there, since they credit conversions to channels that are present.
-# Users of high intent visit by Organic Search, Direct and Brand Search, and fetch a coupon when
-# they have decided. `SelfControlled` compares users with themselves: the three doors get next to
-# nothing. It still credits the Coupon Site, which comes between the decision and the purchase,
+# transform brings the rules to the truth, since they credit conversions to channels that are
+# present. Users of high intent visit by Organic Search, Direct and Brand Search, and fetch a coupon
+# when they have decided. `SelfControlled` compares users with themselves: these three channels get
+# nearly nothing. It still credits the Coupon Site, which comes between decision and purchase,
 # unless a `lag` of an hour leaves such touchpoints out (notebook 05 says what that assumes). All
 # models credit Retargeting for touchpoints that other channels started.
 #

@@ -3,7 +3,8 @@
 #
 # Three families of models credit the same 19,785 conversions and disagree. They are computed here
 # exactly, on a table of 10,000 paths that comes with the package `mta` (the extra `test` installs
-# it), to see which question each of them answers, where they must agree, and what none can answer.
+# it). The notebook shows which question each of them answers, where they must agree, and which
+# question none can answer.
 
 # %%
 import importlib.util
@@ -141,8 +142,8 @@ plt.show()
 #
 # Three meanings are in use. `"to_null"`: users who would enter the channel are lost. `"fail"`:
 # users with the channel anywhere in the path do not convert. `"detour"`: the channel is deleted
-# from the paths and users end as they did; only those who met nothing else drop out. The first two
-# count presence. The third compares how often users convert, and here it is about 0: of the
+# from the paths and outcomes stay the same; users who met only that channel are not counted. The
+# first two count presence. The third compares conversion rates, and here it is about 0: of the
 # journeys with a channel, between 22% and 25% convert, for every channel that is not rare (right).
 
 # %%
@@ -174,13 +175,13 @@ plt.show()
 # %% [markdown]
 # ## Shapley: a fair split of a stated game
 #
-# The Shapley value is what a channel adds to v(S), the worth of a set of channels, averaged over
-# all orders in which channels could arrive. The result depends on v, so three are shown:
+# The Shapley value is the amount that a channel adds to v(S), the value of a set S of channels,
+# averaged over all orders in which channels could arrive. The result depends on v; three are shown:
 #
 # - **conversions** that happened within S. This has a closed form, which is a rule: each conversion
 #   splits equally over the distinct channels of its path.
 # - the **rate** at which users whose channels all lie in S convert.
-# - what the **Markov chain** converts if entering any channel outside S ends in null.
+# - the conversions of the **Markov chain** if entering any channel outside S ends in null.
 
 # %%
 games = {
@@ -206,7 +207,7 @@ ax.set_title(
 plt.show()
 
 # %% [markdown]
-# The warning explains the rates. The table has no users without a channel, so the worth of the
+# The warning explains the rates. The table has no users without a channel, so the value of the
 # empty set is unknown and taken as 0. Then *having any touchpoint at all* raises the rate from 0 to
 # 22%. Every channel that some users met alone does that, so all of these get about the same credit,
 # `mi` included. `zeta` and `delta`, which no users met alone, get nothing.
@@ -229,9 +230,9 @@ ax.set_title("95% intervals, sampling only: the model matters more than chance")
 plt.show()
 
 # %% [markdown]
-# A narrow interval is not a right one: it shows how far other users of the same kind would change
-# the number, not whether the number answers your question. The wide ones come from rates within
-# small sets of channels, which rest on few users.
+# A narrow interval can still be wrong: it shows how much other users of the same kind would change
+# the number, not whether the number answers your question. The wide intervals come from rates
+# within small sets of channels, which have few users.
 #
 # ## Revenue
 #
@@ -260,7 +261,7 @@ ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %% [markdown]
-# ## What none of them can answer
+# ## The question that none of them can answer
 #
 # How many of these conversions would have come without any marketing? Suppose the table also had
 # 100,000 users who met no channel and converted just as often as all others. If they are users of
@@ -318,11 +319,12 @@ print(f"Largest change of a credit, Shapley of rates aside: {moved:.0e} conversi
 # |---|---|---|
 # | rules, Shapley of conversions | `rule` | where does this convention book conversions? |
 # | Markov | `removal_effect` | what share of conversions passes through the channel? |
-# | Shapley of the Markov game | `shapley` | the same, with parts that add up |
+# | Shapley of the Markov game | `shapley` | the same, in parts that add up |
 # | Shapley of rates | `shapley` | how much more often do people with these channels convert? |
 #
-# The first does not use users who did not convert. The next two do, but not whether buyers would
-# have come anyway. The last compares users, and those who meet more channels may have more intent.
+# The first does not use users who did not convert. The next two use them, but do not estimate how
+# many buyers would have come anyway. The last compares users, and those who meet more channels may
+# have more intent.
 #
 # They differ because they answer different questions, and more data will not make them agree. None
 # of them measures incrementality: how many conversions the channel caused. That needs users who

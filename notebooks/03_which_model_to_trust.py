@@ -5,12 +5,12 @@
 # every channel can be switched off and the world run again. This notebook shows the committed rows
 # of that benchmark (`benchmarks/results`, made by `python -m benchmarks.truth.run`).
 #
-# The truth here is interventional: a channel's Shapley value of "expected conversions with only
-# these channels running", and the **baseline**, the conversions with all of them off.
+# The truth here is the effect of interventions: a channel's Shapley value of "expected conversions
+# with only these channels running", and the **baseline**, the conversions with all of them off.
 #
 # The defaults of `Hazard`, `Logistic` and `SelfControlled` were chosen on logs of these worlds,
-# some of these included, and effects here fade by half-lives, as these models assume. Rules,
-# Markov and Shapley were tuned to nothing.
+# including some of these logs, and effects here fade by half-lives, as these models assume. Rules,
+# Markov and Shapley were not tuned.
 
 # %%
 import os
@@ -106,9 +106,10 @@ for metric, top, title in (
 
 # %% [markdown]
 # By rows: no model is best everywhere. By columns: rules, Markov chains and Shapley values are
-# rarely better than `Uniform`; the models of *when* users convert (`Hazard`, `Logistic`,
-# `SelfControlled`, notebooks 04 and 05) are in most worlds, and fail where a channel is met on the
-# way to a purchase already decided (`null_channel`), unless a `lag` leaves such touchpoints out.
+# rarely better than `Uniform`. The models of *when* users convert (`Hazard`, `Logistic`,
+# `SelfControlled`, notebooks 04 and 05) are better in most worlds. They fail where users meet a
+# channel on the way to a purchase already decided (`null_channel`), unless a `lag` leaves such
+# touchpoints out.
 #
 # - The channels of most of these worlds do not differ much, so equal shares are a good guess here.
 # - `rare` has thirty channels and about ten conversions a log: its numbers are mostly chance, and
@@ -258,15 +259,16 @@ plt.show()
 # | your question | your data | look at |
 # |---|---|---|
 # | who books the conversion? | any | a rule, the same one every month |
-# | what would be lost? | all users, some thousands of conversions | `SelfControlled`, `Hazard` |
+# | what is lost without it? | all users, thousands of conversions | `SelfControlled`, `Hazard` |
 # | the same | a few hundred conversions | `Hazard` or `Logistic`, if exposure is near random |
 # | the same | coupons or brand search before the purchase | a lift test; perhaps `lag` |
 # | what to spend? | any of these | a lift test of the channel that decides it |
 #
 # - No rule, Markov chain or Shapley value here is incremental.
-# - Where `Hazard` and `SelfControlled` differ, an experiment pays.
+# - Where `Hazard` and `SelfControlled` differ, an experiment is worth its cost.
 # - Look for the world most like yours in the heat map, and read its row.
-# - The untouched conversions, which rules report as baseline, are a lower bound of it only if
-#   channels do no harm; the baseline of an incremental model is an estimate, too high or too low.
+# - The conversions without a touchpoint, which rules report as baseline, are a lower bound of the
+#   true baseline only if channels do no harm. The baseline of an incremental model is an estimate
+#   that may be too high or too low.
 # - The benchmark cannot show which of these worlds is yours. A randomised holdout can: every world
 #   offers one (`world.simulate(lift_tests=...)`), and so does your ad platform.

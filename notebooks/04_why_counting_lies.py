@@ -33,10 +33,9 @@ print(journeys)
 truth.to_frame()[["channel", "removal", "shapley"]].round(1)
 
 # %% [markdown]
-# In the world `randomised` exposure is random. No channel does harm; the Affiliate
-# does nothing. The truth above is in conversions that would be lost: of one channel alone
-# (`removal`), and as Shapley values that add up with the baseline, the conversions that would have
-# come with no channel at all.
+# In the world `randomised` exposure is random. No channel does harm; the Affiliate has no effect.
+# The truth above has the conversions lost without each channel alone (`removal`), and Shapley
+# values, which add up with the baseline: the conversions that come without any channel.
 #
 # ## A buyer's journey ends when it succeeds
 #
@@ -70,7 +69,7 @@ plt.show()
 
 # %% [markdown]
 # Buyers' journeys hold fewer touchpoints because they are shorter: they stop at the purchase. Per
-# day observed, buyers met *more*. A table of counts has lost the days, and with them the reason.
+# day observed, buyers met *more*. A table of counts does not have the days, so it cannot show this.
 #
 # ## A regression on counts
 #
@@ -146,15 +145,15 @@ fig.tight_layout()
 plt.show()
 
 # %% [markdown]
-# The same users, the same touchpoints. By days at risk the rate rises with the adstock, about in a
-# straight line, from the rate of those without any. That line is the next model.
+# These are the same users and touchpoints. Per day at risk the rate rises with the adstock, about
+# in a straight line, from the rate of users without adstock. That line is the next model.
 #
 # ## Hazard: a baseline, an effect per channel, and how it fades
 #
 # `Hazard` assumes that a user's rate of buying is a baseline plus what each touchpoint adds, which
 # halves every half-life. EM maximises its likelihood: it splits every purchase among the baseline
 # and the touchpoints before it, and the likelihood never falls; Newton's method does the last
-# steps. Half-lives are those of the largest likelihood: one for all, and another for a channel
+# steps. Half-lives are chosen by the largest likelihood: one for all channels, and a channel's own
 # where that improves the likelihood enough.
 
 # %%
@@ -195,9 +194,9 @@ print("half-lives:", dict(zip(journeys.channels, hazard.half_life_.tolist(), str
 # %% [markdown]
 # ## Credit with intervals
 #
-# Credit is the Shapley value of "purchases by the end if only these channels' touchpoints had
-# been"; the baseline is what needed no touchpoint. Bars are 95% bootstrap intervals: users are
-# resampled and half-lives chosen again for each draw. They hold chance in who was observed, not
+# Credit is the Shapley value of "purchases by the end with only these channels' touchpoints"; the
+# baseline is the purchases that needed no touchpoint. Bars are 95% bootstrap intervals: users are
+# resampled and half-lives chosen again for each draw. They include chance in who was observed, not
 # bias.
 
 # %%
@@ -215,8 +214,8 @@ plt.show()
 # %% [markdown]
 # ## Beside the rules
 #
-# The share error is the part of the credit that is on the wrong channels. The rules leave to the
-# baseline the untouched conversions, which are few here. `Logistic` is explained below.
+# The share error is the part of the credit that is on the wrong channels. The baseline of rules is
+# the conversions without a touchpoint, which are few here. `Logistic` is explained below.
 
 # %%
 models = {
@@ -252,9 +251,9 @@ plt.show()
 # %% [markdown]
 # ## Logistic: the same question, any learner
 #
-# `Logistic` puts person-time into a classifier: every purchase, with its user's adstock then,
-# against sampled times of users at risk. It learns how effects bend and combine instead of
-# assuming that they add up, and it is judged on users who were held out. Calibration: sampled times
+# `Logistic` fits a classifier to person-time: every purchase, with its user's adstock at that time,
+# against sampled times of users at risk. It learns how effects saturate and combine instead of
+# assuming that they add up, and it is scored on users who were held out. Calibration: sampled times
 # in ten groups of rising predicted rate, each with the same number of predicted purchases.
 
 # %%
@@ -298,10 +297,10 @@ plt.show()
 #
 # ## One purchase, explained
 #
-# SHAP values are what each channel adds to the fitted log rate at one purchase, compared with the
-# same time without touchpoints. Turned into parts of the purchase they add up to what the model
-# credits with `counterfactual="moment"`, exactly. Between channels the two differ: SHAP shares out
-# the logarithm of the rate, credit the rate itself.
+# SHAP values are each channel's addition to the fitted log rate at one purchase, compared with the
+# same time without touchpoints. Converted to parts of the purchase, they have exactly the same sum
+# as the credit with `counterfactual="moment"`. Parts of single channels differ: SHAP shares out the
+# logarithm of the rate, credit shares out the rate itself.
 
 # %%
 model = learners["logistic regression"]
@@ -340,8 +339,8 @@ print(f"over all {len(explained.rows):,} purchases the two sums differ by {abs(g
 #
 # Two questions sound similar. *Moment*: what caused this purchase on this day? *Horizon*: how many
 # purchases would be missing at the end? Where many would have bought later anyway, an ad that only
-# makes them buy sooner gets credit for the first and none for the second. In `organic` the base
-# rate is high.
+# makes them buy sooner gets credit by the first question and none by the second. In `organic` the
+# base rate is high.
 
 # %%
 brand = mta.worlds.make("organic", n_users=n_users, strength=0.5, seed=1)
@@ -368,8 +367,8 @@ plt.show()
 # %% [markdown]
 # ## What Hazard cannot see
 #
-# Everything so far needed random exposure: who met a channel was no sign of who would buy. In
-# `intent` it is. Users of high intent search more, are retargeted more, and buy more anyway.
+# So far exposure was random: users who met a channel were no more likely to buy anyway than others.
+# In `intent` they are: users of high intent search more, are retargeted more, and buy more anyway.
 
 # %%
 targeted = mta.worlds.make("intent", n_users=n_users, strength=1.0, seed=1)
@@ -419,15 +418,17 @@ pd.concat(
 
 # %% [markdown]
 # `Hazard` predicts far better in the world in which its credit is wrong. Intent predicts a purchase
-# best, and the model reads it off the touchpoints that users of high intent meet. A good forecast
+# best, and the touchpoints that users of high intent meet show it to the model. A good forecast
 # does not show a cause. The ratio is a hint (users of high intent have bought and left the risk
-# set), but a rate without any channel is off as well, and it does not show whose credit is wrong.
+# set), but a rate without any channel has a wrong ratio too, and the ratio does not show which
+# channel's credit is wrong.
 #
 # ## What to take home
 #
 # - Never regress purchases on counts of touchpoints: a purchase ends the counting.
 # - Compare days, not people's totals: `Hazard` needs the days of all users who were observed,
 #   buyers or not. It leaves organic sales in the baseline, which no rule here does.
-# - Decide which question you ask: by the moment or over the horizon. Where few buy they agree.
-# - It assumes that exposure is random. No forecast can show whether that holds. Notebook 05
+# - Decide which question you ask: by the moment or over the horizon. Where few users buy, the
+#   answers agree.
+# - `Hazard` assumes that exposure is random. No forecast can show whether that holds. Notebook 05
 #   compares people with themselves, and uses experiments.

@@ -4,7 +4,7 @@
 # Notebook 04 ended where a model of time is biased: users who would buy anyway see more ads. There
 # are two remedies. Compare each buyer with themselves on other days; or switch a channel off for a
 # random group of users, and give the result to the model. Both are shown in simulated worlds, whose
-# truth is known, and so is where they fail.
+# truth is known, so the notebook also shows where they fail.
 
 # %%
 import os
@@ -34,7 +34,7 @@ print(journeys)
 
 # %% [markdown]
 # In `intent` every user has an intent that stays. It multiplies how often they buy *and* how often
-# Search, Retargeting and the Affiliate meet them. The Affiliate does nothing.
+# Search, Retargeting and the Affiliate meet them. The Affiliate has no effect.
 #
 # ## The idea: a buyer's other days
 #
@@ -112,8 +112,8 @@ plt.show()
 # ## Intent that moves
 #
 # Intent does not only differ between people. It comes and goes. In `bursts` people want to buy for
-# some days, and those are the days on which targeted ads find them. Then a buyer's other days are
-# no fair comparison either.
+# some days, and on the same days targeted ads reach them. Then a buyer's other days are no fair
+# comparison either.
 #
 # But it can be detected. An ad can cause a purchase only if it came *before*. A burst raises
 # touchpoints before *and after*. Below: touchpoints of buyers by day around the purchase, relative
@@ -178,8 +178,8 @@ plt.show()
 # %% [markdown]
 # The test rejects for the channels that follow the bursts and not for Display, which does not.
 # With the correction it does not reject, which does not prove that no bias is left: it has
-# limited power, and it cannot detect what raises intent and exposure forwards only. Three logs of
-# this world (a mark each), beside other models:
+# limited power, and it cannot detect causes that raise intent and later exposure but not earlier
+# exposure. Three logs of this world (a mark each), beside other models:
 
 # %%
 asked = {
@@ -224,9 +224,9 @@ plt.show()
 # ## Intervals
 #
 # Most of the bias is gone, not all: the Affiliate still gets some credit. Bootstrap intervals, on
-# the first log of each world, hold chance in who was observed and not the bias that is left. One
-# log says little of how often they hold the truth: on twelve other logs of `intent` at strength ½
-# it was 92%, and 75% for the channel that does nothing.
+# the first log of each world, include chance in who was observed and not the remaining bias. One
+# log shows little about how often intervals hold the truth: on twelve other logs of `intent` at
+# strength ½ it was 92%, and 75% for the channel without effect.
 
 # %%
 drawn = {
@@ -284,8 +284,8 @@ plt.show()
 
 # %% [markdown]
 # Every model here is wrong, and the one that compares single days has the largest error. The lead
-# test looks at touchpoints *after* the purchase and does not reject; that rules out nothing about
-# the last step before it. `SelfControlled(lag="12h")` would bring the share error to about 11%, by
+# test looks at touchpoints *after* the purchase and does not reject; it cannot detect bias from the
+# last step before it. `SelfControlled(lag="12h")` would bring the share error to about 11%, by
 # assuming that touchpoints do nothing within half a day. The log cannot show whether that holds: a
 # coupon that sells looks like one that is fetched. An experiment can.
 #
@@ -371,9 +371,9 @@ pl.DataFrame(summary)
 # error of some percent; more draws make it smaller.
 #
 # Which channels are tested matters. Display and Email follow intent little or not at all, so their
-# tests say little about those that do: shares get better, but the model now assumes a bias of all
-# channels, takes far too much for the baseline, and intervals miss (see the table). Test the
-# channels that are most exposed to intent, and those with the largest spend;
+# tests say little about channels that do. Shares get better, but the model now assumes a bias of
+# all channels, gives far too much to the baseline, and intervals miss the truth (see the table).
+# Test the channels that are most exposed to intent, and those with the largest spend;
 # `mta.diagnose(journeys)` names a channel to begin with.
 #
 # ## What to take home
@@ -382,7 +382,7 @@ pl.DataFrame(summary)
 #   `SelfControlled` needs nothing but the log.
 # - Read its lead test. If it rejects even with the correction, do not use the credit. If it does
 #   not reject, that is no proof: it can miss intent that moves, above all in small logs, and it
-#   cannot detect what leads to both an ad and a purchase.
+#   cannot detect an event that leads to both an ad and a purchase.
 # - Touchpoints between decision and purchase (coupons, brand search, checkout pages): a log cannot
 #   show whether they sell. Test them, or leave them out by `lag`, which assumes that they do not.
 # - With lift tests in the model, the credit of channels that were not tested changes too. Whether
