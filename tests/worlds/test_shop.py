@@ -173,7 +173,7 @@ def test_a_lift_test_measures_the_removal(truth: mta.worlds.Truth) -> None:
 
 @pytest.mark.parametrize("n_users", [0, -1])
 def test_no_users_is_refused(n_users: int) -> None:
-    with pytest.raises(mta.ParameterError, match="n_users must be a whole number >= 1"):
+    with pytest.raises(mta.ParameterError, match="`n_users` must be a whole number from 1"):
         mta.example_events(n_users=n_users)
 
 

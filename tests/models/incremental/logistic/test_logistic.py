@@ -280,7 +280,7 @@ def test_refuses_unknown_channels_and_what_rows_cannot_tell() -> None:
         mta.Logistic(interactions=[("A", "Pigeon")]).fit(rows)
     with pytest.raises(mta.JourneyError, match="a trend needs the calendar"):
         mta.Logistic(trend="linear").fit(rows)
-    with pytest.raises(mta.JourneyError, match="journeys have a timeline"):
+    with pytest.raises(mta.JourneyError, match="journeys must have a timeline"):
         mta.Logistic(covariates=pl.DataFrame({"user": [0], "x": [1.0]})).fit(rows)
     never = mta.Journeys.from_arrays(["A"], [], [0, 0], [3], [0], age=[], at_risk=[0])
     with warnings.catch_warnings():
