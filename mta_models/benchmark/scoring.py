@@ -35,6 +35,7 @@ _PATIENCE = 1.0
 def score(log: Log, truth: Truth) -> list[Row]:
     """A row for each of the log's labels; a failure is a row with its reason."""
     with warnings.catch_warnings():
+        # `_measured` collects what a model warns of; all other warnings are no part of a row.
         warnings.simplefilter("ignore")
         return _score(log, truth)
 

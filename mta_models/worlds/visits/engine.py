@@ -108,6 +108,7 @@ class _Users:
         return self.noise.on(mechanism, day).random(shape or (self.n,), dtype=np.float32)
 
     def live_through(self, day: int, rows: Rows | None, first: int) -> None:
+        """One day of all users under all interventions."""
         p, e = self.p, self.e
         self._needs(day)
         chance = self._chances(day)
@@ -130,7 +131,8 @@ class _Users:
         self.touched[e - 1] += coupon[0].sum()
         self.visited[visits | buys] = day
         self.bought[buys] = day
-        self.purchases += buys & (day + self._lateness(day) < DAYS)
+        # Recorded within the log, as `_record` has it.
+        self.purchases += buys & (day + moment + self._lateness(day) < DAYS)
         if p.mechanisms.need:
             self.need[buys] = False
         self.adstock += touched
@@ -167,6 +169,7 @@ class _Users:
         if mech.retargeted:
             c = p.channels.index(RETARGETING)
             followed = mech.retargeted * (day - self.visited <= _WEEK)
+            # Contacts that follow visits replace the random ones as their chance grows.
             chance[:, c] = (1 - min(1.0, mech.retargeted * 10)) * chance[:, c] + followed
         if mech.cap:
             chance[:, e:] *= self.recent[:, e:] < mech.cap
