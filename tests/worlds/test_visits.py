@@ -16,7 +16,7 @@ from mta_models.errors import ParameterError
 from mta_models.worlds.state import BLOCK, Noise
 from mta_models.worlds.visits.engine import live
 from mta_models.worlds.visits.interventions import parameters_of, plan, read
-from mta_models.worlds.visits.parameters import ENTRANCES, Mechanisms
+from mta_models.worlds.visits.parameters import ENTRANCES, Mechanisms, draw_parameters
 from mta_models.worlds.visits.world import VisitWorld
 
 VISITS = [name for name in mta.worlds.names() if name.startswith("visits_")]
@@ -205,6 +205,15 @@ def test_expected_is_the_total_of_the_truth() -> None:
     assert nothing == pytest.approx(truth.baseline)
 
 
+@pytest.mark.parametrize("name", VISITS)
+def test_every_draw_has_eight_to_twelve_channels(name: str) -> None:
+    mechanisms = make(name).mechanisms()
+    channels = [draw_parameters(name, mechanisms, draw)[0].channels for draw in range(40)]
+    assert {len(each) for each in channels} <= set(range(8, 13))
+    assert all(len(set(each)) == len(each) for each in channels)
+    assert len(set(channels)) > 5
+
+
 def test_only_worlds_of_visits_are_drawn() -> None:
     with pytest.raises(ParameterError, match="`draw` must be 0"):
         mta.worlds.make("intent", draw=1)
@@ -319,7 +328,7 @@ def test_repeat_and_thin() -> None:
     once = make("visits_entrances", n_users=10_000).simulate().events
     assert once.filter(pl.col("conversion") == 1)["user"].is_unique().all()
     thin = make("visits_thin", n_users=10_000)
-    assert len(thin.channels) in (11, 12)
+    assert len(thin.channels) == 12
     assert thin.simulate().events["conversion"].sum() < 500
 
 

@@ -147,7 +147,7 @@ class RetargetedVisits(VisitWorld):
 class FrequencyCaps(VisitWorld):
     """A channel is not shown to users who met it twice or so in the last week.
 
-    Intent drives the rest.
+    Intent drives the rest. At these volumes the cap stops one contact in a thousand.
 
     **Strength** dials intent (standard deviation of the log 1.6 · strength); the cap stays.
 

@@ -45,7 +45,7 @@ class Mechanisms:
         lost_consent: the largest part of a channel's touchpoints that are not logged.
         lost_identity: the chance that a visit is logged under a new identity of the user.
         late: mean days from a purchase to its record.
-        thin: whether there are twelve channels and few conversions.
+        thin: whether there are twelve channels, and few conversions.
     """
 
     intent: float = 0.0
@@ -142,7 +142,8 @@ def draw_parameters(name: str, mechanisms: Mechanisms, draw: int) -> tuple[Param
     """
     rng = np.random.default_rng([crc32(name.encode()), draw])
     paid = _paid_channels(mechanisms, rng)
-    entrances = [each for each in ENTRANCES if each != "Referral" or rng.random() < 0.5]
+    has_referral = rng.random() < 0.5 and not mechanisms.thin  # thirteen would be too many
+    entrances = [each for each in ENTRANCES if each != "Referral" or has_referral]
     channels = (*entrances, *paid)
     e, c = len(entrances), len(channels)
     is_paid = np.arange(c) >= e
