@@ -2,6 +2,7 @@ from .controls import CONTROLS as CONTROLS
 from .controls import ExposureShare as ExposureShare
 from .controls import Uniform as Uniform
 from .controls import oracle as oracle
+from .purpose import purpose_of as purpose_of
 from .results import Results as Results
 from .running import run as run
 from .suite import QUICK_WORLDS as QUICK_WORLDS

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mta_models.benchmark.controls import CONTROLS
+from mta_models.benchmark.purpose import Purpose, check_purpose
 from mta_models.benchmark.rows import ABOUT, COST, FIELDS, METRICS, TEXTS, Row
 from mta_models.errors import ParameterError
 
@@ -26,9 +27,17 @@ class Results:
 
     Attributes:
         rows: cells as texts, empty where there is no number.
+        purpose: as in `Suite`. Results for a report cannot be made from rows of other logs.
+
+    Raises:
+        ParameterError: a row is of a log for development, and the purpose is `"report"`.
     """
 
     rows: Sequence[Row]
+    purpose: Purpose = "development"
+
+    def __post_init__(self) -> None:
+        check_purpose(self.purpose, ((row["world"], int(row["seed"])) for row in self.rows))
 
     @cached_property
     def table(self) -> pl.DataFrame:

@@ -17,9 +17,12 @@ from mta_models.errors import MTAError
 IDENTITY = ("world", "strength", "n_users", "seed", "truth_users", "draws", "model")
 METRICS = (
     *("total_variation", "share_mae", "jensen_shannon", "kendall_tau_b", "absolute_error"),
-    *("relative_error", "over_credit", "credit_to_null_channels", "sign_errors", "baseline_error"),
+    *("relative_error", "over_credit", "credit_to_null_channels", "null_share", "sign_errors"),
+    *("baseline_error", "relative_baseline_error"),
     *("coverage_50", "width_50", "winkler_50", "coverage_80", "width_80", "winkler_80"),
-    *("coverage_95", "width_95", "winkler_95"),
+    *("coverage_90", "width_90", "winkler_90", "coverage_95", "width_95", "winkler_95"),
+    # Of channels with effect, of channels without, of the baseline; and of all channels.
+    *("coverage_90_effect", "coverage_90_null", "coverage_90_baseline", "width_90_channels"),
     # Against the conversions lost without each channel, which removal effects estimate.
     "total_variation_removal",
     "budget_regret",
@@ -46,6 +49,8 @@ def key(row: Row) -> tuple[str, ...]:
 def read(file: Path) -> list[Row]:
     """The rows of a file; none if it is not there. A last line that was cut off is left out.
 
+    Rows written before a column was there have it empty.
+
     Raises:
         MTAError: `file` is not a file of benchmark rows, or cannot be read.
     """
@@ -59,12 +64,14 @@ def read(file: Path) -> list[Row]:
     if not text and files.csv_text([FIELDS]).encode().startswith(content):
         return []  # empty, or cut off while the header was written
     lines = csv.reader(io.StringIO(text))
-    if tuple(next(lines, ())) != FIELDS:
+    header = tuple(next(lines, ()))
+    if not (set(IDENTITY) <= set(header) <= set(FIELDS) and len(set(header)) == len(header)):
         raise MTAError(
             f"{str(file)!r} must be a table of benchmark rows of this version, or not exist; it "
             "has other columns. Name another file"
         )
-    return [dict(zip(FIELDS, line, strict=True)) for line in lines]
+    empty = dict.fromkeys(FIELDS, "")
+    return [empty | dict(zip(header, line, strict=True)) for line in lines]
 
 
 def append(file: Path, rows: Iterable[Row]) -> None:

@@ -71,7 +71,8 @@ def run(
     file = None if out is None else Path(out)
     if file:
         files.check_writable(file)
-    kept = {rows.key(row): row for row in (rows.read(file) if file else ())}
+    before = rows.read(file) if file else []
+    kept = {rows.key(row): row for row in before}
     _check_versions(kept.values(), file)
     every = list(suite.logs())
     wanted = [log.key(label) for log in every for label in log.labels]
@@ -83,6 +84,8 @@ def run(
     folder = None if cache is None else Path(cache)
     scored = _here(todo, folder) if jobs == 1 else _abroad(todo, folder, jobs)
     try:
+        if file and before:
+            rows.write(file, before)  # with the columns of today, so that rows can be added
         for done, new in enumerate(scored, 1):
             kept |= {rows.key(row): row for row in new}
             if file:
@@ -95,7 +98,7 @@ def run(
             rows.write(file, [*others, *(kept[key] for key in wanted)])
     except OSError as error:
         raise MTAError(f"cannot write {str(file)!r}: {error.strerror}") from error
-    return Results([kept[key] for key in wanted])
+    return Results([kept[key] for key in wanted], suite.purpose)
 
 
 def _check_versions(kept: Any, file: Path | None) -> None:

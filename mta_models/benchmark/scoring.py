@@ -52,7 +52,7 @@ def _score(log: Log, truth: Truth) -> list[Row]:
         "true_total": truth.total,
         "true_baseline_share": truth.baseline / truth.total,
     }
-    regrets = _regrets(runs, simulation, truth, log)
+    regrets = _regrets(runs, simulation, truth, log) if log.regret else {}
     return [
         _row(log, label, columns | regrets.get(label, {}) | about)
         for label, (columns, _) in runs.items()

@@ -11,6 +11,7 @@ from typing import Any
 
 from mta_models.analysis.resampling import MAX_DRAWS
 from mta_models.benchmark.controls import CONTROLS
+from mta_models.benchmark.purpose import REPORTING_SEEDS, Purpose, check_purpose
 from mta_models.core.checks import as_list, check_whole_number, shown
 from mta_models.errors import ParameterError
 from mta_models.models.base import AttributionModel
@@ -45,14 +46,20 @@ class Suite:
         models: at least one; the three `CONTROLS` are added.
         strengths: of every world, from 0 to 1.
         users: sizes of the logs.
-        seeds: of the logs, the same for every model.
+        seeds: of the logs, the same for every model; a number means as many, from 0 on, or with
+            the purpose "report" from 100 on.
         draws: number of bootstrap draws for each model without draws of its own; 0: no intervals.
         truth_users: number of users for which the truth is computed; the budget regret is computed
             for a quarter of them. None: the world's own number.
+        purpose: `"development"`, or `"report"`, which refuses the seeds and the draws of worlds
+            that are for development (`benchmark.purpose` says which). Tune on the one, claim by
+            the other.
+        regret: whether to run the worlds again for the budget regret, a third of the time of a log
+            of visits.
 
     Raises:
-        ParameterError: an entry is not a model or a world, two entries share a name, or another
-            value has a wrong type or is out of range.
+        ParameterError: an entry is not a model or a world, two entries share a name, a report has a
+            log for development, or another value has a wrong type or is out of range.
 
     Example:
         A model of your own in three lines, beside two known ones:
@@ -83,11 +90,14 @@ class Suite:
     seeds: int | Iterable[int] = 5
     draws: int = 0
     truth_users: int | None = None
+    purpose: Purpose = "development"
+    regret: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.seeds, int):
             check_whole_number(self.seeds, "seeds", 1, MAX_DRAWS)
-        seeds = range(self.seeds) if isinstance(self.seeds, int) else self.seeds
+        first = REPORTING_SEEDS if self.purpose == "report" else 0
+        seeds = range(first, first + self.seeds) if isinstance(self.seeds, int) else self.seeds
         as_given: dict[str, tuple[Any, ...]] = {
             "worlds": tuple(_world(each) for each in as_list(self.worlds, "worlds", "worlds")),
             "models": tuple(_model(each) for each in as_list(self.models, "models", "models")),
@@ -107,6 +117,8 @@ class Suite:
         for name, argument in (("strengths", "strength"), ("users", "n_users"), ("seeds", "seed")):
             for value in as_given[name]:
                 check_setting(**{argument: value})
+        labels = [world.label for world in as_given["worlds"]]
+        check_purpose(self.purpose, product(labels, as_given["seeds"]))
 
     def logs(self) -> Iterator[Log]:
         """Every log, with the models that are run on it."""
@@ -115,7 +127,8 @@ class Suite:
         every: Any = product(self.worlds, self.strengths, self.users, self.seeds)  # type: ignore[arg-type]  # seeds are a tuple by now
         for world, strength, n_users, seed in every:
             here = placed(world, n_users, strength, seed)
-            yield Log(here, models, labels, self.draws, self.truth_users or here.truth_users)
+            users = self.truth_users or here.truth_users
+            yield Log(here, models, labels, self.draws, users, self.regret)
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,7 @@ class Log:
         world: with its strength, size and seed.
         models: every model of the suite.
         labels: the names of the models to be scored, controls among them.
-        draws, truth_users: as in `Suite`.
+        draws, truth_users, regret: as in `Suite`.
     """
 
     world: BaseWorld
@@ -134,6 +147,7 @@ class Log:
     labels: tuple[str, ...]
     draws: int
     truth_users: int
+    regret: bool = True
 
     def key(self, label: str) -> tuple[Any, ...]:
         """The values that identify the row of one model; see `rows.IDENTITY`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from functools import cache
@@ -20,8 +21,9 @@ _WORLDS = "mta_models.worlds."
 def cached_truth(log: Log, folder: Path | None) -> Truth:
     """The truth of a log's world: read from `folder`, or computed and written there.
 
-    Only truths of the catalogue's worlds are cached. The file name has a hash of the source files
-    of the worlds, so that the truth of a mechanism that was changed since is never read.
+    Only truths of the catalogue's worlds are cached. The file name has the world, its draw and
+    strength, and a hash of the code of all worlds, so that the truth of a mechanism that was
+    changed since is never read. Comments and docstrings are not hashed.
     """
     world = log.world
     if folder is None or not type(world).__module__.startswith(_WORLDS):
@@ -56,5 +58,15 @@ def _read(kept: dict[str, Any], n_units: int) -> Truth:
 def _sources() -> str:
     from mta_models import worlds
 
-    files = sorted(Path(worlds.__path__[0]).rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    sources = sorted(Path(worlds.__path__[0]).rglob("*.py"))
+    code = "".join(_code(file.read_text(encoding="utf-8")) for file in sources)
+    return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+def _code(source: str) -> str:
+    """The program of a file as one text, without its docstrings, comments and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = node.body[ast.get_docstring(node) is not None :]
+    return ast.dump(tree)

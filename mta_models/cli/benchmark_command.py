@@ -59,6 +59,14 @@ def benchmark(
         int | None,
         typer.Option(min=1, help=f"Logs of each world.  [default: {_SEEDS}]", show_default=False),
     ] = None,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Seeds from 100 on, and in worlds of visits draws from 2 on, which are kept for "
+            "reports; without it seeds from 0 on, which are for choosing and tuning models.",
+        ),
+    ] = False,
     draws: Annotated[
         int, typer.Option(min=0, help="Bootstrap draws, to measure the coverage of intervals.")
     ] = 0,
@@ -84,6 +92,7 @@ def benchmark(
     if out is not None and out.suffix.lower() != ".csv":
         misuse(f"--out must end in .csv; got {str(out)!r}")
     with one_line_errors():
+        from mta_models.benchmark.purpose import for_reporting
         from mta_models.benchmark.results import check_metric
         from mta_models.benchmark.running import run
         from mta_models.benchmark.suite import Suite
@@ -97,6 +106,14 @@ def benchmark(
         try:
             check_metric(metric)
             suite = quick_suite() if quick else Suite(names(), seeds=_SEEDS)
+            if report:
+                # Worlds that have draws come with one for reporting, if no world is named.
+                suite = replace(
+                    suite,
+                    worlds=for_reporting(each.name for each in suite.worlds),  # type: ignore[union-attr]  # worlds by now
+                    seeds=len(tuple(suite.seeds)),  # type: ignore[arg-type]  # a tuple by now
+                    purpose="report",
+                )
             given: dict[str, Any] = {
                 "worlds": world,
                 "models": model,

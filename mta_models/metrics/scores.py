@@ -1,10 +1,10 @@
 """How far an attribution is from a truth: pure functions of the two, in four families.
 
 Shares (`total_variation`, `share_mae`, `jensen_shannon`, `kendall_tau_b`), amounts
-(`absolute_error`, `relative_error`, `over_credit`, `credit_to_null_channels`, `sign_errors`,
-`baseline_error`), intervals (`covered`, `coverage`, `width`, `winkler_score`) and `stability`,
-which needs no truth. `budget_regret` is the cost of a decision by the credit. `table` gives one row
-of all metrics that need no second run of a world.
+(`absolute_error`, `relative_error`, `over_credit`, `credit_to_null_channels`, `null_share`,
+`sign_errors`, `baseline_error`, `relative_baseline_error`), intervals (`covered`, `coverage`,
+`width`, `winkler_score`) and `stability`, which needs no truth. `budget_regret` is the cost of a
+decision by the credit. `table` gives one row of all metrics that need no second run of a world.
 
 `against` says which truth: `"shapley"` (the default: the parts that add up with the baseline to
 the total), `"removal"`, `"marginal"` or `"direct"`. A model that estimates one of them need
@@ -27,16 +27,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mta_models.attribution import Attribution
-from mta_models.core.ragged import Floats, Mask
+from mta_models.core.ragged import Floats
 from mta_models.errors import ParameterError
-from mta_models.metrics.alignment import ROUNDING, Against, aligned, bounds, is_null, shares
+from mta_models.metrics.alignment import ROUNDING, Against, aligned, is_null, shares
+from mta_models.metrics.intervals import interval_columns
 from mta_models.metrics.regret import budget_regret as budget_regret
 from mta_models.metrics.regret import budget_regrets as budget_regrets
 
 if TYPE_CHECKING:
     from mta_models.worlds.truth import Truth
-
-PROBABILITIES = (0.5, 0.8, 0.95)
 
 
 def total_variation(
@@ -148,6 +147,19 @@ def credit_to_null_channels(
     return float(np.abs(credit[null]).sum() / truth.total) if null.any() else float("nan")
 
 
+def null_share(attribution: Attribution, truth: Truth, *, against: Against = "shapley") -> float:
+    """The part of all credit that channels without any effect have together.
+
+    Σ |credit| over channels whose truth is 0, / Σ |credit| over all. From 0, best, to 1; 0 where no
+    channel is credited, NaN where every channel has an effect.
+    """
+    credit, true = aligned(attribution, truth, against)
+    null, given = is_null(true, truth), np.abs(credit)
+    if not null.any():
+        return float("nan")
+    return float(given[null].sum() / given.sum()) if given.any() else 0.0
+
+
 def sign_errors(attribution: Attribution, truth: Truth, *, against: Against = "shapley") -> int:
     """The number of channels credited with the opposite of their effect's sign; 0 is best.
 
@@ -168,76 +180,12 @@ def baseline_error(attribution: Attribution, truth: Truth) -> float:
     return (attribution.baseline - truth.baseline) / truth.total
 
 
-def covered(
-    attribution: Attribution, truth: Truth, prob: float = 0.95, *, against: Against = "shapley"
-) -> Mask:
-    """Whether the central interval holds the truth: per channel and, last, for the baseline.
-
-    Shape `(n_channels + 1,)`, in the truth's order. A channel that the log lacks has the interval
-    [0, 0].
-
-    Raises:
-        MTAError: the attribution has no draws.
-    """
-    lower, upper, true = bounds(attribution, truth, prob, against)
-    slack = ROUNDING * truth.total
-    return (lower - slack <= true) & (true <= upper + slack)
-
-
-def coverage(
-    attribution: Attribution, truth: Truth, prob: float = 0.95, *, against: Against = "shapley"
-) -> float:
-    """The part of the channels and the baseline whose central interval holds the truth.
-
-    From 0 to 1; averaged over seeds, `prob` is best. Below `prob` intervals are too narrow (or the
-    model is biased), above it too wide. An interval that ignores confounding gets narrower with
-    more data, and covers less.
-
-    Raises:
-        MTAError: the attribution has no draws.
-
-    Example:
-        Draws of a rule include chance in who was observed, not the rule's bias.
-
-        >>> import mta_models as mta
-        >>> simulation = mta.worlds.make("micro_intent", n_users=5_000).simulate()
-        >>> drawn = mta.bootstrap(mta.LastTouch(), simulation.journeys, random_state=0)
-        >>> mta.metrics.coverage(drawn, simulation.truth)
-        0.0
-    """
-    return float(covered(attribution, truth, prob, against=against).mean())
-
-
-def width(attribution: Attribution, truth: Truth, prob: float = 0.95) -> float:
-    """Mean width of the central intervals of channels and baseline, per true conversion.
-
-    From 0. Narrower is better among models that cover equally.
-
-    Raises:
-        MTAError: the attribution has no draws.
-    """
-    lower, upper, _ = bounds(attribution, truth, prob, "shapley")
-    return float((upper - lower).mean() / truth.total)
-
-
-def winkler_score(
-    attribution: Attribution, truth: Truth, prob: float = 0.95, *, against: Against = "shapley"
-) -> float:
-    """Width plus 2 / (1 − prob) times the distance by which the truth is missed.
-
-    Mean over channels and baseline, per true conversion. From 0; lower is better. The score is
-    proper: the true quantiles have the best expected score.
-
-    Source: Winkler, 1972, A decision-theoretic approach to interval estimation, JASA 67(337);
-    Gneiting and Raftery, 2007, Strictly proper scoring rules, prediction, and estimation,
-    JASA 102(477), equation 43.
-
-    Raises:
-        MTAError: the attribution has no draws.
-    """
-    lower, upper, true = bounds(attribution, truth, prob, against)
-    missed = np.maximum(lower - true, 0) + np.maximum(true - upper, 0)
-    return float((upper - lower + 2 / (1 - prob) * missed).mean() / truth.total)
+def relative_baseline_error(attribution: Attribution, truth: Truth) -> float:
+    """(baseline − true baseline) / true baseline: 0 is best; NaN where the true baseline is 0."""
+    aligned(attribution, truth, "shapley")
+    if truth.baseline <= ROUNDING * truth.total:
+        return float("nan")
+    return (attribution.baseline - truth.baseline) / truth.baseline
 
 
 def stability(attributions: Iterable[Attribution]) -> float:
@@ -306,25 +254,12 @@ def table(
         "relative_error": float(np.median(errors)) if len(errors) else float("nan"),
         "over_credit": over_credit(attribution, truth),
         "credit_to_null_channels": credit_to_null_channels(attribution, truth, against=against),
+        "null_share": null_share(attribution, truth, against=against),
         "sign_errors": float(sign_errors(attribution, truth, against=against)),
         "baseline_error": baseline_error(attribution, truth),
+        "relative_baseline_error": relative_baseline_error(attribution, truth),
     }
-    return row | _interval_columns(attribution, truth, against)
-
-
-def _interval_columns(attribution: Attribution, truth: Truth, against: Against) -> dict[str, float]:
-    row: dict[str, float] = {}
-    for prob in PROBABILITIES:
-        scores = (float("nan"),) * 3
-        if attribution.draws is not None:
-            scores = (
-                coverage(attribution, truth, prob, against=against),
-                width(attribution, truth, prob),
-                winkler_score(attribution, truth, prob, against=against),
-            )
-        names = (f"{name}_{100 * prob:.0f}" for name in ("coverage", "width", "winkler"))
-        row |= dict(zip(names, scores, strict=True))
-    return row
+    return row | interval_columns(attribution, truth, against)
 
 
 def _share_pair(attribution: Attribution, truth: Truth, against: Against) -> tuple[Floats, Floats]:

@@ -102,7 +102,8 @@ def show_leaderboard(out: Console, results: Results, metric: str) -> None:
     # Names are cut to a maximum width, and the parameter's value matters more than its name.
     names = [name.replace("characteristic_function=", "") for name in board["model"]]
     what = _TITLES.get(metric, metric.replace("_", " ").capitalize())
-    title = f"{what}; mean of {results.table['seed'].n_unique()} seeds"
+    n_seeds, purpose = results.table["seed"].n_unique(), results.purpose
+    title = f"{what}; mean of {n_seeds} seeds" + ", for development" * (purpose == "development")
     show(out, [Table(title, names, columns, len(CONTROLS), first="model")])
     out.print()
     models: dict[str, list[str]] = {}

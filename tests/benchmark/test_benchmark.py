@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import mta_models as mta
 from mta_models import benchmark, metrics, worlds
 from mta_models.benchmark import rows, truths
+from mta_models.benchmark.purpose import REPORTING_SEEDS, for_reporting, purpose_of
 from mta_models.benchmark.results import Results
 from mta_models.cli.app import app
 
@@ -195,6 +196,63 @@ def test_rows_of_another_version_are_not_gone_on_with(tmp_path: Path) -> None:
         benchmark.run(suite, out=file)
 
 
+def test_rows_of_before_a_column_was_there_are_gone_on_with(tmp_path: Path, tiny: Results) -> None:
+    file = tmp_path / "rows.csv"
+    columns = [name for name in rows.FIELDS if not name.startswith("coverage_90")]
+    lines = [[row[name] for name in columns] for row in tiny.rows[:6]]
+    file.write_text("\n".join(",".join(each) for each in [columns, *lines]) + "\n")
+    assert rows.read(file) == [row | {"coverage_90": ""} for row in tiny.rows[:6]]
+    found = benchmark.run(TINY, out=file)
+    assert [row["seconds"] for row in found.rows[:6]] == [row["seconds"] for row in tiny.rows[:6]]
+    assert stable(found) == stable(tiny)
+    assert rows.read(file) == list(found.rows)
+
+
+def test_the_budget_regret_is_left_out_where_it_is_not_asked_for(tiny: Results) -> None:
+    found = benchmark.run(replace(TINY, regret=False))
+    without = [row | {"budget_regret": ""} for row in stable(tiny)]
+    assert stable(found) == without
+
+
+# What is for development, and what is for reporting.
+
+
+def test_reports_refuse_logs_for_development() -> None:
+    suite = replace(TINY, seeds=2, purpose="report")
+    assert tuple(suite.seeds) == (100, 101)  # type: ignore[arg-type]  # a tuple by now
+    with pytest.raises(mta.ParameterError, match=r"'micro_synergy' with seed 99.*purpose="):
+        replace(TINY, seeds=[100, 99], purpose="report")
+    for label in ("visits_clicks", "visits_clicks_draw_1"):
+        with pytest.raises(mta.ParameterError, match=f"'{label}' with seed 100"):
+            benchmark.Suite(["intent", label], seeds=[100], purpose="report")
+    assert benchmark.Suite(["visits_clicks_draw_2"], seeds=1, purpose="report").seeds == (100,)
+    with pytest.raises(mta.ParameterError, match="`purpose` must be one of 'development'"):
+        replace(TINY, purpose="boast")  # type: ignore[arg-type]  # refused
+
+
+def test_results_for_a_report_cannot_be_made_of_other_rows(tiny: Results) -> None:
+    assert tiny.purpose == "development"
+    with pytest.raises(mta.ParameterError, match="a report must be of seeds from 100 on"):
+        Results(tiny.rows, "report")
+    with pytest.raises(mta.ParameterError, match="a report must be of seeds from 100 on"):
+        replace(tiny, purpose="report")
+    later = [row | {"seed": "100"} for row in tiny.rows]
+    assert Results(later, "report").leaderboard().height == 6
+    drawn = [row | {"world": "visits_clicks_draw_1"} for row in later]
+    with pytest.raises(mta.ParameterError, match="draws from 2 on"):
+        Results(drawn, "report")
+
+
+def test_seeds_and_draws_of_development_and_of_reports_are_disjoint_and_all() -> None:
+    for name in worlds.names():
+        (label,) = for_reporting([name])
+        assert worlds.make(label).label == label
+        assert purpose_of(label, REPORTING_SEEDS) == "report"
+        assert purpose_of(label, REPORTING_SEEDS - 1) == "development"
+    with_draws = [name for name in worlds.names() if hasattr(worlds.make(name), "draw")]
+    assert [n for n in worlds.names() if purpose_of(n, 100) == "development"] == with_draws
+
+
 # Models and worlds of one's own.
 
 
@@ -346,7 +404,10 @@ def test_a_changed_mechanism_has_another_key(
     key = truths._sources.__wrapped__()
     assert key == truths._sources()
     with (copy / name).open("a") as file:
-        file.write("# touched\n")
+        file.write("# what is said about a mechanism does not change its truth\n")
+    assert truths._sources.__wrapped__() == key
+    with (copy / name).open("a") as file:
+        file.write("changed = True\n")
     assert truths._sources.__wrapped__() != key
 
 
@@ -486,6 +547,14 @@ def test_the_command_shows_the_leaderboard(tmp_path: Path, monkeypatch: pytest.M
     again = CliRunner().invoke(app, arguments)
     assert again.stdout == result.stdout
     assert "of 2 logs," not in again.stderr
+    assert "for development" in result.stdout
+    report = CliRunner().invoke(app, [*arguments, "--report"])
+    assert report.exit_code == 0, report.output
+    assert "for development" not in report.stdout
+    assert {row["seed"] for row in rows.read(file)} == {"0", "1", "100", "101"}
+    refused = CliRunner().invoke(app, ["benchmark", "--world", "visits_clicks", "--report"])
+    assert refused.exit_code == 2
+    assert "'visits_clicks' with seed 100" in " ".join(refused.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,34 @@ def test_intervals_by_hand() -> None:
     assert metrics.winkler_score(attribution, truth, 0.8) == pytest.approx(268 / 3 / 169)
 
 
+def test_channels_with_effect_without_and_the_baseline_are_held_apart() -> None:
+    # Intervals [10, 90] of every channel and [1, 9] of the baseline, at 80%.
+    steps = np.arange(101.0)
+    draws = np.column_stack([steps, steps, steps, steps])
+    drawn = credited([50, 50, 50, 50], 5, draws=draws, baseline_draws=steps / 10)
+    truth = truth_of(60, 95, 20, 0, baseline=5.0)
+    parts = {"effect": 2 / 3, "null": 0.0, "baseline": 1.0, "channels": 1 / 2, "all": 3 / 5}
+    for among, expected in parts.items():
+        assert metrics.coverage(drawn, truth, 0.8, among=among) == pytest.approx(expected)
+    assert metrics.width(drawn, truth, 0.8, among="channels") == pytest.approx(80 / 180)
+    assert metrics.width(drawn, truth, 0.8, among="baseline") == pytest.approx(8 / 180)
+    every = truth_of(60, 95, 20, 5, baseline=5.0)
+    assert math.isnan(metrics.coverage(drawn, every, 0.8, among="null"))
+    with pytest.raises(mta.ParameterError, match="`among` must be one of"):
+        metrics.width(drawn, truth, 0.8, among="some")  # type: ignore[arg-type]  # refused
+
+
+def test_credit_of_null_channels_together_and_the_baseline_relative_to_itself() -> None:
+    truth = truth_of(60, 0, 20, 0, baseline=20.0)
+    found = credited([30, 20, 40, -10], 20.0)
+    assert metrics.null_share(found, truth) == pytest.approx(30 / 100)
+    assert metrics.relative_baseline_error(found, truth) == 0
+    assert metrics.relative_baseline_error(credited([1, 1, 1, 1], 15.0), truth) == -0.25
+    assert metrics.null_share(credited([0, 0, 0, 0], 100.0), truth) == 0
+    assert math.isnan(metrics.null_share(credited([1, 2]), truth_of(1, 2)))
+    assert math.isnan(metrics.relative_baseline_error(credited([1, 2]), truth_of(1, 2, baseline=0)))
+
+
 def test_the_honest_interval_has_the_best_winkler_score() -> None:
     # Proper: over truths drawn from the same law as the draws, no scaling of the interval pays.
     rng = np.random.default_rng(0)
@@ -438,12 +466,14 @@ def test_a_table_has_the_same_columns_with_and_without_draws() -> None:
     drawn = replace(plain, draws=np.ones((5, 2)), baseline_draws=np.ones(5))
     without, with_draws = metrics.table(plain, truth), metrics.table(drawn, truth)
     assert list(without) == list(with_draws)
-    intervals = [
-        f"{name}_{prob}" for prob in (50, 80, 95) for name in ("coverage", "width", "winkler")
-    ]
-    assert list(without)[-9:] == intervals
+    names = ("coverage", "width", "winkler")
+    intervals = [f"{name}_{prob}" for prob in (50, 80, 90, 95) for name in names]
+    apart = ["coverage_90_effect", "coverage_90_null", "coverage_90_baseline", "width_90_channels"]
+    assert list(without)[-16:] == intervals + apart
     assert all(math.isnan(without[name]) for name in intervals)
     assert not any(math.isnan(with_draws[name]) for name in intervals)
+    # Both channels have an effect here.
+    assert [name for name in apart if math.isnan(with_draws[name])] == ["coverage_90_null"]
     assert with_draws["winkler_80"] == metrics.winkler_score(drawn, truth, 0.8)
     assert all(type(value) is float for value in with_draws.values())
 
