@@ -36,7 +36,7 @@ class Histories:
     Attributes:
         channels: names; `codes` index into it.
         offsets: shape `(n_users + 1,)`; user u's touchpoints are `offsets[u]:offsets[u + 1]`.
-        time: shape `(n_touchpoints,)`.
+        time: shape `(n_touchpoints,)`, from when each touchpoint counts.
         codes: shape `(n_touchpoints,)`.
         start: shape `(n_users,)`, when observation of the user began.
         end: shape `(n_users,)`, when it ended.
@@ -52,6 +52,8 @@ class Histories:
             row appears twice: for the users who converted and for those who did not.)
         timeline: the timeline the histories were read from, or None.
         place: shape `(n_users,)`, each history's user in the timeline; None: all, in its order.
+        met: shape `(n_touchpoints,)`, when each touchpoint was met, where that is not `time`: some
+            count from later on (`lagged`), so `met` need not be in order; None: all at `time`.
         derived: arrays that follow from the times alone, shared with reweighted histories.
         by_lag: results of `lagged`, by lag.
         known: `derived`, where other histories with the same times have it; None: computed.
@@ -73,6 +75,7 @@ class Histories:
     touchpoint: Ints | None = None
     timeline: Timeline | None = None
     place: Ints | None = None
+    met: Floats | None = None
     derived: FromTimes = field(init=False, repr=False)
     by_lag: dict[float, Histories] = field(init=False, repr=False, default_factory=dict)
     known: InitVar[FromTimes | None] = None
@@ -144,6 +147,11 @@ class Histories:
     def until_first(self) -> Floats:
         """End of the time at risk of a first conversion, shape `(n_users,)`."""
         return self.derived.until_first
+
+    @property
+    def met_at(self) -> Floats:
+        """When each touchpoint was met, shape `(n_touchpoints,)`; not always in order."""
+        return self.time if self.met is None else self.met
 
     def risk_end(self, repeat: bool | None = None) -> Floats:
         """End of each user's time at risk of a conversion, shape `(n_users,)`, days.
@@ -291,12 +299,30 @@ class Histories:
         )
 
     def lagged(self, days: float) -> Histories:
-        """The same users; each touchpoint counts from `days` days after its time."""
+        """The same users; each touchpoint counts from `days` days after its time.
+
+        What a touchpoint causes begins then. When it was met (`met_at`) stays as it was: whether it
+        came before or after a conversion does not depend on the lag.
+        """
         if days not in self.by_lag:
-            later = replace(self, time=self.time + days)
+            later = replace(self, time=self.time + days, met=self.met_at)
             stop = later.seen_by(self.event_user, self.event_time)
             self.by_lag[days] = replace(later, event_stop=np.minimum(stop, self.event_stop))
         return self.by_lag[days]
+
+    def as_met(self) -> Histories:
+        """The same users; each touchpoint counts from when it was met, in that order."""
+        if self.met is None:
+            return self
+        order = np.lexsort((self.met, self.owner))
+        sooner = replace(
+            self,
+            time=self.met[order],
+            codes=self.codes[order],
+            touchpoint=order if self.touchpoint is None else self.touchpoint[order],
+            met=None,
+        )
+        return replace(sooner, event_stop=sooner.seen_by(self.event_user, self.event_time))
 
     def take(self, users: Ints) -> Histories:
         """The histories of some users, in the order of these histories, not of `users`."""
@@ -323,4 +349,5 @@ class Histories:
             touchpoint=places if self.touchpoint is None else self.touchpoint[touched],
             timeline=self.timeline,
             place=np.flatnonzero(chosen) if self.place is None else self.place[chosen],
+            met=None if self.met is None else self.met[touched],
         )

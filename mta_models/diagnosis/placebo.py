@@ -26,7 +26,8 @@ def shifted(histories: Histories, rng: np.random.Generator) -> Histories:
     around = np.where(length[user] > 0, length[user], 1.0)
     time = np.where(length[user] > 0, begin[user] + np.mod(day, around), histories.time)
     order = np.lexsort((time, user))
-    moved = replace(histories, time=time[order], codes=histories.codes[order], touchpoint=None)
+    codes = histories.codes[order]
+    moved = replace(histories, time=time[order], codes=codes, touchpoint=None, met=None)
     return replace(moved, event_stop=moved.seen_by(moved.event_user, moved.event_time))
 
 
@@ -41,6 +42,7 @@ def only(histories: Histories, channel: int) -> Histories:
         time=histories.time[chosen],
         codes=np.zeros(int(chosen.sum()), dtype=np.int64),
         touchpoint=None,
+        met=None if histories.met is None else histories.met[chosen],
     )
     return replace(alone, event_stop=alone.seen_by(alone.event_user, alone.event_time))
 

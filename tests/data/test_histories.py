@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,36 @@ def test_lagged_touchpoints_count_later(
     left = np.maximum(histories.end[histories.owner] - histories.time - lag, 0)
     halves = half[histories.codes]
     np.testing.assert_allclose(later.exposure(half), halves / LN2 * (1 - 2 ** (-left / halves)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(logs, st.integers(1, 12), st.randoms(use_true_random=False))
+def test_a_delayed_touchpoint_is_still_met_when_it_was_met(
+    rows: list[tuple[int, int, str | None, int]], quarters: int, random: Random
+) -> None:
+    histories, lag = read(rows).histories, quarters / 4
+    later = histories.lagged(lag)
+    np.testing.assert_array_equal(later.met_at, histories.time)
+    np.testing.assert_array_equal(later.as_met().time, histories.time)
+    np.testing.assert_array_equal(later.lagged(1.0).met_at, histories.time)
+    assert histories.as_met() is histories
+    # Some touchpoints are delayed, so that the order in which they count is another.
+    time = histories.time + lag * np.array([random.randrange(3) for _ in histories.time])
+    order = np.lexsort((time, histories.owner))
+    mixed = replace(
+        histories,
+        time=time[order],
+        codes=histories.codes[order],
+        met=histories.time[order],
+        touchpoint=order,
+    )
+    again = mixed.as_met()
+    np.testing.assert_array_equal(again.time, histories.time)
+    np.testing.assert_array_equal(again.codes, histories.codes[again.touchpoint])
+    stop = histories.seen_by(histories.event_user, histories.event_time)
+    np.testing.assert_array_equal(again.event_stop, stop)
+    some = np.unique(histories.event_user)
+    np.testing.assert_array_equal(mixed.take(some).as_met().time, histories.take(some).time)
 
 
 @settings(max_examples=40, deadline=None)

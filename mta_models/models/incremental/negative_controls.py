@@ -38,7 +38,7 @@ def future_credit(histories: Histories, risk: Floats, half_life: Floats) -> Floa
     followed = histories.event_weight @ (after > typical)
     if not followed > _MIN_OBSERVED * histories.total:
         return None
-    back = _mirrored(histories, risk)
+    back = _mirrored(histories.as_met(), risk)
     density = _LN2 / half_life
     past = histories.adstock(half_life) * density
     # A touchpoint at the exact time of the conversion is not later.

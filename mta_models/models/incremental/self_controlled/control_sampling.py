@@ -14,7 +14,7 @@ half-life (`exposure`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,8 @@ class ControlDays:
         slot: shape `(n_pairs,)`, the first day that has the touchpoint in its past; 0 if it came
             before all days, `size` of its row if it came after the last.
         delay: shape `(n_pairs,)`, days from the touchpoint to `slot`; from 0 to 1 where `slot > 0`.
+        apart: the same days with touchpoints placed when they were met, where they count from
+            later on; None: they count from when they were met.
     """
 
     n_channels: int
@@ -54,6 +56,12 @@ class ControlDays:
     code: Numbers
     slot: Ints
     delay: Floats
+    apart: ControlDays | None = None
+
+    @property
+    def as_met(self) -> ControlDays:
+        """The same days with each touchpoint placed when it was met, to tell past from future."""
+        return self if self.apart is None else self.apart
 
     @property
     def n_rows(self) -> int:
@@ -212,7 +220,7 @@ def control_days(
     size = before + 1 + after
     touched = (histories.offsets[1:] - histories.offsets[:-1])[user]
     cost = np.maximum(int(size.max(initial=1)), touched)
-    blocks = []
+    blocks, met = [], histories.as_met()
     for part in chunks(cost, _AT_ONCE):
         event = np.arange(len(user))[part]
         case, days = before[part], np.arange(int(size[part].max()))[:, None]
@@ -222,20 +230,23 @@ def control_days(
         if window is not None:
             compared &= (first + days) // window == time[part] // window
         row, code, slot, delay = _pairs(histories, event, case, size[part])
-        blocks.append(
-            ControlDays(
-                n_channels=histories.n_channels,
-                event=event,
-                case=case,
-                size=size[part],
-                first=first,
-                compared=compared.astype(np.float64),
-                row=row,
-                code=code,
-                slot=slot,
-                delay=delay,
-            )
+        block = ControlDays(
+            n_channels=histories.n_channels,
+            event=event,
+            case=case,
+            size=size[part],
+            first=first,
+            compared=compared.astype(np.float64),
+            row=row,
+            code=code,
+            slot=slot,
+            delay=delay,
         )
+        if histories.met is not None:
+            row, code, slot, delay = _pairs(met, event, case, size[part])
+            apart = replace(block, row=row, code=code, slot=slot, delay=delay)
+            block = replace(block, apart=apart)
+        blocks.append(block)
     return blocks
 
 

@@ -25,9 +25,7 @@ def impute_exposure(histories: Histories) -> Histories:
         histories: of converters, each converting once.
     """
     k, n = histories.n_channels, histories.n_users
-    stop = np.zeros(n, dtype=np.int64)
-    stop[histories.event_user[::-1]] = histories.event_stop[::-1]
-    earlier = np.arange(len(histories.time)) < stop[histories.owner]
+    earlier = _earlier(histories)
     cell = histories.owner[earlier] * k + histories.codes[earlier]
     seen = np.bincount(cell, minlength=n * k).reshape(n, k)
     first = histories.until_first
@@ -43,6 +41,24 @@ def impute_exposure(histories: Histories) -> Histories:
     return _merged(histories, earlier, user, code, time)
 
 
+def _earlier(histories: Histories) -> Mask:
+    """Touchpoints met before their user's first conversion, shape `(n_touchpoints,)`."""
+    if histories.met is not None:
+        return histories.met <= histories.first_event[histories.owner]
+    stop = np.zeros(histories.n_users, dtype=np.int64)
+    stop[histories.event_user[::-1]] = histories.event_stop[::-1]
+    earlier: Mask = np.arange(len(histories.time)) < stop[histories.owner]
+    return earlier
+
+
+def _delays(histories: Histories) -> Floats:
+    """Mean time from when a channel's touchpoints are met until they count, `(n_channels,)`."""
+    k = histories.n_channels
+    waits = np.bincount(histories.codes, histories.time - histories.met_at, k)
+    delays: Floats = waits / np.maximum(np.bincount(histories.codes, minlength=k), 1)
+    return delays
+
+
 def _prior(seen: Numbers, days: Floats) -> tuple[Floats, Floats]:
     """Shape and rate (days) of the Gamma prior of each channel's touchpoints a day, `(k,)`.
 
@@ -56,19 +72,28 @@ def _prior(seen: Numbers, days: Floats) -> tuple[Floats, Floats]:
     return mean * per_day, per_day
 
 
-def _merged(histories: Histories, earlier: Mask, user: Ints, code: Ints, time: Floats) -> Histories:
-    """The histories with the `earlier` touchpoints and new ones, in time order by user."""
+def _merged(histories: Histories, earlier: Mask, user: Ints, code: Ints, met: Floats) -> Histories:
+    """The histories with the `earlier` touchpoints and new ones, in time order by user.
+
+    New touchpoints count as late after they are met as the channel's other touchpoints do.
+    """
     owners = np.concatenate([histories.owner[earlier], user])
-    times = np.concatenate([histories.time[earlier], time])
     codes = np.concatenate([histories.codes[earlier], code])
+    times = np.concatenate([histories.time[earlier], met + _delays(histories)[code]])
     order = np.lexsort((times, owners))
     kept = np.bincount(histories.owner[earlier], minlength=histories.n_users)
     offsets = np.concatenate(([0], np.cumsum(np.bincount(owners, minlength=histories.n_users))))
-    return replace(
+    merged = replace(
         histories,
         offsets=offsets,
         time=times[order],
         codes=codes[order],
         event_stop=(offsets[:-1] + kept)[histories.event_user],
         touchpoint=None,
+    )
+    if histories.met is None:
+        return merged
+    stop = merged.seen_by(merged.event_user, merged.event_time)
+    return replace(
+        merged, event_stop=stop, met=np.concatenate([histories.met[earlier], met])[order]
     )

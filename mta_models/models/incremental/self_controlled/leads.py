@@ -80,8 +80,9 @@ def run_lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest
 
         U_c = Σ_i w_i [ F_ic(T) / r_i(T) − Σ_s W F_ic(s) / Σ_s W r_i(s) ],    r = m + β·a
 
-    It is projected off the scores of what was fitted (effects, moving intent, weeks), so that what
-    these could explain does not count; variance by outer products.
+    Touchpoints are counted when they were met, also where their effects begin later (`lag`). The
+    score is projected off the scores of what was fitted (effects, moving intent, weeks), so that
+    what these could explain does not count; variance by outer products.
 
     Args:
         design: the conversions.
@@ -96,13 +97,15 @@ def run_lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest
         return at_case / case[:, None] - over_days / control[:, None]
 
     ahead = scores(
-        design.per_row(lambda block: block.soon(days)),
-        design.per_row(lambda b: b.exposure_soon(rate.weights(design, b), days)),
+        design.per_row(lambda block: block.as_met.soon(days)),
+        design.per_row(lambda b: b.as_met.exposure_soon(rate.weights(design, b), days)),
     )
     terms = channel_terms(design, rate)
     fitted = [scores(terms.carried, terms.exposure), _weeks(design, rate)]
     if rate.moves:
         fitted.append(scores(*intent_terms(design, rate)))
+    if any(block.apart is not None for block in design.blocks):
+        fitted.append(scores(*_waiting(design, rate)))
     root = np.sqrt(design.weight)[:, None]
     explained = np.hstack(fitted) * root
     left = ahead * root
@@ -123,6 +126,23 @@ def _solved(explained: Floats, left: Floats) -> Floats:
     normal = explained.T @ explained
     solved: Floats = np.linalg.pinv(normal, rcond=1e-10, hermitian=True) @ (explained.T @ left)
     return solved
+
+
+def _waiting(design: Design, rate: RelativeRate) -> tuple[Floats, Floats]:
+    """Touchpoints met whose effect has not begun: at the case, and summed over control days.
+
+    Both of shape `(n_rows, n_channels)`. The fit has no effect of them, so whatever they have to do
+    with conversions would look like a lack or an excess of touchpoints after other days.
+    """
+    ever = np.full(design.n_channels, np.inf)
+
+    def of_block(block: ControlDays) -> Floats:
+        weights, met = rate.weights(design, block), block.as_met
+        carried = met.carried(ever) - block.carried(ever)
+        return np.hstack([carried, met.exposure(weights, ever) - block.exposure(weights, ever)])
+
+    columns = design.per_row(of_block)
+    return columns[:, : design.n_channels], columns[:, design.n_channels :]
 
 
 def _rates(design: Design, rate: RelativeRate) -> tuple[Floats, Floats]:

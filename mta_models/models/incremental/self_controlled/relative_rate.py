@@ -102,7 +102,7 @@ class RelativeRate:
         for span, effect in zip(self.spans.tolist(), self.intent, strict=True):
             if effect.any():
                 baseline += block.adstock(effect, np.full(block.n_channels, span))
-                baseline += block.adstock_ahead(effect, span)
+                baseline += block.as_met.adstock_ahead(effect, span)
         return baseline
 
     def caused(self, block: ControlDays) -> Floats:
@@ -175,15 +175,17 @@ def intent_terms(design: Design, rate: RelativeRate) -> tuple[Floats, Floats]:
     """The columns that stand for intent: at the case, and summed over control days.
 
     Both have the shape `(n_rows, n_spans · n_channels)`: past and future touchpoints of each
-    channel, faded by the same half-life on both sides.
+    channel, faded by the same half-life on both sides. A touchpoint is future until it was met; it
+    is past from when it counts, as for effects: between the two it stands for nothing, because what
+    brings about a touchpoint shortly before a conversion need not be intent that moves in days.
     """
     spans = [(span, np.full(design.n_channels, span)) for span in rate.spans.tolist()]
 
     def of_block(block: ControlDays) -> Floats:
-        weights = rate.weights(design, block)
-        carried = [block.carried(half) + block.ahead(span) for span, half in spans]
+        weights, met = rate.weights(design, block), block.as_met
+        carried = [block.carried(half) + met.ahead(span) for span, half in spans]
         exposure = [
-            block.exposure(weights, half) + block.exposure_ahead(weights, span)
+            block.exposure(weights, half) + met.exposure_ahead(weights, span)
             for span, half in spans
         ]
         return np.hstack(carried + exposure)

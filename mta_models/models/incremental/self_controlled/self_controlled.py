@@ -105,9 +105,9 @@ class SelfControlled(TimedModel):
         intent: whether m is fitted: True, False, or `"auto"`: if it gains 15 in log-likelihood (2.5
             a channel, if that is more), or two thirds of that after the lead test rejected.
         calendar: whether there is a factor f for each week.
-        lag: a span of time from a touchpoint until it counts; `Hazard` says what that assumes. The
-            lead test takes touchpoints within the lag before a conversion as future ones, so its
-            p-value is then too small.
+        lag: a span of time from a touchpoint until its effect begins; `Hazard` says what that
+            assumes. The lead test and moving intent tell past from future touchpoints by when they
+            were met, whatever the lag.
 
     Attributes:
         beta_: shape `(n_channels,)`, what a fresh touchpoint adds to the rate, in units of the

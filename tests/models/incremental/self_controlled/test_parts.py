@@ -73,6 +73,15 @@ def histories(seed: int, n: int = 6, repeat: bool = True, coarse: bool = False) 
     )
 
 
+def delayed(h: Histories, seed: int) -> Histories:
+    """The same users, of whose touchpoints some count hours or days after they were met."""
+    rng = np.random.default_rng(seed)
+    time = h.time + rng.choice([0.0, 0.4, 1.5], len(h.time))
+    order = np.lexsort((time, h.owner))
+    later = replace(h, time=time[order], codes=h.codes[order], met=h.time[order])
+    return replace(later, event_stop=later.seen_by(h.event_user, h.event_time))
+
+
 def days_of(h: Histories, event: int) -> list[tuple[float, bool]]:
     """The times compared for one conversion, and whether each is the case."""
     user, when = h.event_user[event], h.event_time[event]
@@ -427,6 +436,36 @@ def test_a_gamma_frailty_is_fitted_and_shrinks_users_to_the_mean() -> None:
     mean = frailty.mean_given(count, integral)
     assert (
         np.mean((mean - z) ** 2) < np.mean((0.02 - z) ** 2) < np.mean((count / integral - z) ** 2)
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_delayed_touchpoints_are_future_until_they_were_met(seed: int) -> None:
+    h = delayed(histories(seed), seed)
+    met, half = h.as_met(), np.array([2.0, 5.0, 9.0])
+    for block in control_days(h):
+        for row, event in enumerate(block.event):
+            before, _ = seen(h, event, h.event_time[event], case=True)
+            effect = adstock(h, h.event_time[event], before, half)
+            np.testing.assert_allclose(block.carried(half)[row], effect, atol=1e-12)
+            _, after = seen(met, event, h.event_time[event], case=True)
+            ahead = adstock(met, h.event_time[event], after, np.full(CHANNELS, 3.0))
+            np.testing.assert_allclose(block.as_met.ahead(3.0)[row], ahead, atol=1e-12)
+    plain = histories(seed)
+    assert all(block.as_met is block for block in control_days(plain))
+
+
+def test_imputation_keeps_what_was_met_before_the_conversion() -> None:
+    h = histories(7, n=200, repeat=False).lagged(0.5)
+    full = impute_exposure(h)
+    first = h.first_event
+    kept, original = full.met_at <= first[full.owner], h.met_at <= first[h.owner]
+    np.testing.assert_array_equal(full.met_at[kept], h.met_at[original])
+    np.testing.assert_allclose(full.time - full.met_at, 0.5)
+    assert (np.diff(full.time) >= 0)[full.owner[1:] == full.owner[:-1]].all()
+    before = full.time <= first[full.owner]
+    np.testing.assert_array_equal(
+        full.event_stop - full.offsets[:-1], np.bincount(full.owner[before], minlength=200)
     )
 
 
