@@ -38,6 +38,7 @@ from .models.incremental.doubly_robust.doubly_robust import DoublyRobust as Doub
 from .models.incremental.hazard.hazard import Hazard as Hazard
 from .models.incremental.logistic.counts import LogisticCounts as LogisticCounts
 from .models.incremental.logistic.logistic import Logistic as Logistic
+from .models.incremental.one_answer.incremental import Incremental as Incremental
 from .models.incremental.self_controlled.self_controlled import SelfControlled as SelfControlled
 from .models.markov.bayesian import BayesianMarkov as BayesianMarkov
 from .models.markov.markov import Markov as Markov

@@ -29,6 +29,8 @@ ESTIMANDS = {
 }
 # The uncertainty that an interval covers, unless a model or its lift tests say more.
 SAMPLING_ONLY = "sampling only: chance in who was observed, not bias"
+_DRAWS = ("draws", "baseline_draws")
+_SAMPLING_DRAWS = ("sampling_draws", "sampling_baseline_draws")
 _NOT_INCREMENTAL = (
     "None of this says how many conversions would be lost without a channel: that takes an "
     "incremental model or an experiment."
@@ -59,6 +61,9 @@ class Attribution(Printed):
         interval_holds: the uncertainty that the draws cover, in words; for a bootstrap "sampling
             only".
         checks: results of tests of the fit, one sentence each.
+        sampling_draws: shape `(n_draws, n_channels)`, draws that cover sampling only, where `draws`
+            cover more; else None.
+        sampling_baseline_draws: shape `(n_draws,)`, or None.
 
     Raises:
         InvariantError: credit and baseline do not sum to the total, or a shape is wrong.
@@ -84,6 +89,8 @@ class Attribution(Printed):
     baseline_draws: Floats | None = None
     interval_holds: str = SAMPLING_ONLY
     checks: tuple[str, ...] = ()
+    sampling_draws: Floats | None = None
+    sampling_baseline_draws: Floats | None = None
 
     def __post_init__(self) -> None:
         n = len(self.channels)
@@ -95,7 +102,7 @@ class Attribution(Printed):
             )
         check_adds_up(self.credit, self.baseline, self.total, self.model)
         self._check_draws(n)
-        for name in ("credit", "draws", "baseline_draws"):
+        for name in ("credit", *_DRAWS, *_SAMPLING_DRAWS):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, read_only(getattr(self, name)))
 
@@ -200,17 +207,20 @@ class Attribution(Printed):
         return draws
 
     def _check_draws(self, n: int) -> None:
-        if (self.draws is None) != (self.baseline_draws is None):
-            raise InvariantError("draws and baseline_draws must come together")
-        if self.draws is None or self.baseline_draws is None:
-            return
-        if self.draws.ndim != 2 or self.draws.shape != (len(self.baseline_draws), n):
-            raise InvariantError(
-                f"draws must have the shape ({len(self.baseline_draws)}, {n}); "
-                f"got {self.draws.shape}"
-            )
-        if not (np.isfinite(self.draws).all() and np.isfinite(self.baseline_draws).all()):
-            raise InvariantError("draws must be finite")
+        for pair in (_DRAWS, _SAMPLING_DRAWS):
+            draws, baselines = (getattr(self, name) for name in pair)
+            if (draws is None) != (baselines is None):
+                raise InvariantError(f"{pair[0]} and {pair[1]} must come together")
+            if draws is None:
+                continue
+            if draws.ndim != 2 or draws.shape != (len(baselines), n):
+                raise InvariantError(
+                    f"{pair[0]} must have the shape ({len(baselines)}, {n}); got {draws.shape}"
+                )
+            if not (np.isfinite(draws).all() and np.isfinite(baselines).all()):
+                raise InvariantError(f"{pair[0]} must be finite")
+        if self.draws is None and self.sampling_draws is not None:
+            raise InvariantError("sampling_draws must come with draws")
 
 
 def meanings(estimands: Iterable[str]) -> list[str]:

@@ -104,7 +104,14 @@ def bootstrap(
         plan = _plan(fitted, journeys, of)
         rng = np.random.default_rng(random_state)
         draws, baselines = _draws(plan, _drawer(plan.size, rng), int(n_draws), seen)
-    return replace(point, draws=draws, baseline_draws=baselines, interval_holds=SAMPLING_ONLY)
+    return replace(
+        point,
+        draws=draws,
+        baseline_draws=baselines,
+        interval_holds=SAMPLING_ONLY,
+        sampling_draws=None,
+        sampling_baseline_draws=None,
+    )
 
 
 def _draws(

@@ -110,7 +110,9 @@ class AttributionModel(ABC):
         total = float(journeys.outcome(of).sum())
         with warnings_of(type(self).__name__):
             credit, baseline, drawn = self._result(journeys, of)
+            sampled = self._sampling_draws(journeys, of)
         draws, baseline_draws = drawn or (None, None)
+        sampling_draws, sampling_baseline_draws = sampled or (None, None)
         return Attribution(
             channels=self.channels_,
             credit=credit,
@@ -123,6 +125,8 @@ class AttributionModel(ABC):
             baseline_draws=baseline_draws,
             interval_holds=self._interval_holds(),
             checks=self._checks(),
+            sampling_draws=sampling_draws,
+            sampling_baseline_draws=sampling_baseline_draws,
         )
 
     def fit_attribute(self, journeys: Journeys, *, of: str = "conversions") -> Attribution:
@@ -166,6 +170,10 @@ class AttributionModel(ABC):
 
     def _draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
         """Draws of credit and baseline, of a model that has draws of its own; else None."""
+        return None
+
+    def _sampling_draws(self, journeys: Journeys, of: str) -> tuple[Floats, Floats] | None:
+        """As `_draws`, with sampling error only, of a model whose draws cover more; else None."""
         return None
 
     def _result(

@@ -9,6 +9,7 @@ from mta_models.models.incremental.doubly_robust.doubly_robust import DoublyRobu
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.logistic.counts import LogisticCounts
 from mta_models.models.incremental.logistic.logistic import Logistic
+from mta_models.models.incremental.one_answer.incremental import Incremental
 from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
 from mta_models.models.markov.bayesian import BayesianMarkov
 from mta_models.models.markov.markov import Markov
@@ -44,6 +45,7 @@ ALL_MODELS: tuple[type[AttributionModel], ...] = (
     BayesianMarkov,
     Shapley,
     SimpleProbabilistic,
+    Incremental,
     Hazard,
     DoublyRobust,
     Logistic,

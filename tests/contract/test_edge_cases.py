@@ -28,12 +28,13 @@ MODELS = {
     "SelfControlled moment": mta.SelfControlled(counterfactual="moment"),
     "DoublyRobust past": mta.DoublyRobust(history="past"),
 }
-# These logs have no stages; a model of conversions knows no value.
+# These logs have no stages and fewer than 30 conversions; a model of conversions knows no value.
 REFUSE = {
     "MilestoneBased-weights",
     "WShaped",
     "FullPath",
     "Shapley-characteristic_function-model",
+    "Incremental",
 }
 
 
@@ -178,4 +179,4 @@ def test_conversions_without_touchpoints_are_the_baselines(label: str) -> None:
         result = answers(label, log, "conversions")
         assert result is None or result.baseline == pytest.approx(LOGS[log].total)
         given.append(result)
-    assert any(given)
+    assert any(given) or label == "Incremental"

@@ -39,8 +39,8 @@ CASES: dict[str, AttributionModel] = {
     "Shapley rate sampled": mta.Shapley("rate", n_permutations=40, random_state=1),
     "Shapley model": mta.Shapley("model", model=mta.Markov()),
 }
-# Needs event logs; its own tests hold it to the contract.
-EVENT_LOGS = {"DoublyRobust"}
+# Need event logs; their own tests hold them to the contract.
+EVENT_LOGS = {"DoublyRobust", "Incremental"}
 CASES |= {
     model.__name__: model()
     for model in mta.ALL_MODELS

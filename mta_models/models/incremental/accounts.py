@@ -9,6 +9,9 @@ import numpy as np
 
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
+from mta_models.data.journey_arrays import JourneyArrays
+from mta_models.data.kernels import Kernel
+from mta_models.errors import JourneyError
 from mta_models.models.incremental.horizon_games import HorizonGame, scaled_to
 
 
@@ -69,6 +72,57 @@ def placed_in_journeys(each: Floats, histories: Histories, n: int) -> Floats:
     return np.bincount(where[there], each[there], n).astype(np.float64)
 
 
+def split_by_age(parts: Floats, amounts: Floats, histories: Histories, kernel: Kernel) -> Floats:
+    """Parts of conversions divided among earlier touchpoints, `(n_touchpoints,)` of the histories.
+
+    Args:
+        parts: shape `(n_events, n_channels)`, of each conversion.
+        amounts: shape `(n_events,)`, of each conversion.
+        histories: of these conversions.
+        kernel: a channel's touchpoints have parts in proportion to their weights at their ages.
+    """
+    adstock = histories.adstock(kernel)
+    rate = np.divide(parts, adstock, out=np.zeros_like(parts), where=adstock > 0)
+    rate *= amounts[:, None]
+    event, touchpoint, age = histories.pairs
+    code = histories.codes[touchpoint]
+    each = rate[event, code] * kernel.weight(age, code)
+    return np.bincount(touchpoint, each, len(histories.time)).astype(np.float64)
+
+
+def shared_over_touchpoints(
+    credit: Floats, placed: Floats, exposure: Callable[[], Floats], journeys: JourneyArrays
+) -> Floats:
+    """Amounts of touchpoints, scaled so that each channel's add up to its credit.
+
+    Args:
+        credit: shape `(n_channels,)`.
+        placed: shape `(n_touchpoints,)`, amounts of the journeys' touchpoints.
+        exposure: gives other amounts, `(n_touchpoints,)`, for channels whose amounts sum to 0.
+        journeys: whose touchpoints.
+
+    Raises:
+        JourneyError: a credited channel has no touchpoint in the journeys.
+    """
+    codes = journeys.codes
+    given = np.bincount(codes, placed, len(credit))
+    bare = (given == 0) & (credit != 0)
+    if bare.any():
+        # No conversion followed a touchpoint of these channels: place them by exposure.
+        placed = np.where(bare[codes], exposure(), placed)
+        given = np.bincount(codes, placed, len(credit))
+    lost = np.flatnonzero((given == 0) & (credit != 0))
+    if len(lost):
+        raise JourneyError(
+            "every credited channel must have a touchpoint in the journeys to place it on; "
+            f"{journeys.channels[lost[0]]} has none within the lookback. Read the events "
+            "without a lookback"
+        )
+    scale = np.divide(credit, given, out=np.zeros(len(credit)), where=given != 0)
+    share: Floats = placed * scale[codes]
+    return share
+
+
 def in_value(
     credit: Floats, baseline: float, parts: Floats, histories: Histories, value: Floats
 ) -> tuple[Floats, float]:
@@ -84,13 +138,19 @@ def in_value(
         histories: of these conversions.
         value: shape `(n_events,)`.
     """
+    worths, rest = worths_of(parts, histories, value)
+    return scaled_to(float(value.sum()), credit * worths, baseline * rest)
+
+
+def worths_of(parts: Floats, histories: Histories, value: Floats) -> tuple[Floats, float]:
+    """The value of a conversion of each channel, `(n_channels,)`, and of one of the baseline.
+
+    Arguments are those of `in_value`, which says what it is.
+    """
     mean = float(value.sum() / histories.total)
-    rest = 1 - parts.sum(axis=1)
 
     def worth(share: Floats) -> float:
         conversions = float(share @ histories.event_weight)
         return float(share @ value) / conversions if conversions else mean
 
-    worths = np.array([worth(share) for share in parts.T])
-    valued, base = credit * worths, baseline * worth(rest)
-    return scaled_to(float(value.sum()), valued, base)
+    return np.array([worth(share) for share in parts.T]), worth(1 - parts.sum(axis=1))

@@ -22,7 +22,12 @@ from mta_models.errors import (
     warnings_of,
 )
 from mta_models.models.base import AttributionModel, Refitter, clone
-from mta_models.models.incremental.accounts import account_of, placed_in_journeys
+from mta_models.models.incremental.accounts import (
+    account_of,
+    placed_in_journeys,
+    shared_over_touchpoints,
+    split_by_age,
+)
 from mta_models.models.incremental.horizon_games import HorizonGame
 
 
@@ -245,38 +250,18 @@ class TimedModel(AttributionModel):
         histories = self._histories(journeys)
         credit, _ = self._account(journeys, of)
         amounts = journeys.outcome(of)[histories.event_row] if of == "value" else None
-        each = self._by_touchpoint(histories, amounts)
-        n, codes = journeys.n_touchpoints, journeys.codes
-        placed = placed_in_journeys(each, histories, n)
-        given = np.bincount(codes, placed, len(credit))
-        bare = (given == 0) & (credit != 0)
-        if bare.any():
-            # No conversion followed a touchpoint of these channels: place them by exposure.
-            exposure = placed_in_journeys(histories.exposure(self._kernel()), histories, n)
-            placed = np.where(bare[codes], exposure, placed)
-            given = np.bincount(codes, placed, len(credit))
-        lost = np.flatnonzero((given == 0) & (credit != 0))
-        if len(lost):
-            raise JourneyError(
-                "every credited channel must have a touchpoint in the journeys to place it on; "
-                f"{journeys.channels[lost[0]]} has none within the lookback. Read the events "
-                "without a lookback"
-            )
-        scale = np.divide(credit, given, out=np.zeros(len(credit)), where=given != 0)
-        share: Floats = placed * scale[codes]
-        return share
+        n = journeys.n_touchpoints
+        return shared_over_touchpoints(
+            credit,
+            placed_in_journeys(self._by_touchpoint(histories, amounts), histories, n),
+            lambda: placed_in_journeys(histories.exposure(self._kernel()), histories, n),
+            journeys,
+        )
 
     def _by_touchpoint(self, histories: Histories, amounts: Floats | None) -> Floats:
         """The split of the hazard at each conversion, `(n_touchpoints,)` of the histories."""
         amounts = histories.event_weight if amounts is None else amounts
-        kernel = self._kernel()
-        parts, adstock = self._parts(histories), histories.adstock(kernel)
-        rate = np.divide(parts, adstock, out=np.zeros_like(parts), where=adstock > 0)
-        rate *= amounts[:, None]
-        event, touchpoint, age = histories.pairs
-        code = histories.codes[touchpoint]
-        each = rate[event, code] * kernel.weight(age, code)
-        return np.bincount(touchpoint, each, len(histories.time)).astype(np.float64)
+        return split_by_age(self._parts(histories), amounts, histories, self._kernel())
 
     def prepare(self, journeys: Journeys, of: str) -> Refitter:
         """See `AttributionModel.prepare`: histories are built once, and only weights change."""

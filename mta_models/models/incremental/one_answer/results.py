@@ -1,0 +1,99 @@
+"""What an estimator of `Incremental` is given, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Mask
+from mta_models.data.lift_tests import LiftTest
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What the user of `Incremental` said, by channel.
+
+    Attributes:
+        entrances: shape `(n_channels,)`, channels through which people come who have decided.
+        guessed: whether `entrances` were guessed from names.
+        bought: shape `(n_channels,)`, channels declared to be bought or pushed.
+        lift_tests: randomised tests of channels.
+        n_draws: number of draws for intervals; 0 for none.
+    """
+
+    entrances: Mask
+    guessed: bool
+    bought: Mask
+    lift_tests: tuple[LiftTest, ...] = ()
+    n_draws: int = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """The answer under one reading of what the log cannot tell.
+
+    Attributes:
+        name: in a few words.
+        sentence: what is taken to be true, and where the answer comes from.
+        credit: shape `(n_channels,)`, conversions.
+        baseline: conversions.
+    """
+
+    name: str
+    sentence: str
+    credit: Floats
+    baseline: float
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """How many of the conversions of some histories each channel caused, with draws.
+
+    Amounts are in conversions. Credit and baseline add up to the histories' total, and so does
+    each draw.
+
+    Attributes:
+        credit: shape `(n_channels,)`.
+        baseline: caused by no channel.
+        removal: shape `(n_channels,)`, conversions lost without each channel alone.
+        draws: shape `(n_draws, n_channels)`, with all uncertainty that `holds` names.
+        baseline_draws: shape `(n_draws,)`.
+        holds: the uncertainty that `draws` cover, in words.
+        parts: shape `(n_events, n_channels)`, how much of each conversion is due to each channel;
+            a row sums to at most 1 where effects are not negative.
+        half_life: shape `(n_channels,)`, days, by which credit is divided among touchpoints.
+        readings: the answers under other readings; the first is the answer itself.
+        notes: what the estimator found out about the log, one sentence each.
+        sampling_draws: as `draws`, with chance in who was observed only; None: `draws` hold only
+            that.
+        sampling_baseline_draws: shape `(n_draws,)`, or None.
+    """
+
+    credit: Floats
+    baseline: float
+    removal: Floats
+    draws: Floats
+    baseline_draws: Floats
+    holds: str
+    parts: Floats
+    half_life: Floats
+    readings: tuple[Reading, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    sampling_draws: Floats | None = None
+    sampling_baseline_draws: Floats | None = None
+
+
+def nothing_credited(n_events: int, n_channels: int, total: float, n_draws: int) -> Estimate:
+    """The estimate where no channel was met before any conversion: all is baseline."""
+    zeros = np.zeros(n_channels)
+    return Estimate(
+        credit=zeros,
+        baseline=total,
+        removal=zeros,
+        draws=np.zeros((n_draws, n_channels)),
+        baseline_draws=np.full(n_draws, total),
+        holds="nothing: no channel was met before a conversion",
+        parts=np.zeros((n_events, n_channels)),
+        half_life=np.full(n_channels, 7.0),
+    )
