@@ -11,7 +11,7 @@ import numpy as np
 
 from mta_models.benchmark.controls import CONTROLS
 from mta_models.benchmark.purpose import Purpose, check_purpose
-from mta_models.benchmark.rows import ABOUT, COST, FIELDS, METRICS, TEXTS, Row
+from mta_models.benchmark.rows import ABOUT, COST, FIELDS, METRICS, TEXTS, VERDICT, Row
 from mta_models.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -168,5 +168,5 @@ class Results:
 
 def check_metric(metric: str) -> None:
     """Refuse a name that is not a metric's."""
-    if metric not in (*METRICS, *ABOUT, *COST):
+    if metric not in (*METRICS, *VERDICT, *ABOUT, *COST):
         raise ParameterError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")

@@ -27,11 +27,15 @@ METRICS = (
     "total_variation_removal",
     "budget_regret",
 )
+# Of models with a verdict on each channel (`verdict_`): numbers of channels, of those that it calls
+# identified, of those whose 90% interval does not hold the truth, of both; and whether it calls the
+# baseline identified, 0 or 1, where it has a verdict on it.
+VERDICT = ("n_channels", "n_identified", "n_missed", "n_missed_identified", "baseline_identified")
 # Of the log: conversions observed, conversions expected, and the fraction without any channel.
 ABOUT = ("conversions", "true_total", "true_baseline_share")
 COST = ("seconds", "peak_mb")  # the only columns that differ between runs
 TEXTS = ("world", "model", "estimand", "warnings", "versions", "error")
-FIELDS = (*IDENTITY, "estimand", *METRICS, *ABOUT, *COST, "warnings", "versions", "error")
+FIELDS = (*IDENTITY, "estimand", *METRICS, *VERDICT, *ABOUT, *COST, "warnings", "versions", "error")
 
 Row = dict[str, str]
 

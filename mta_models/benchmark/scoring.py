@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import mta_models
 from mta_models import metrics
 from mta_models.analysis.resampling import bootstrap
-from mta_models.attribution import Attribution
+from mta_models.attribution import BASELINE, Attribution
 from mta_models.benchmark.controls import ORACLE, ExposureShare, Uniform, oracle
 from mta_models.benchmark.rows import IDENTITY, Row, as_text
 from mta_models.benchmark.suite import Log
@@ -72,7 +72,8 @@ def _run(log: Log, label: str, journeys: Journeys, truth: Truth) -> Scored:
         attribution, cost = _measured(model, journeys)
         if log.draws and attribution.draws is None:
             attribution = bootstrap(model, journeys, n_draws=log.draws, random_state=log.world.seed)
-        return cost | _scores(attribution, truth), attribution
+        said = _verdict(model, attribution, truth)
+        return cost | _scores(attribution, truth) | said, attribution
     except Exception as error:
         return {"error": _reason(error)}, None
 
@@ -111,6 +112,26 @@ def _scores(attribution: Attribution, truth: Truth) -> dict[str, Any]:
     return metrics.table(attribution, truth) | {
         "estimand": attribution.estimand,
         "total_variation_removal": removal,
+    }
+
+
+def _verdict(model: AttributionModel, attribution: Attribution, truth: Truth) -> dict[str, Any]:
+    """What the model's verdict says of its channels, beside whether its intervals hold the truth.
+
+    Nothing for a model without a verdict or without draws.
+    """
+    verdict = getattr(model, "verdict_", None)
+    if verdict is None or attribution.draws is None:
+        return {}
+    identified = {each.channel: each.status == "identified" for each in verdict}
+    held = metrics.covered(attribution, truth, 0.9)[:-1]
+    missed = [channel for channel, is_held in zip(truth.channels, held, strict=True) if not is_held]
+    return {
+        "n_channels": len(truth.channels),
+        "n_identified": sum(identified.get(channel, False) for channel in truth.channels),
+        "n_missed": len(missed),
+        "n_missed_identified": sum(identified.get(channel, False) for channel in missed),
+        "baseline_identified": int(identified[BASELINE]) if BASELINE in identified else None,
     }
 
 

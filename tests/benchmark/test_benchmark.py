@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,32 @@ def test_rows_of_before_a_column_was_there_are_gone_on_with(tmp_path: Path, tiny
     assert [row["seconds"] for row in found.rows[:6]] == [row["seconds"] for row in tiny.rows[:6]]
     assert stable(found) == stable(tiny)
     assert rows.read(file) == list(found.rows)
+
+
+class Sure(mta.LastTouch):
+    """A model with a verdict: sure of A and of the baseline, not of B; its intervals are points."""
+
+    def _draws(self, journeys: mta.Journeys, of: str) -> Any:
+        credit, baseline = self._credit(journeys, of), self._baseline(journeys, of)
+        return np.tile(credit, (3, 1)), np.full(3, baseline)
+
+    @property
+    def verdict_(self) -> list[SimpleNamespace]:
+        sure = {"A": "identified", "B": "bounded", "(baseline)": "identified"}
+        return [SimpleNamespace(channel=name, status=status) for name, status in sure.items()]
+
+
+def test_a_verdict_is_held_against_the_truth() -> None:
+    suite = replace(TINY, worlds=["micro_synergy"], models=[Sure, "LastTouch"], seeds=1)
+    found, plain = benchmark.run(suite).table.head(2).iter_rows(named=True)
+    assert {name: found[name] for name in rows.VERDICT} == {
+        "n_channels": 2,
+        "n_identified": 1,
+        "n_missed": 2,  # last touch hits neither 19 nor 8 per 1,000 users to the digit
+        "n_missed_identified": 1,
+        "baseline_identified": 1,
+    }
+    assert all(plain[name] is None for name in rows.VERDICT)
 
 
 def test_the_budget_regret_is_left_out_where_it_is_not_asked_for(tiny: Results) -> None:
