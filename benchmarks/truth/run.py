@@ -11,13 +11,18 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.truth.suites import SUITES, Committed
 from mta_models import benchmark
+from mta_models.benchmark.truths import cached_truth
 
 HERE = Path(__file__).resolve().parents[1]
 RESULTS = HERE / "results"
+TRUTHS = HERE / ".cache" / "truths"
 _EVERY = 60.0  # seconds between two lines of progress
 
 
@@ -27,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("suites", nargs="*", help=f"of {', '.join(SUITES)}; none: all")
     add("--seeds", type=int, help="only this number of seeds, from the first")
+    add("--truths", action="store_true", help="only compute the truths, which runs reuse")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     add("--results", type=Path, default=RESULTS, help="the folder of the CSV files")
     return options
@@ -39,9 +45,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         parser().error(f"there is no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
     options.results.mkdir(parents=True, exist_ok=True)
-    for name in options.suites or SUITES:
-        run(SUITES[name], options)
+    chosen = [SUITES[name] for name in options.suites or SUITES]
+    if options.truths:
+        keep_truths(chosen, options.jobs)
+        return 0
+    for committed in chosen:
+        run(committed, options)
     return 0
+
+
+def keep_truths(chosen: Sequence[Committed], jobs: int, folder: Path = TRUTHS) -> None:
+    """The truth of every setting of the suites, kept in the folder."""
+    every = {log.setting: log for committed in chosen for log in committed.up_to(1).logs()}
+    progress = _Progress()
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for done, _ in enumerate(pool.map(partial(cached_truth, folder=folder), every.values()), 1):
+            progress(done, len(every))
 
 
 def run(committed: Committed, options: argparse.Namespace) -> None:
@@ -54,7 +73,7 @@ def run(committed: Committed, options: argparse.Namespace) -> None:
             out=options.results / f"{committed.name}.csv",
             jobs=options.jobs,
             progress=_Progress(),
-            cache=HERE / ".cache" / "truths",
+            cache=TRUTHS,
         )
 
 
@@ -66,9 +85,7 @@ class _Progress:
         now = time.monotonic()
         if now - self.said >= _EVERY or done == of:
             self.said = now
-            print(
-                f"  {done:,} of {of:,} logs, {now - self.start:.0f} s", file=sys.stderr, flush=True
-            )
+            print(f"  {done:,} of {of:,}, {now - self.start:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,19 @@
 """The suites whose results are committed, as data.
 
-Every world at strength ½, the strength that `worlds.make` takes by default and at which each
-world's docstring gives its numbers; then how errors grow with strength, what more users change,
-and whether intervals hold what they should.
+First the answer of the default model on logs for reporting, which were never tuned on. Then every
+world at strength ½, the strength that `worlds.make` takes by default and at which each world's
+docstring gives its numbers; how errors grow with strength, what more users change, and whether
+intervals hold what they should.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.truth.rivals import RIVALS
 from mta_models.benchmark import Suite
+from mta_models.benchmark.purpose import REPORTING_DRAWS
 from mta_models.benchmark.suite import USUAL
 from mta_models.worlds import names
 
@@ -27,7 +30,8 @@ class Committed:
     """A suite and the file of its rows.
 
     Attributes:
-        suite: its seeds are 0, 1, 2 …, except for logs on which no model was tuned.
+        suite: of logs for development, or with the purpose `"report"` of others, on which no model
+            was tuned; the report says which.
         passes: numbers of seeds after which all rows are written; a run that ends early has
             whole passes.
     """
@@ -42,16 +46,42 @@ class Committed:
 
 
 LAGGED = "SelfControlled(lag='12h')"
+# The model that answers by default.
+ANSWER = "SelfControlled"
+VISIT_WORLDS = tuple(name for name in names() if name.startswith("visits_"))
+# Worlds that differ from `randomised` in one thing each.
+ONE_THING = tuple(name for name in names() if name not in VISIT_WORLDS)
+# Those with times, which models of when users convert need.
+TIMED = tuple(name for name in ONE_THING if not name.startswith("micro_"))
+# Four draws of each world of visits, none of which a model was tuned on.
+DRAWN = tuple(
+    f"{name}_draw_{draw}"
+    for name in VISIT_WORLDS
+    for draw in range(REPORTING_DRAWS, REPORTING_DRAWS + 4)
+)
+
+
+def _reported(
+    name: str, worlds: Sequence[str], models: Sequence[str], users: int, passes: tuple[int, ...]
+) -> Committed:
+    """Logs for reporting, of one size, without the budget regret, which takes long."""
+    suite = Suite(worlds, models, users=(users,), seeds=passes[-1], purpose="report", regret=False)
+    return Committed(name, suite, passes)
+
+
+# Most worlds have 4,000 to 7,000 conversions at this size; 20 logs a world.
+_LARGE = 35_000
+ANSWERS = _reported(
+    "answer",
+    DRAWN,
+    (ANSWER, "LastTouch", "Linear", "Hazard", "Hazard(lag='12h')"),
+    _LARGE,
+    (1, 2, 5),
+)
 VISITS = Committed(
     "visits",
-    # Two draws of each world; seeds on which nothing was tuned, and worlds no model was made for.
     Suite(
-        tuple(
-            f"{name}{draw}"
-            for name in names()
-            if name.startswith("visits_")
-            for draw in ("", "_draw_1")
-        ),
+        tuple(f"{name}{draw}" for name in VISIT_WORLDS for draw in ("", "_draw_1")),
         (
             *("LastTouch", "Linear", "Markov", "Hazard", "Hazard(lag='12h')", "Logistic"),
             *("SelfControlled", LAGGED),
@@ -61,8 +91,22 @@ VISITS = Committed(
     ),
     (1, 3),
 )
-# Worlds that differ from `randomised` in one thing each.
-ONE_THING = tuple(name for name in names() if not name.startswith("visits_"))
+# Some 1,500 conversions, the size for which the goals of intervals are set; 52 logs a world.
+ANSWER_INTERVALS = _reported("answer_intervals", DRAWN, (ANSWER,), 10_000, (1, 2, 5, 13))
+# Some 800 conversions.
+ANSWER_FEW = _reported("answer_few", DRAWN, (ANSWER, "LastTouch", "Linear"), 5_300, (1, 2, 5))
+ANSWER_ONE_THING = _reported(
+    "answer_one_thing", TIMED, (ANSWER, "LastTouch", "Linear", "Hazard"), 20_000, (2, 5, 10, 20)
+)
+# The other models that did best in some world of MAIN, on the first of the same logs.
+ONE_THING_RIVALS = _reported(
+    "one_thing_rivals",
+    TIMED,
+    ("Markov(order=3)", "Logistic", "SelfControlled", LAGGED),
+    20_000,
+    (2, 5),
+)
+ANSWER_MILLION = _reported("answer_million", DRAWN[:1], (ANSWER,), 1_000_000, (1,))
 MAIN = Committed("main", Suite(ONE_THING, (*USUAL, LAGGED), seeds=30), (3, 10, 20, 30))
 STRENGTH = Committed(
     "strength",
@@ -95,7 +139,8 @@ LARGE = Committed(
         ("LastTouch", "Hazard", "SelfControlled", LAGGED),
         strengths=(0.5, 1.0),
         users=(50_000,),
-        seeds=range(100, 110),
+        seeds=10,
+        purpose="report",
     ),
     (3, 5, 10),
 )
@@ -132,5 +177,8 @@ PEERS = Committed(
 )
 SUITES = {
     each.name: each
-    for each in (VISITS, MAIN, LARGE, DOUBLY_ROBUST, STRENGTH, SIZE, INTERVALS, PEERS)
+    for each in (
+        *(ANSWERS, ANSWER_INTERVALS, ANSWER_ONE_THING, ANSWER_FEW, VISITS, ONE_THING_RIVALS),
+        *(ANSWER_MILLION, MAIN, LARGE, DOUBLY_ROBUST, STRENGTH, SIZE, INTERVALS, PEERS),
+    )
 }

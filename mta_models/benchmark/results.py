@@ -44,7 +44,7 @@ class Results:
         """The rows with their types; missing numbers are null."""
         import polars as pl
 
-        whole = ("n_users", "seed", "truth_users", "draws")
+        whole = ("n_users", "seed", "truth_users", "draws", *VERDICT)
         frame = pl.DataFrame(
             {name: [row[name] for row in self.rows] for name in FIELDS},
             schema=dict.fromkeys(FIELDS, pl.String),

@@ -13,7 +13,10 @@ import pytest
 import mta_models as mta
 from benchmarks.peers import Model, Result
 from benchmarks.truth import (
+    answers,
     figures,
+    goals,
+    kept,
     report,
     rivals,
     run,
@@ -23,6 +26,7 @@ from benchmarks.truth import (
 from benchmarks.truth import report_tables as tables
 from mta_models.benchmark import CONTROLS, Results, Suite, rows
 from mta_models.benchmark import run as run_suite
+from mta_models.benchmark.purpose import purpose_of
 from mta_models.models.names import label_of, model_from_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,23 +85,48 @@ def test_the_main_table_has_thirty_seeds_of_each_of_its_worlds() -> None:
 
 
 def test_worlds_of_visits_lead_the_page_and_none_is_left_out() -> None:
-    visits = tables.Main(report.Report().results("visits"))
-    drawn = {world.partition("_draw_")[0] for world in visits.worlds}
-    assert drawn == set(mta.worlds.names()) - set(suites.ONE_THING)
-    assert set(visits.worlds) == {world.label for world in suites.VISITS.suite.worlds}
+    visits = kept.Kept().results("answer", "visits")
+    drawn = {world.partition("_draw_")[0] for world in visits.table["world"].unique()}
+    assert drawn <= set(suites.VISIT_WORLDS)
     text = report.Report().full()
-    assert text.startswith("### Worlds of visits")
-    assert report.Report().visits_in_short() in text
-    seeds = set(visits.results.table["seed"])
-    assert min(seeds) >= 100  # nothing was tuned on them
-    # What the README says of our models.
-    medians = {
-        model: np.median([error for error in visits.errors(model).values() if error is not None])
-        for model in (*visits.models, "Uniform")
+    assert text.startswith("### The answer")
+    assert answers.in_short(visits) in text + report.Report().short()
+    # What the README says of our older models.
+    means = {
+        model: np.mean([each for each in goals.medians(visits, model).values() if each is not None])
+        for model in ("Hazard", "SelfControlled", "Hazard(lag='12h')", suites.LAGGED, "Uniform")
     }
-    for model in ("Hazard", "Logistic", "SelfControlled"):
-        assert medians[model] > medians["Uniform"]
-    assert max(medians["Hazard(lag='12h')"], medians[suites.LAGGED]) < medians["Uniform"] / 2
+    for model in ("Hazard", "SelfControlled"):
+        assert means[model] > means["Uniform"]
+    assert max(means["Hazard(lag='12h')"], means[suites.LAGGED]) < means["Uniform"] / 1.5
+
+
+def test_suites_for_reporting_have_no_log_for_development() -> None:
+    for committed in suites.SUITES.values():
+        logs = [(log.world.label, log.world.seed) for log in committed.suite.logs()]
+        purposes = {purpose_of(*log) for log in logs}
+        if committed.suite.purpose == "report":
+            assert purposes == {"report"}
+        else:
+            assert "development" in purposes
+    for name in ("answer", "answer_few", "answer_intervals", "answer_one_thing"):
+        assert suites.SUITES[name].suite.purpose == "report"
+        logs_of: dict[str, int] = {}
+        for log in suites.SUITES[name].suite.logs():
+            logs_of[log.world.name] = logs_of.get(log.world.name, 0) + 1
+        assert min(logs_of.values()) >= (50 if name == "answer_intervals" else 20)
+
+
+def test_the_report_says_of_each_table_what_its_seeds_are_for() -> None:
+    main, large = (kept.described(kept.Kept().results(name)) for name in ("main", "large"))
+    assert "for development (defaults were tuned" in main
+    assert "for reporting (from 100 on: nothing was tuned" in large
+
+
+def test_rows_for_development_make_no_table_of_a_suite_for_reporting(tmp_path: Path) -> None:
+    rows.write(tmp_path / "answer.csv", made({("visits_clicks_draw_2", "LastTouch"): [0.1]}).rows)
+    with pytest.raises(mta.ParameterError, match="a report must be of seeds from 100 on"):
+        report.Report(kept.Kept(tmp_path)).full()
 
 
 def test_a_world_without_rows_is_named_and_does_not_fail() -> None:
@@ -201,15 +230,18 @@ def test_a_change_of_the_rows_is_noticed(tmp_path: Path) -> None:
     worlds, models = ("A", "B"), ("x", "LastTouch", *CONTROLS)
     values = {(w, m): [0.1 * (i + 1), 0.2] for w in worlds for i, m in enumerate(models)}
     rows.write(tmp_path / "main.csv", made(values).rows)
-    stale = report.Report(tmp_path).stale()
+    stale = report.Report(kept.Kept(tmp_path)).stale()
     assert stale == ["README.md", "benchmarks/README.md", "results/error.svg"]
-    figure, file = figures.heat_map(report.Report(tmp_path).results("main")), tmp_path / "main.csv"
+    figure, file = (
+        figures.heat_map(report.Report(kept.Kept(tmp_path)).kept.results("main")),
+        tmp_path / "main.csv",
+    )
     for name in ("a", "error"):
         figures.write(figure, tmp_path / f"{name}.svg", file)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "error.svg").read_bytes()
-    assert "results/error.svg" not in report.Report(tmp_path).stale()
+    assert "results/error.svg" not in report.Report(kept.Kept(tmp_path)).stale()
     rows.write(file, made(values | {("A", "x"): [0.5, 0.5]}).rows)
-    assert "results/error.svg" in report.Report(tmp_path).stale()
+    assert "results/error.svg" in report.Report(kept.Kept(tmp_path)).stale()
 
 
 def test_text_goes_between_its_markers() -> None:
@@ -271,6 +303,21 @@ def test_suites_run_in_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [row["seed"] for row in found] == ["0"] * 4 + ["1"] * 4
     with pytest.raises(SystemExit):
         run.main(["nothing"])
+
+
+def test_truths_are_computed_first_and_reused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suite = Suite(["micro_intent", "micro_upstream"], ["LastTouch"], users=[300], seeds=2)
+    monkeypatch.setitem(suites.SUITES, "tiny", suites.Committed("tiny", suite, (1, 2)))
+    folder = tmp_path / "truths"
+    run.keep_truths([suites.SUITES["tiny"]], 1, folder)
+    kept_files = sorted(folder.iterdir())
+    assert [file.name.partition("-")[0] for file in kept_files] == [
+        world.label for world in suite.worlds
+    ]
+    run_suite(suite, cache=folder)
+    assert sorted(folder.iterdir()) == kept_files
 
 
 # Rivals.

@@ -1,0 +1,89 @@
+"""The committed rows of each suite, and a sentence on where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.truth import report_tables as tables
+from benchmarks.truth.suites import SUITES
+from mta_models.benchmark import Results
+from mta_models.benchmark import rows as benchmark_rows
+from mta_models.benchmark.purpose import REPORTING_DRAWS, REPORTING_SEEDS
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The rows that were committed.
+
+    Attributes:
+        folder: of the CSV files.
+    """
+
+    folder: Path = HERE / "results"
+
+    def results(self, *names: str) -> Results:
+        """The rows of these suites, one row per log and model; none of a suite that was not run.
+
+        Raises:
+            ParameterError: a suite for reporting has a row of another log.
+        """
+        every = [row for name in names for row in benchmark_rows.read(self.file(name))]
+        # Suites on the same logs have the same controls.
+        rows = list({benchmark_rows.key(row): row for row in every}.values())
+        purposes = {SUITES[name].suite.purpose for name in names}
+        return Results(rows, "report" if purposes == {"report"} else "development")
+
+    def file(self, name: str) -> Path:
+        """The file of a suite's rows."""
+        return self.folder / f"{name}.csv"
+
+
+def described(results: Results) -> str:
+    """Seeds, what they are for, users and versions."""
+    numbers = results.table
+    seeds = numbers.group_by("world", "strength", "n_users").agg(pl.col("seed").n_unique())
+    minimum, maximum = seeds["seed"].min(), seeds["seed"].max()
+    users = ", ".join(f"{n:,}" for n in numbers["n_users"].unique().sort())
+    versions = " and ".join(numbers["versions"].unique().sort())
+    n_seeds = f"{minimum} seeds" if minimum == maximum else f"{minimum} to {maximum} seeds"
+    return f"{n_seeds}{_with_fewer(numbers)}{_purpose(results)}, {users} users a log; {versions}"
+
+
+def _purpose(results: Results) -> str:
+    if results.purpose == "development":
+        return " for development (defaults were tuned on some of these seeds or draws)"
+    drawn = results.table["world"].str.contains("_draw_").any()
+    draws = f" and draws from {REPORTING_DRAWS} on" if drawn else ""
+    return f" for reporting (from {REPORTING_SEEDS} on{draws}: nothing was tuned on them)"
+
+
+def _with_fewer(numbers: pl.DataFrame) -> str:
+    """The models that have fewer seeds of some world than others have, with their numbers."""
+    seeds = numbers.group_by("model", "world", "strength", "n_users", maintain_order=True).agg(
+        pl.col("seed").n_unique()
+    )
+    ranges = seeds.group_by("model", maintain_order=True).agg(
+        pl.col("seed").min().alias("minimum"), pl.col("seed").max().alias("maximum")
+    )
+    few = ranges.filter(pl.col("minimum") < ranges["minimum"].max())
+    parts = [
+        f"{code(name)} {minimum}" + (f" to {maximum}" if maximum > minimum else "")
+        for name, minimum, maximum in few.iter_rows()
+    ]
+    return f" ({', '.join(parts)})" if parts else ""
+
+
+def code(model: str) -> str:
+    """A model's name as code."""
+    return f"`{tables.shown(model)}`"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names in a row, or "none"."""
+    return ", ".join(names) or "none"
