@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mta_models.core.arrays import read_only
-from mta_models.core.checks import is_number, shown
+from mta_models.core.checks import as_list, check_one_of, is_number, shown
 from mta_models.core.ragged import Floats
 from mta_models.core.tables import Block, Printed, Table, TopRows, amounts, percent
-from mta_models.errors import InvariantError, MTAError, ParameterError
+from mta_models.errors import InvariantError, MTAError, ParameterError, UnknownChannelError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,40 +116,125 @@ class Attribution(Printed):
             share: Floats = self.credit / self.credit.sum()
             return share
 
-    def interval(self, prob: float = 0.95) -> Floats:
+    def interval(self, prob: float = 0.95, holds: str | None = None) -> Floats:
         """Central interval of each channel's credit over the draws, shape `(n_channels, 2)`.
-
-        `interval_holds` says what it covers: for a bootstrap sampling only, not bias.
 
         Args:
             prob: probability inside, between 0 and 1.
+            holds: the uncertainty that the interval covers. `"sampling"`: chance in who was
+                observed. `"all"`: also what the model knows of its bias, which `interval_holds`
+                names; refused where it knows nothing of it. None: all that the draws cover.
 
         Raises:
-            MTAError: there are no draws.
-            ParameterError: `prob` is not between 0 and 1.
+            MTAError: there are no draws, or none that cover what `holds` asks for.
+            ParameterError: `prob` is not between 0 and 1, or `holds` is no such word.
         """
-        return np.quantile(self._drawn("draws"), _tails(prob), axis=0).T
+        return np.quantile(self._drawn(holds)[0], _tails(prob), axis=0).T
 
-    def baseline_interval(self, prob: float = 0.95) -> Floats:
+    def baseline_interval(self, prob: float = 0.95, holds: str | None = None) -> Floats:
         """Central interval of the baseline over the draws, shape `(2,)`; see `interval`."""
-        return np.quantile(self._drawn("baseline_draws"), _tails(prob))
+        return np.quantile(self._drawn(holds)[1], _tails(prob))
 
-    def to_frame(self, *, prob: float = 0.95) -> pd.DataFrame:
+    def probability_more(self, a: str, b: str | float = 0.0, *, holds: str | None = None) -> float:
+        """The probability that channel `a` has more credit than `b`, from the joint draws.
+
+        Channels that compete for the same conversions have draws that depend on each other, so two
+        intervals that overlap do not answer this. Draws in which both are equal count half.
+
+        Args:
+            a: a channel.
+            b: another channel, or an amount in the unit of credit.
+            holds: as in `interval`. With `"sampling"` the probability does not allow for bias.
+
+        Raises:
+            MTAError: as `interval`.
+            UnknownChannelError: one of the channels is none of these.
+
+        Example:
+            >>> import mta_models as mta
+            >>> paths = [["Search"], ["Email"]]
+            >>> journeys = mta.Journeys.from_paths(paths, conversions=[30, 20], nulls=[99, 99])
+            >>> result = mta.bootstrap(mta.Linear(), journeys, n_draws=500, random_state=0)
+            >>> round(result.probability_more("Search", "Email"), 1)
+            0.9
+        """
+        draws, _ = self._drawn(holds)
+        other = float(b) if is_number(b) else draws[:, self._code(b)]
+        more = draws[:, self._code(a)] - other
+        return float((more > 0).mean() + (more == 0).mean() / 2)
+
+    def grouped(self, groups: Mapping[str, Iterable[str]]) -> Attribution:
+        """The credit of groups of channels; a group's is the sum of its channels', draw by draw.
+
+        Args:
+            groups: the channels of each group, by its name. Channels in no group stay by
+                themselves, after the groups.
+
+        Returns:
+            An attribution whose channels are the groups and the channels in none.
+
+        Raises:
+            ParameterError: it is no mapping, a group is empty, a channel is in two groups, or two
+                rows would have the same name.
+            UnknownChannelError: a channel is none of these.
+
+        Example:
+            >>> from mta_models import Journeys, Linear
+            >>> journeys = Journeys.from_paths([["Search", "Email"], ["Display"]], [4, 1])
+            >>> Linear().fit_attribute(journeys).grouped({"Ads": ["Search", "Display"]}).to_frame()
+                  channel  credit  share
+            0         Ads     3.0    0.6
+            1       Email     2.0    0.4
+            2  (baseline)     0.0    NaN
+        """
+        member = self._membership(groups)
+        alone = [self.channels[row] for row in np.flatnonzero(member[:, len(groups) :].any(axis=1))]
+        names = [*groups, *alone]
+        if len(set(names)) < len(names):
+            raise ParameterError(
+                "a group must not have the name of a channel outside it; got the groups "
+                f"{', '.join(groups)}. Rename it"
+            )
+
+        def summed(draws: Floats | None) -> Floats | None:
+            return None if draws is None else draws @ member
+
+        return replace(
+            self,
+            channels=tuple(names),
+            credit=self.credit @ member,
+            draws=summed(self.draws),
+            sampling_draws=summed(self.sampling_draws),
+        )
+
+    def to_frame(self, *, prob: float = 0.95, holds: str | None = None) -> pd.DataFrame:
         """One row per channel and a last one for the baseline: `channel`, `credit`, `share`.
 
-        With draws also `lower` and `upper`, the bounds of the `prob` interval, which covers what
-        `interval_holds` says. The `credit` column sums to `total`; the baseline's share is missing,
-        since only channels have shares.
+        With draws also `lower` and `upper`, the bounds of the `prob` interval; see `interval` for
+        `holds`, and `frame.attrs["interval_holds"]` for what it covers, in words. The `credit`
+        column sums to `total`; the baseline's share is missing, since only channels have shares.
         """
         import pandas as pd
 
-        return pd.DataFrame(self._columns(prob))
+        frame = pd.DataFrame(self._columns(prob, holds))
+        if self.draws is not None:
+            frame.attrs["interval_holds"] = self.covered_by(holds)
+        return frame
 
-    def to_polars(self, *, prob: float = 0.95) -> pl.DataFrame:
-        """As `to_frame`, as a polars table."""
+    def to_polars(self, *, prob: float = 0.95, holds: str | None = None) -> pl.DataFrame:
+        """As `to_frame`, as a polars table, which has no place for what the interval covers."""
         import polars as pl
 
-        return pl.DataFrame(self._columns(prob), nan_to_null=True)
+        return pl.DataFrame(self._columns(prob, holds), nan_to_null=True)
+
+    def covered_by(self, holds: str | None = None) -> str:
+        """The uncertainty that `interval(holds=holds)` covers, in words.
+
+        Raises:
+            MTAError, ParameterError: as `interval`.
+        """
+        self._drawn(holds)
+        return SAMPLING_ONLY if holds == "sampling" else self.interval_holds
 
     def blocks(self, *, top: int = 25) -> list[Block]:
         """The blocks that `print` shows: the table, a note on intervals, checks, and the estimand.
@@ -186,25 +271,74 @@ class Attribution(Printed):
             f"= {amount(self.total)})"
         )
 
-    def _columns(self, prob: float) -> dict[str, Any]:
+    def _columns(self, prob: float, holds: str | None) -> dict[str, Any]:
         columns: dict[str, Any] = {
             "channel": [*self.channels, BASELINE],
             "credit": np.append(self.credit, self.baseline),
             "share": np.append(self.share, np.nan),
         }
         if self.draws is not None:
-            bounds = np.vstack([self.interval(prob), self.baseline_interval(prob)])
+            channels, baseline = self.interval(prob, holds), self.baseline_interval(prob, holds)
+            bounds = np.vstack([channels, baseline])
             columns |= {"lower": bounds[:, 0], "upper": bounds[:, 1]}
         return columns
 
-    def _drawn(self, name: str) -> Floats:
-        draws: Floats | None = getattr(self, name)
-        if draws is None:
+    def _drawn(self, holds: str | None) -> tuple[Floats, Floats]:
+        """Draws of credit and of the baseline that cover what is asked for."""
+        check_one_of(holds, "holds", ("sampling", "all", None))
+        if self.draws is None or self.baseline_draws is None:
             raise MTAError(
                 f"an interval needs draws, and this result of {self.model} has none. "
-                "Get them with bootstrap(model, journeys)"
+                "Get them with bootstrap(model, journeys), or use Incremental, which has its own"
             )
-        return draws
+        sampling_only = self.interval_holds.startswith(SAMPLING_ONLY)
+        if holds == "all" and sampling_only:
+            raise MTAError(
+                'with holds="all" the draws must cover bias too; those of '
+                f"{self.model} cover {SAMPLING_ONLY}. Leave `holds` out, or use Incremental, whose "
+                "draws cover more"
+            )
+        if holds != "sampling" or sampling_only:
+            return self.draws, self.baseline_draws
+        if self.sampling_draws is None or self.sampling_baseline_draws is None:
+            raise MTAError(
+                'with holds="sampling" there must be draws that cover sampling alone; those of '
+                f"{self.model} cover {self.interval_holds}. Leave `holds` out, or get such draws "
+                "with bootstrap(model, journeys)"
+            )
+        return self.sampling_draws, self.sampling_baseline_draws
+
+    def _code(self, channel: object) -> int:
+        if channel not in self.channels:
+            raise UnknownChannelError(
+                f"a channel must be one of {', '.join(self.channels)}; got {shown(channel)}"
+            )
+        return self.channels.index(str(channel))
+
+    def _membership(self, groups: Mapping[str, Iterable[str]]) -> Floats:
+        """1 where a channel is in a row of `grouped`, shape `(n_channels, n_rows)`."""
+        if not isinstance(groups, Mapping):
+            raise ParameterError(
+                f"`groups` must be a mapping of names to lists of channels; got {shown(groups)}"
+            )
+        rows = [as_list(each, "groups", "channels of each group") for each in groups.values()]
+        for name, row in zip(groups, rows, strict=True):
+            if not row:
+                raise ParameterError(
+                    f"a group must have a channel; {name!r} has none. Leave it out"
+                )
+        codes = [[self._code(channel) for channel in row] for row in rows]
+        listed = [code for row in codes for code in row]
+        twice = next((code for code in listed if listed.count(code) > 1), None)
+        if twice is not None:
+            raise ParameterError(
+                f"a channel must be in one group; {self.channels[twice]!r} is in `groups` twice"
+            )
+        codes += [[code] for code in range(len(self.channels)) if code not in listed]
+        member = np.zeros((len(self.channels), len(codes)))
+        for column, row in enumerate(codes):
+            member[row, column] = 1.0
+        return member
 
     def _check_draws(self, n: int) -> None:
         for pair in (_DRAWS, _SAMPLING_DRAWS):

@@ -115,6 +115,139 @@ def test_no_interval_without_draws() -> None:
             ask()
 
 
+# What an interval holds.
+
+WIDE = "sampling and the spread between models"
+
+
+def with_both() -> mta.Attribution:
+    """Draws of all uncertainty, three times as wide as those of sampling."""
+    return attribution(
+        draws=3 * DRAWS,
+        baseline_draws=np.linspace(0, 3, 101),
+        interval_holds=WIDE,
+        sampling_draws=DRAWS,
+        sampling_baseline_draws=np.linspace(0, 1, 101),
+    )
+
+
+def test_an_interval_holds_what_is_asked_for() -> None:
+    both = with_both()
+    for holds in (None, "all"):
+        np.testing.assert_allclose(both.interval(0.9, holds), 3 * with_draws().interval(0.9))
+        np.testing.assert_allclose(both.baseline_interval(0.9, holds), [0.15, 2.85])
+        assert both.covered_by(holds) == WIDE
+    np.testing.assert_allclose(both.interval(0.9, "sampling"), with_draws().interval(0.9))
+    np.testing.assert_allclose(both.baseline_interval(0.9, holds="sampling"), [0.05, 0.95])
+    assert both.covered_by("sampling") == SAMPLING_ONLY
+    for frame in (both.to_frame(prob=0.9, holds="sampling"), both.to_polars(holds="sampling")):
+        assert frame["upper"][0] < 300 < both.to_frame(prob=0.9)["upper"][0]
+    assert both.to_frame().attrs == {"interval_holds": WIDE}
+    assert both.to_frame(holds="sampling").attrs == {"interval_holds": SAMPLING_ONLY}
+    assert f"Intervals: {WIDE}." in " ".join(str(both).split())
+
+
+def test_what_the_draws_do_not_hold_is_refused() -> None:
+    sampling = with_draws()
+    np.testing.assert_array_equal(sampling.interval(holds="sampling"), sampling.interval())
+    for ask in (sampling.interval, sampling.baseline_interval, sampling.covered_by):
+        with pytest.raises(
+            mta.MTAError, match=r"must cover bias too; those of LastTouch\(\) cover"
+        ):
+            ask(holds="all")
+    wide = replace(with_draws(), interval_holds=WIDE)
+    with pytest.raises(mta.MTAError, match=f"sampling alone; .* cover {WIDE}"):
+        wide.interval(holds="sampling")
+    for holds in ("everything", 1, True):
+        with pytest.raises(mta.ParameterError, match='`holds` must be one of "sampling", "all"'):
+            with_both().interval(holds=holds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sampling_draws": DRAWS}, "must come together"),
+        ({"sampling_draws": DRAWS, "sampling_baseline_draws": np.zeros(101)}, "come with draws"),
+    ],
+)
+def test_draws_of_sampling_are_checked(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(mta.InvariantError, match=words):
+        attribution(**changes)
+    with pytest.raises(mta.InvariantError, match="sampling_draws must have the shape"):
+        replace(with_both(), sampling_baseline_draws=np.zeros(4))
+
+
+def test_a_bootstrap_leaves_no_draws_of_the_model() -> None:
+    journeys = mta.worlds.make("randomised", n_users=2_000).simulate().journeys
+    drawn = mta.bootstrap(mta.Incremental(), journeys, n_draws=2, random_state=0)
+    assert drawn.interval_holds == SAMPLING_ONLY
+    assert drawn.sampling_draws is None
+    assert drawn.draws is not None
+    assert len(drawn.draws) == 2
+
+
+# Differences and groups.
+
+
+def test_one_channel_more_than_another_by_joint_draws() -> None:
+    draws = np.array([[1.0, 0, 5], [2, 1, 5], [3, 4, 5], [4, 4, 5]])
+    made = attribution(draws=draws, baseline_draws=np.zeros(4))
+    # Two draws in which A has more, one with less, one equal.
+    assert made.probability_more("A", "B") == 0.625
+    assert made.probability_more("B", "A") == 0.375
+    assert made.probability_more("C", "A") == 1
+    assert made.probability_more("A") == 1
+    assert made.probability_more("B") == 0.875
+    assert made.probability_more("A", 2.5) == 0.5
+    both = replace(
+        made,
+        interval_holds=WIDE,
+        sampling_draws=draws[:, ::-1],
+        sampling_baseline_draws=np.zeros(4),
+    )
+    assert both.probability_more("A", "B", holds="sampling") == 1
+    for names in (("A", "D"), ("D", "A"), ("A", BASELINE), ([], "A")):
+        with pytest.raises(mta.UnknownChannelError, match="a channel must be one of A, B, C; got"):
+            made.probability_more(*names)
+    with pytest.raises(mta.MTAError, match="needs draws"):
+        attribution().probability_more("A", "B")
+
+
+def test_groups_are_sums_draw_by_draw() -> None:
+    both = with_both()
+    made = both.grouped({"Paid": ["C", "A"]})
+    assert made.channels == ("Paid", "B")
+    np.testing.assert_array_equal(made.credit, [6, 3])
+    assert (made.baseline, made.total, made.model) == (both.baseline, both.total, both.model)
+    np.testing.assert_array_equal(
+        made.draws, 3 * np.column_stack([DRAWS[:, 0] + DRAWS[:, 2], DRAWS[:, 1]])
+    )
+    assert made.sampling_draws is not None
+    np.testing.assert_allclose(3 * made.sampling_draws, made.draws)
+    np.testing.assert_array_equal(made.baseline_draws, both.baseline_draws)
+    whole = both.grouped({"All": both.channels})
+    np.testing.assert_array_equal(whole.credit, [9])
+    assert both.grouped({}).channels == both.channels
+    assert attribution().grouped({"B": ["B", "A"]}).channels == ("B", "C")
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (["A"], "`groups` must be a mapping"),
+        ({"X": "A"}, "`groups` must be a list of channels"),
+        ({"X": []}, "a group must have a channel; 'X' has none"),
+        ({"X": ["A"], "Y": ["B", "A"]}, "'A' is in `groups` twice"),
+        ({"X": ["A", "A"]}, "'A' is in `groups` twice"),
+        ({"X": ["D"]}, "a channel must be one of A, B, C; got 'D'"),
+        ({"B": ["A"]}, "must not have the name of a channel outside it"),
+    ],
+)
+def test_groups_that_are_none_are_refused(groups: Any, words: str) -> None:
+    with pytest.raises(mta.MTAError, match=words):
+        attribution().grouped(groups)
+
+
 def test_tables_hold_channels_and_baseline() -> None:
     frame, table = attribution().to_frame(), attribution().to_polars()
     assert list(frame.columns) == table.columns == ["channel", "credit", "share"]

@@ -116,8 +116,8 @@ class Comparison(Printed):
         """One row per model and channel, and one for its baseline: the table that `--out` writes.
 
         Columns: `model`, `estimand`, `of`, `channel`, `credit`, `share` (missing for the
-        baseline), and `lower` and `upper`, the bounds of the 95% interval, where a model has draws.
-        An interval of `bootstrap` covers sampling error only, not bias.
+        baseline), and where a model has draws `lower` and `upper`, the bounds of the 95% interval,
+        and `interval_holds`, the uncertainty that it covers.
         """
         import polars as pl
 
@@ -127,6 +127,11 @@ class Comparison(Printed):
                 pl.lit(each.estimand).alias("estimand"),
                 pl.lit(each.of).alias("of"),
                 pl.all(),
+                *(
+                    []
+                    if each.draws is None
+                    else [pl.lit(each.covered_by()).alias("interval_holds")]
+                ),
             )
             for label, each in self.attributions.items()
         ]

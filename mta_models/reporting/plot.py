@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mta_models.attribution import BASELINE, SAMPLING_ONLY, Attribution
+from mta_models.attribution import BASELINE, Attribution
 from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.errors import JourneyError
 from mta_models.reporting.styles import COLOURS as COLOURS
@@ -74,20 +74,21 @@ def intervals(
     ax: Axes | None = None,
     *,
     prob: float = 0.95,
+    holds: str | None = None,
 ) -> Axes:
     """Credit with its central interval over the draws: a row per channel, a mark per result.
 
     Channels are sorted by the first result's credit. The baseline is the last row; it is left out
-    if no result has one. Intervals cover sampling error, not a model's bias, and the title says so;
-    intervals of `BayesianHazard` and `BayesianLogistic` may cover both.
+    if no result has one. The text under the axis says what the intervals cover.
 
     Args:
         attributions: a result with draws, or several results of the same channels, by label.
         ax: the axes to draw on; None: the current ones.
         prob: probability inside the interval, between 0 and 1.
+        holds: the uncertainty that the intervals cover, as in `Attribution.interval`.
 
     Raises:
-        MTAError: a result has no draws.
+        MTAError: a result has no draws, or none that cover what `holds` asks for.
     """
     axes = _axes(ax)
     several = {"": attributions} if isinstance(attributions, Attribution) else dict(attributions)
@@ -95,7 +96,7 @@ def intervals(
     rows = np.argsort(-first.credit, kind="stable")
     names = [first.channels[row] for row in rows]
     bounds = {
-        label: np.vstack([each.interval(prob)[rows], each.baseline_interval(prob)])
+        label: np.vstack([each.interval(prob, holds)[rows], each.baseline_interval(prob, holds)])
         for label, each in several.items()
     }
     with_baseline = any(each.baseline or bounds[label][-1].any() for label, each in several.items())
@@ -110,8 +111,10 @@ def intervals(
         credit = np.append(each.credit[rows], each.baseline)[:n]
         axes.scatter(credit, place, s=22, label=label or None, **style)
     _rows(axes, names, first.of)
-    with_bias = all(each.interval_holds != SAMPLING_ONLY for each in several.values())
-    axes.set_title(f"Credit, {prob:.0%} intervals" + ("" if with_bias else " (sampling only)"))
+    axes.set_title(f"Credit, {prob:.0%} intervals")
+    # From the right, so that long names on the left do not push it out of the figure.
+    lines = [_unit(first.of), *_coverage(several, holds)]
+    axes.set_xlabel("\n".join(lines), loc="right", fontsize="small")
     return _finished(axes, legend=len(several) > 1)
 
 
@@ -348,6 +351,15 @@ def _wrapped(label: str) -> str:
     """A state's name in short lines: a new one for each channel, long names cut at spaces."""
     steps = label.split(" > ")
     return " >\n".join("\n".join(wrap(step, 14, break_long_words=False)) for step in steps)
+
+
+def _coverage(several: Mapping[str, Attribution], holds: str | None) -> list[str]:
+    """Lines that say what intervals cover; with the labels where they cover different things."""
+    words = {label: each.covered_by(holds) for label, each in several.items()}
+    if len(set(words.values())) == 1:
+        words = {"Intervals": next(iter(words.values()))}
+    texts = (f"{label}: {text}" for label, text in words.items())
+    return [line for text in texts for line in wrap(text, 70)]
 
 
 def _unit(of: str) -> str:

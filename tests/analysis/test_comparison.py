@@ -119,6 +119,6 @@ def test_long_has_bounds_where_there_are_draws(journeys: mta.Journeys) -> None:
     drawn = mta.bootstrap(mta.Linear(), journeys, n_draws=20, random_state=0)
     plain = mta.FirstTouch().fit_attribute(journeys)
     long = Comparison({"FirstTouch": plain, "Linear": drawn}).long()
-    assert long.columns[-2:] == ["lower", "upper"]
+    assert long.columns[-3:] == ["lower", "upper", "interval_holds"]
     assert long["lower"].null_count() == len(journeys.channels) + 1
     assert long["upper"].to_list()[-4:-1] == drawn.interval()[:, 1].tolist()

@@ -109,8 +109,10 @@ def test_attribute_with_draws_is_the_bootstrap(folder: Path) -> None:
     run("attribute", "paths.csv", *model, *options, "--out", "a.csv")
     table = pl.read_csv("a.csv")
     assert table.columns == [
-        *("model", "estimand", "of", "channel", "credit", "share", "lower", "upper")
+        *("model", "estimand", "of", "channel", "credit", "share", "lower", "upper"),
+        "interval_holds",
     ]
+    assert set(table["interval_holds"]) == {SAMPLING_ONLY}
     assert table["lower"].to_list()[:-1] == drawn.interval()[:, 0].tolist()
     assert document["interval_holds"] == SAMPLING_ONLY
     shown = run("attribute", "paths.csv", *model, *options).stdout

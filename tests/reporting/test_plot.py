@@ -244,11 +244,20 @@ def test_colours_follow_the_model_and_the_channel_not_their_places():
 def test_intervals_say_what_they_hold(ax, journeys):
     drawn = mta.bootstrap(mta.LastTouch(), journeys, n_draws=10, random_state=0)
     plot.intervals(drawn, ax)
-    assert ax.get_title() == "Credit, 95% intervals (sampling only)"
-    with_bias = replace(drawn, interval_holds="sampling, and bias as far as lift tests identify it")
-    assert plot.intervals(with_bias).get_title() == "Credit, 95% intervals"
-    both = plot.intervals({"a": with_bias, "b": drawn})
-    assert both.get_title() == "Credit, 95% intervals (sampling only)"
+    assert ax.get_title() == "Credit, 95% intervals"
+    sampling = "sampling only: chance in who was observed, not bias"
+    assert ax.get_xlabel() == f"conversions credited\nIntervals: {sampling}"
+    bias = "sampling, and bias as far as lift tests identify it"
+    with_bias = replace(
+        drawn,
+        interval_holds=bias,
+        sampling_draws=drawn.draws,
+        sampling_baseline_draws=drawn.baseline_draws,
+    )
+    both = {"a": with_bias, "b": drawn}
+    assert plot.intervals(both).get_xlabel() == (f"conversions credited\na: {bias}\nb: {sampling}")
+    same = plot.intervals(both, holds="sampling")
+    assert same.get_xlabel() == f"conversions credited\nIntervals: {sampling}"
 
 
 def test_numbers_have_their_thousands_apart():
