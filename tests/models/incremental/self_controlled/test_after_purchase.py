@@ -9,7 +9,7 @@ import pytest
 
 import mta_models as mta
 from mta_models.data.histories import Histories
-from mta_models.models.incremental.self_controlled.purchase_changes import (
+from mta_models.models.incremental.self_controlled.after_purchase import (
     SPANS,
     PurchaseChanges,
     purchase_changes,
