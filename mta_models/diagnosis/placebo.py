@@ -8,6 +8,7 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, segment_sum
 from mta_models.data.histories import Histories
+from mta_models.models.incremental.hazard.calendar import Calendar
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.hazard.likelihood import Rates, maximise_additive
 
@@ -72,10 +73,10 @@ def thinned(
 class PlaceboTest:
     """A channel's credit by a fitted hazard, and its credit with its touchpoints moved in time.
 
-    Half-lives and the touchpoints of other channels stay as in the fit; effects and baseline are
-    fitted again. Credit is that of `counterfactual="moment"`, in conversions. If a channel has an
-    effect, moving its touchpoints in time reduces its credit. Credit that stays comes from which
-    users met the channel, not from when.
+    Half-lives, the calendar and the touchpoints of other channels stay as in the fit; effects and
+    baseline are fitted again. Credit is that of `counterfactual="moment"`, in conversions. If a
+    channel has an effect, moving its touchpoints in time reduces its credit. Credit that stays
+    comes from which users met the channel, not from when.
 
     Args:
         model: a hazard fitted on these histories.
@@ -86,8 +87,12 @@ class PlaceboTest:
         self.histories = histories
         self.half_life = model.half_life_
         self.stop = histories.risk_end(model.repeat_)
-        rate = np.vstack([histories.adstock(self.half_life).T, np.ones(histories.n_events)])
-        cost = np.append(histories.totals(self.half_life, self.stop), histories.days(self.stop))
+        calendar = Calendar(model.calendar_)
+        rate = np.vstack(
+            [histories.adstock(self.half_life).T, calendar.at(histories.event_time)[None]]
+        )
+        days = histories.weight @ calendar.between(histories.start, self.stop)
+        cost = np.append(histories.totals(self.half_life, self.stop), days)
         self.rates = Rates(rate, histories.event_weight, cost)
         self.theta = np.append(model.beta_ * np.log(2) / self.half_life, model.baseline_hazard_)
 

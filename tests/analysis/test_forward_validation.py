@@ -34,7 +34,7 @@ def shop() -> mta.Journeys:
     return mta.worlds.make("randomised", n_users=3_000, strength=1.0).simulate().journeys
 
 
-FAST = mta.Hazard(half_life="4d")
+FAST = mta.Hazard(half_life="4d", calendar=False)
 
 some_time = st.floats(0.1, 11.9).map(lambda x: round(x, 3))
 touching = st.lists(st.tuples(st.integers(0, 3), some_time, st.sampled_from(NAMES)), max_size=12)
@@ -82,8 +82,8 @@ def test_scores_are_what_loops_over_days_and_users_find(
                 pairs += 1
                 right += float(np.sign(rates[user] - rates[other]) + 1) / 2
     observed = sum(time > 8 for time in first.values())
-    score = validation.scores["Hazard(half_life='4d')"]
-    np.testing.assert_allclose(validation.by_day["Hazard(half_life='4d')"], predicted, atol=1e-9)
+    score = validation.scores[repr(FAST)]
+    np.testing.assert_allclose(validation.by_day[repr(FAST)], predicted, atol=1e-9)
     np.testing.assert_allclose(score.gain, gain / observed, rtol=1e-6, atol=1e-9)
     assert (score.predicted, score.observed) == (pytest.approx(predicted.sum()), observed)
     if pairs:
@@ -104,8 +104,9 @@ def test_the_constant_rate_knows_nothing(shop: mta.Journeys) -> None:
 def test_a_right_model_predicts_better_than_references_and_is_calibrated(
     shop: mta.Journeys,
 ) -> None:
-    validation = mta.validate_forward([FAST, mta.Hazard(half_life="90d")], shop)
-    right, slow = (validation.scores[f"Hazard(half_life='{days}d')"] for days in (4, 90))
+    slower = mta.Hazard(half_life="90d", calendar=False)
+    validation = mta.validate_forward([FAST, slower], shop)
+    right, slow = (validation.scores[repr(model)] for model in (FAST, slower))
     assert right.gain > max(validation.scores[COUNTED].gain, slow.gain, 0)
     assert right.gain > 3 * right.gain_error
     assert right.auc > 0.6
@@ -156,7 +157,7 @@ def test_touched_and_untouched_are_told_apart_by_the_last_week() -> None:
 def test_tables_hold_every_score(shop: mta.Journeys) -> None:
     validation = mta.validate_forward([FAST], shop, train_days=60, horizon=5)
     frame, table, days = validation.to_frame(), validation.to_polars(), validation.days()
-    assert frame["model"].tolist() == [CONSTANT, COUNTED, "Hazard(half_life='4d')"]
+    assert frame["model"].tolist() == [CONSTANT, COUNTED, repr(FAST)]
     assert list(frame.columns) == table.columns
     assert frame["gain"].tolist() == [each.gain for each in validation.scores.values()]
     assert days["day"].tolist() == [60, 61, 62, 63, 64]

@@ -223,7 +223,9 @@ def test_reweighting_is_having_users_twice(
     refit = clone(model).fit(journeys).prepare(journeys, "conversions")
     credit, baseline = refit(journeys.reweighted(journeys.conversions * 3, journeys.nulls * 3))
     once = clone(model).fit_attribute(journeys)
-    rtol = max(ROUGH.get(label, 0), 1e-3)
+    # Three times as many conversions say more of each week, so factors are shrunk less.
+    shrunk = 0.02 if label.startswith("Hazard") else 0.0
+    rtol = max(ROUGH.get(label, 0), 1e-3, shrunk)
     np.testing.assert_allclose(credit, 3 * once.credit, rtol=rtol, atol=0.2)
     np.testing.assert_allclose(baseline, 3 * once.baseline, rtol=rtol, atol=0.2)
 

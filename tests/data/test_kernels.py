@@ -14,6 +14,7 @@ from scipy.special import gamma, gammainc
 import mta_models as mta
 from mta_models.data.histories import Histories
 from mta_models.data.kernels import HalfLifeKernel, Kernel, KernelGrid, as_kernel
+from mta_models.models.incremental.hazard.calendar import Calendar
 from tests.data.test_histories import half_of, logs, read
 
 
@@ -165,7 +166,8 @@ def test_a_model_with_another_kernel_credits_touchpoints_by_it(counterfactual: s
     event, touchpoint, age = histories.pairs
     weights = other._kernel().weight(age, histories.codes[touchpoint])
     per_day = other._kernel().per_day(other.beta_)[histories.codes[touchpoint]]
-    rate = np.bincount(event, weights * per_day, histories.n_events) + other.baseline_hazard_
+    rate = np.bincount(event, weights * per_day, histories.n_events)
+    rate += other.baseline_hazard_ * Calendar(other.calendar_).at(histories.event_time)
     moment = np.bincount(touchpoint, weights * per_day / rate[event], len(histories.time))
     by_code = np.bincount(histories.codes, moment, journeys.n_channels)
     np.testing.assert_allclose(credit, moment * (result.credit / by_code)[histories.codes])

@@ -72,10 +72,10 @@ class BayesianHazard(BayesianModel):
     over draws.
 
     Assumptions:
-        - Those of `Hazard`, except that effects may be negative unless `nonnegative`. The hazard is
-          kept above 0: after a single touchpoint by the prior, at conversions by bending towards 0
-          below 1% of the mean rate. Where many touchpoints of a harmful channel meet, the
-          integrated hazard may be negative.
+        - Those of `Hazard`, except that the baseline has no calendar and that effects may be
+          negative unless `nonnegative`. The hazard is kept above 0: after a single touchpoint by
+          the prior, at conversions by bending towards 0 below 1% of the mean rate. Where many
+          touchpoints of a harmful channel meet, the integrated hazard may be negative.
         - With lift tests exposure need not be random, but channels' biases must be similar: in
           proportion to m_c, up to about s_c. Where the biases of tested channels differ from those
           of the other channels, the credit of the others is wrong.
@@ -151,7 +151,7 @@ journeys=None)], random_state=1)
         check_one_of(self.repeat, "repeat", (True, False, None))
 
     def _tabulate(self, histories: Histories, rng: np.random.Generator) -> HazardLikelihood:
-        start = Hazard(self.half_life, self.repeat).fit_histories(histories)
+        start = Hazard(self.half_life, self.repeat, calendar=False).fit_histories(histories)
         self.repeat_ = start.repeat_
         point = PointFit(start.beta_, start.baseline_hazard_, start.half_life_)
         basis = self._basis(start.half_life_)

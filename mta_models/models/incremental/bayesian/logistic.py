@@ -129,7 +129,7 @@ class BayesianLogistic(BayesianModel):
 
     def _tabulate(self, histories: Histories, rng: np.random.Generator) -> LogisticLikelihood:
         # It gives the half-lives of the point fit, and users' probabilities of converting.
-        self._start = Hazard(self.half_life).fit_histories(histories)
+        self._start = Hazard(self.half_life, calendar=False).fit_histories(histories)
         self.repeat_ = histories.repeats
         half_life = self._start.half_life_
         return LogisticLikelihood.from_histories(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from mta_models.core.checks import check_one_of
+from mta_models.core.checks import check_flag, check_one_of
 from mta_models.core.ragged import Floats, Ints
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
@@ -20,6 +20,7 @@ from mta_models.errors import (
 from mta_models.models.base import Refitter, clone
 from mta_models.models.incremental.base import TimedModel
 from mta_models.models.incremental.half_lives import GRID, profile
+from mta_models.models.incremental.hazard.calendar import Calendar
 from mta_models.models.incremental.hazard.likelihood import (
     Maximum,
     Rates,
@@ -27,6 +28,7 @@ from mta_models.models.incremental.hazard.likelihood import (
     maximise_additive,
     standard_errors,
 )
+from mta_models.models.incremental.hazard.weekly_factors import fit_weekly_factors
 from mta_models.models.incremental.horizon_games import (
     HorizonGame,
     first_conversions,
@@ -41,11 +43,13 @@ _GAP = 1e-3
 class Hazard(TimedModel):
     """Additive hazard with a baseline and carry-over, by maximum likelihood.
 
-    A user's rate of converting is λ(t) = μ + Σ_k β_{c_k} ω_{c_k} 2^(−(t − t_k) / h_{c_k}), over
-    the touchpoints k met so far. ω = ln 2 / h makes the kernel a density, so that β is the number
-    of conversions that a touchpoint brings and μ the conversions per user and day without any. The
-    likelihood depends on the adstock at each conversion and on the total exposure per channel: its
-    cost grows with touchpoints and conversions, not with days.
+    A user's rate of converting is λ(t) = μ f(t) + Σ_k β_{c_k} ω_{c_k} 2^(−(t − t_k) / h_{c_k}),
+    over the touchpoints k met so far. ω = ln 2 / h makes the kernel a density, so that β is the
+    number of conversions that a touchpoint brings and μ the conversions per user and day without
+    any. f is the calendar, a factor for each week: sales that grow, or have a season, are not
+    credited to channels that were bought more in the same weeks. The likelihood depends on the
+    adstock at each conversion, its week, and the total exposure per channel: its cost grows with
+    touchpoints and conversions, not with days.
 
     Estimand: `incremental`, with one of two counterfactuals:
 
@@ -62,11 +66,11 @@ class Hazard(TimedModel):
           would buy anyway, this model credits the ads with these users' purchases;
           `SelfControlled` does not need this assumption.
         - Effects add up, are equal for all users and never negative, and fade at a constant rate.
-        - The baseline is equal for all users and constant over time.
+        - The baseline is equal for all users and constant within a week.
 
     Source: Zhang, Wei & Ren (2014), Multi-touch attribution in online advertising with survival
-    theory, IEEE ICDM, 687–696: the additive hazard, its kernel and the EM. The baseline μ, the
-    half-lives by profile likelihood and the horizon's credit are ours.
+    theory, IEEE ICDM, 687–696: the additive hazard, its kernel and the EM. The baseline μ, its
+    calendar, the half-lives by profile likelihood and the horizon's credit are ours.
 
     Args:
         half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None: those
@@ -81,18 +85,23 @@ class Hazard(TimedModel):
             decision; with `lag="1d"` the channel is not credited for that. The assumption is that
             touchpoints have no effect within the lag: effects that they do have within it go to
             the baseline. None: touchpoints count at once.
+        calendar: whether the baseline has a factor f for each week. How far the factors differ from
+            1 is estimated (empirical Bayes): all are 1 where weeks differ by no more than chance,
+            and in journeys without a timeline.
 
     Attributes:
         half_life_: shape `(n_channels,)`, days.
         beta_: shape `(n_channels,)`, conversions per touchpoint, >= 0.
         baseline_hazard_: μ, conversions per user and day.
+        calendar_: f, shape `(n_weeks,)`, weeks from the log's start; its mean over the users' time
+            at risk is 1. Later weeks have the factor of the last.
         repeat_: whether users were taken to be at risk after a conversion.
         log_likelihood_: at the fit.
         log_likelihood_path_: at each iteration; it never falls.
         n_iterations_: number of EM and Newton steps in the last fit.
         standard_error_: shape `(n_channels,)`, of `beta_`, by the observed information, taking the
-            half-lives as known. NaN where β is 0, at its bound, and for channels whose effects
-            cannot be separated; use `bootstrap` for these.
+            half-lives and the calendar as known. NaN where β is 0, at its bound, and for channels
+            whose effects cannot be separated; use `bootstrap` for these.
         baseline_standard_error_: of `baseline_hazard_`.
         removal_: shape `(n_channels,)`, conversions lost without each channel alone, on the scale
             of the credit; they do not add up. Set by `attribute` with `"horizon"`.
@@ -114,16 +123,19 @@ class Hazard(TimedModel):
         repeat: bool | None = None,
         counterfactual: str = "horizon",
         lag: str | timedelta | float | None = None,
+        calendar: bool = True,
     ) -> None:
         self.half_life = half_life
         self.repeat = repeat
         self.counterfactual = counterfactual
         self.lag = lag
+        self.calendar = calendar
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_half_life(self.half_life)
         check_one_of(self.repeat, "repeat", (True, False, None))
+        check_flag(self.calendar, "calendar")
 
     def _learn(self, histories: Histories) -> None:
         if self.repeat is False and histories.repeats:
@@ -133,7 +145,9 @@ class Hazard(TimedModel):
             )
         repeat = histories.repeats if self.repeat is None else self.repeat
         grid = self._grid(histories.channels)
-        table = RatesByKernel(histories, histories.risk_end(repeat), grid)
+        table = RatesByKernel(
+            histories, histories.risk_end(repeat), grid, weekly=self._has_calendar(histories)
+        )
         if not table.days > 0:
             raise JourneyError(
                 "users must have been observed for some time; these users were at risk for 0 days. "
@@ -154,16 +168,28 @@ class Hazard(TimedModel):
             return HalfLifeGrid(given_half_lives(self.half_life, channels)[None])
         return HalfLifeGrid(np.repeat(GRID[:, None], len(channels), axis=1))
 
+    def _has_calendar(self, histories: Histories) -> bool:
+        """Whether weeks have factors: times of rows without a timeline count from their ends."""
+        return self.calendar and histories.timeline is not None
+
     def _kernel(self) -> Kernel:
         return self._carry_over
 
     def _risk_end(self, histories: Histories) -> Floats:
         return histories.risk_end(self.repeat_)
 
-    def _fit_to(self, table: RatesByKernel, grid: KernelGrid) -> tuple[Rates, Maximum]:
-        """Set the parameters; return the rates at the half-lives chosen, and their maximum."""
+    def _fit_to(
+        self, table: RatesByKernel, grid: KernelGrid, variance: float | None = None
+    ) -> tuple[Rates, Maximum]:
+        """Set the parameters; return the rates at the half-lives chosen, and their maximum.
+
+        `variance` is that of the calendar where it is known; None: estimated.
+        """
         choice = _chosen(table)
-        rates = table.rates(choice)
+        self.calendar_, self.calendar_variance_ = fit_weekly_factors(table, choice, variance)
+        if self.calendar_variance_:
+            choice = _chosen(table, self.calendar_)
+        rates = table.rates(choice, self.calendar_)
         best = maximise_additive(rates)
         self._carry_over = grid.chosen(choice)
         self.half_life_ = self._carry_over.half_life
@@ -196,21 +222,24 @@ class Hazard(TimedModel):
         """
         histories = self._histories(journeys)
         grid = self._grid(histories.channels)
-        table = RatesByKernel(histories, self._risk_end(histories), grid, keep=True)
+        weekly = self._has_calendar(histories)
+        table = RatesByKernel(histories, self._risk_end(histories), grid, keep=True, weekly=weekly)
 
         def refit(weighted: Journeys) -> tuple[Floats, float]:
             model = clone(self)
             assert isinstance(model, Hazard)
             model.channels_, model.repeat_ = self.channels_, self.repeat_
             drawn = histories.reweighted(weighted)
-            model._fit_to(table.reweighted(drawn), grid)
+            # A draw's weeks differ by more than those of the log: the draw itself adds noise.
+            model._fit_to(table.reweighted(drawn), grid, self.calendar_variance_)
             return model._account_of(drawn, weighted.outcome(of), of)
 
         return refit
 
     def _parts(self, histories: Histories) -> Floats:
         due = histories.adstock(self._kernel()) * self._per_day()
-        whole = due.sum(axis=1, keepdims=True) + self.baseline_hazard_
+        alone = self.baseline_hazard_ * Calendar(self.calendar_).at(histories.event_time)
+        whole = due.sum(axis=1, keepdims=True) + alone[:, None]
         parts: Floats = np.divide(due, whole, out=np.zeros_like(due), where=whole > 0)
         return parts
 
@@ -220,7 +249,8 @@ class Hazard(TimedModel):
         return play(
             histories.cells,
             histories.by_cell(added),
-            self.baseline_hazard_ * (histories.end - histories.start),
+            self.baseline_hazard_
+            * Calendar(self.calendar_).between(histories.start, histories.end),
             histories.weight,
             histories.n_channels,
         )
@@ -229,7 +259,8 @@ class Hazard(TimedModel):
         begin, stop = np.maximum(histories.start, since), np.minimum(histories.end, until)
         each = histories.exposure(self._kernel(), stop, begin)
         each *= self._per_day()[histories.codes]
-        baseline = self.baseline_hazard_ * np.maximum(stop - begin, 0)
+        stop = np.maximum(stop, begin)
+        baseline = self.baseline_hazard_ * Calendar(self.calendar_).between(begin, stop)
         expected: Floats = baseline + np.bincount(histories.owner, each, histories.n_users)
         return expected
 
@@ -238,7 +269,7 @@ class Hazard(TimedModel):
         return self._kernel().per_day(self.beta_)
 
 
-def _chosen(table: RatesByKernel) -> Ints:
+def _chosen(table: RatesByKernel, factor: Floats | None = None) -> Ints:
     """The kernels of maximum profile likelihood, as places on the grid, `(n_channels,)`."""
     n_grid, k = table.exposure.shape
     if n_grid == 1:
@@ -247,7 +278,7 @@ def _chosen(table: RatesByKernel) -> Ints:
 
     def log_likelihood(choice: Ints) -> float:
         nonlocal last
-        best = maximise_additive(table.rates(choice), last, _GAP)
+        best = maximise_additive(table.rates(choice, factor), last, _GAP)
         last = best.theta
         return float(best.path[-1])
 

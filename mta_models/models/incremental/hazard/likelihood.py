@@ -15,6 +15,7 @@ from mta_models.core.ragged import Floats, Ints, Mask, spread
 from mta_models.data.histories import Histories
 from mta_models.data.kernels import KernelGrid
 from mta_models.errors import InvariantError
+from mta_models.models.incremental.hazard.calendar import days_by_week, n_weeks_until, week_of
 
 _EM_STEPS = 20
 _NEWTON_STEPS = 200
@@ -78,6 +79,7 @@ class RatesByKernel:
         risk: shape `(n_users,)`, until when each user is at risk.
         grid: the kernels, for each channel `n_grid`.
         keep: keep each user's exposures, which `reweighted` needs.
+        weekly: keep the calendar week of conversions: those of different weeks are different rows.
 
     Attributes:
         at_event: shape `(n_grid, n_channels, n_rows)`, kernels at the conversions per day.
@@ -85,14 +87,25 @@ class RatesByKernel:
             users: the conversions if every touchpoint brought one.
         weight: shape `(n_rows,)`, conversions of each row.
         days: time at risk of all users together.
+        week: shape `(n_rows,)`, the calendar week of each row, from the log's start; 0 if not
+            `weekly`.
+        days_by_week: shape `(n_weeks,)`, time at risk in each week; if not `weekly`, in all.
     """
 
     def __init__(
-        self, histories: Histories, risk: Floats, grid: KernelGrid, keep: bool = False
+        self,
+        histories: Histories,
+        risk: Floats,
+        grid: KernelGrid,
+        keep: bool = False,
+        weekly: bool = False,
     ) -> None:
         k = histories.n_channels
         self._risk = risk
-        self._group, leader = _same_past(histories)
+        self._n_weeks = n_weeks_until(histories.end) if weekly else 1
+        weeks = week_of(histories.event_time, self._n_weeks)
+        self._group, leader = _same_past(histories, weeks)
+        self._week = weeks[leader]
         self._rows = np.empty((len(grid), k, len(leader)))
         self.exposure = np.empty((len(grid), k))
         self._by_user: list[Floats] = []
@@ -113,7 +126,11 @@ class RatesByKernel:
         some = weight > 0
         self.weight: Floats = weight[some]
         self.at_event = self._rows if some.all() else self._rows[:, :, some]
+        self.week: Ints = self._week if some.all() else self._week[some]
         self.days = histories.days(self._risk)
+        self.days_by_week: Floats = days_by_week(
+            histories.start, self._risk, histories.weight, self._n_weeks
+        )
         if self._by_user:
             offsets, codes = histories.cells
             users, k = spread(histories.weight, offsets), histories.n_channels
@@ -125,24 +142,31 @@ class RatesByKernel:
         other._weigh(histories)
         return other
 
-    def rates(self, choice: Ints) -> Rates:
-        """Those of one kernel per channel, as places on the grid, shape `(n_channels,)`."""
+    def rates(self, choice: Ints, factor: Floats | None = None) -> Rates:
+        """Those of one kernel per channel, and of a baseline that a factor by week multiplies.
+
+        Args:
+            choice: places on the grid, shape `(n_channels,)`.
+            factor: shape `(n_weeks,)`; None: 1.
+        """
         channels = np.arange(len(choice))
         kernels = self.at_event[choice, channels]
+        baseline = np.ones(len(self.weight)) if factor is None else factor[self.week]
+        days = self.days if factor is None else float(factor @ self.days_by_week)
         return Rates(
-            np.concatenate([kernels, np.ones((1, len(self.weight)))]),
+            np.concatenate([kernels, baseline[None]]),
             self.weight,
-            np.append(self.exposure[choice, channels], self.days),
+            np.append(self.exposure[choice, channels], days),
         )
 
 
-def _same_past(histories: Histories) -> tuple[Ints, Ints]:
-    """Conversions with the same past: the group of each, and the first of each group.
+def _same_past(histories: Histories, week: Ints) -> tuple[Ints, Ints]:
+    """Conversions in the same week with the same past: the group of each, and the group's first.
 
     Pasts are hashed by a random linear form of their adstocks at two half-lives, and equal hashes
     are compared. Equal pasts that differ by rounding are not merged, which costs time only.
     """
-    seen = np.hstack([histories.adstock(half_life) for half_life in (1.0, np.pi)])
+    seen = np.hstack([week[:, None], *(histories.adstock(half_life) for half_life in (1.0, np.pi))])
     form = np.random.default_rng(0).random(seen.shape[1])
     # Not a matrix product: that may sum equal rows in different orders.
     digest = (seen * form).sum(axis=1)

@@ -90,6 +90,7 @@ def test_the_published_example_splits_a_conversion() -> None:
     model = mta.Hazard(counterfactual="moment")
     model.channels_, model.repeat_ = one.channels, False
     model.beta_, model.baseline_hazard_ = np.array([0.2, 0.4]), 0.0
+    model.calendar_ = np.ones(1)
     model._carry_over = HalfLifeKernel(LN2 / np.array([0.1, 0.5]))
     np.testing.assert_allclose(
         model.touchpoint_credit(one), [0.140087, 0.515353, 0.344560], atol=5e-7
@@ -154,7 +155,8 @@ def test_likelihood_is_that_of_loops_and_nothing_near_is_larger(
     journeys = read(log, 4)
     half = np.array([1.5, 6.0])[: journeys.n_channels]
     given = dict(zip(journeys.channels, half.tolist(), strict=True)) or 2.0
-    model, histories = mta.Hazard(half_life=given), journeys.histories
+    model = mta.Hazard(half_life=given, calendar=False)
+    histories = journeys.histories
     with warnings.catch_warnings():  # few users: effects cannot be separated
         warnings.simplefilter("ignore", mta.IdentifiabilityWarning)
         model.fit(journeys)
@@ -209,7 +211,7 @@ def test_maximum_is_that_of_scipy(seed: int) -> None:
 
 
 def test_standard_errors_are_those_of_a_numeric_hessian(journeys: mta.Journeys) -> None:
-    model = mta.Hazard(half_life={"A": 2, "B": 5, "C": 3}).fit(journeys)
+    model = mta.Hazard(half_life={"A": 2, "B": 5, "C": 3}, calendar=False).fit(journeys)
     histories = journeys.histories
     table = RatesByKernel(histories, histories.risk_end(), model._grid(histories.channels))
     rates = table.rates(np.zeros(3, dtype=np.int64))
@@ -397,13 +399,13 @@ def test_a_bootstrap_draw_is_a_fit_to_its_weights(
     journeys: mta.Journeys, half_life: str | None
 ) -> None:
     rng = np.random.default_rng(0)
-    model = mta.Hazard(half_life=half_life).fit(journeys)
+    model = mta.Hazard(half_life=half_life, calendar=False).fit(journeys)
     draw = model.prepare(journeys, "conversions")
     picked = rng.poisson(1.0, journeys.n_journeys)
     weighted = journeys.reweighted(
         journeys.conversions * picked, journeys.nulls * picked, journeys.value * picked
     )
-    expected = mta.Hazard(half_life=half_life).fit(weighted).attribute(weighted)
+    expected = mta.Hazard(half_life=half_life, calendar=False).fit(weighted).attribute(weighted)
     credit, baseline = draw(weighted)
     np.testing.assert_allclose(credit, expected.credit, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(baseline, expected.baseline, rtol=1e-7)
