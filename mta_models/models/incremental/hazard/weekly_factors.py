@@ -74,7 +74,7 @@ def _by_week(
 
 
 def _variance(score: Floats, information: Floats) -> float:
-    """The variance of the log factors beyond chance; scores sum to 0, as μ was fitted. May be < 0."""
+    """The variance of log factors beyond chance, maybe < 0. Scores sum to 0, as μ was fitted."""
     total, squares = float(information.sum()), float(information @ information)
     lost = squares / max(total, 1e-300)  # what fitting μ takes of the expected squares
     beyond = float(score @ score) - (total - lost)
