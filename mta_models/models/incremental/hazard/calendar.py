@@ -70,7 +70,7 @@ def days_by_week(start: Floats, stop: Floats, weight: Floats, n_weeks: int) -> F
         array([2., 7., 2.])
     """
     until = _time_since(start, weight, n_weeks) - _time_since(stop, weight, n_weeks)
-    inside = np.diff(until)
+    inside: Floats = np.diff(until).astype(np.float64)
     inside[0] += until[0]
     inside[-1] += float(weight @ (stop - start)) - until[-1]
     return inside

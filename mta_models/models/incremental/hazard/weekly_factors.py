@@ -23,9 +23,9 @@ def fit_weekly_factors(
     """The factor f of each week on the baseline; its mean over the time at risk is 1.
 
     log f is normal around 0 with a variance that the data choose (empirical Bayes): first from
-    how far the weeks' conversions differ from those expected beyond chance, then by
-    EM with Laplace's approximation. So factors of weeks with few conversions stay near 1, and all
-    are 1 where weeks differ by no more than chance. Effects are fitted again in each round.
+    how far the weeks' conversions differ from those expected beyond chance, then by EM with
+    Laplace's approximation. So factors of weeks with few conversions stay near 1, and all are 1
+    where weeks differ by no more than chance. Effects are fitted again in each round.
 
     Args:
         table: weekly, see `RatesByKernel`.
@@ -74,7 +74,7 @@ def _by_week(
 
 
 def _variance(score: Floats, information: Floats) -> float:
-    """The variance of log factors beyond chance, maybe < 0. Scores sum to 0, as μ was fitted."""
+    """The variance of log factors beyond chance, maybe < 0. Scores sum to 0: μ was fitted."""
     total, squares = float(information.sum()), float(information @ information)
     lost = squares / max(total, 1e-300)  # what fitting μ takes of the expected squares
     beyond = float(score @ score) - (total - lost)
