@@ -83,5 +83,5 @@ def _time_since(begin: Floats, weight: Floats, n_weeks: int) -> Floats:
     bounds = np.arange(n_weeks + 1) * _WEEK
     many = np.cumsum(np.bincount(place, weight, n_weeks + 2))[:-1]
     when = np.cumsum(np.bincount(place, weight * begin, n_weeks + 2))[:-1]
-    since: Floats = bounds * many - when
+    since: Floats = (bounds * many - when).astype(np.float64)
     return since
