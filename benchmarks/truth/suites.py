@@ -47,7 +47,7 @@ class Committed:
 
 LAGGED = "SelfControlled(lag='12h')"
 # The model that answers by default.
-ANSWER = "SelfControlled"
+ANSWER = "Incremental"
 VISIT_WORLDS = tuple(name for name in names() if name.startswith("visits_"))
 # Worlds that differ from `randomised` in one thing each.
 ONE_THING = tuple(name for name in names() if name not in VISIT_WORLDS)

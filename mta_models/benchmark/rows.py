@@ -33,7 +33,8 @@ METRICS = (
 VERDICT = ("n_channels", "n_identified", "n_missed", "n_missed_identified", "baseline_identified")
 # Of the log: conversions observed, conversions expected, and the fraction without any channel.
 ABOUT = ("conversions", "true_total", "true_baseline_share")
-COST = ("seconds", "peak_mb")  # the only columns that differ between runs
+# The only columns that differ between runs. CPU seconds depend less on what else the machine does.
+COST = ("seconds", "cpu_seconds", "peak_mb")
 TEXTS = ("world", "model", "estimand", "warnings", "versions", "error")
 FIELDS = (*IDENTITY, "estimand", *METRICS, *VERDICT, *ABOUT, *COST, "warnings", "versions", "error")
 

@@ -90,12 +90,17 @@ def _measured(model: AttributionModel, journeys: Journeys) -> tuple[Attribution,
     """
     with warnings.catch_warnings(record=True) as log:
         warnings.simplefilter("always")
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         attribution = model.fit_attribute(journeys)
-        cost: dict[str, Any] = {"seconds": time.perf_counter() - start}
+        cost: dict[str, Any] = {
+            "seconds": time.perf_counter() - start,
+            "cpu_seconds": time.process_time() - cpu,
+        }
     cost["warnings"] = " ".join(dict.fromkeys(each.category.__name__ for each in log))
     # A model that runs in another process measures its own seconds and memory.
     own = {name: getattr(model, f"{name}_", None) for name in ("seconds", "peak_mb")}
+    if own["seconds"] is not None:
+        del cost["cpu_seconds"]
     cost |= {name: each for name, each in own.items() if each is not None}
     if "peak_mb" not in cost and cost["seconds"] <= _PATIENCE and not tracemalloc.is_tracing():
         tracemalloc.start()
