@@ -16,8 +16,8 @@ Journeys → model → Attribution. First steps, on the simulated log of a shop:
     >>> interval = mta.bootstrap(mta.Markov(), journeys, n_draws=20, random_state=0).interval()
 
 Read journeys with `read_events`, `read_paths` or `read_wide`; check what they can show with
-`diagnose`; estimate what would not have happened without a channel with `Hazard` or
-`SelfControlled`. `help(mta.read_events)` and so on explain each name.
+`diagnose`; estimate what would not have happened without a channel with `Incremental`.
+`help(mta.read_events)` and so on explain each name.
 
 Names are imported on first use: importing the package itself is fast. `__init__.pyi` lists them.
 """

@@ -35,6 +35,32 @@ USUAL_MODELS = (
 )
 
 
+def default_model(journeys: Journeys) -> str:
+    """The name of the model to ask first: one that estimates effects, where there are times.
+
+    Example:
+        >>> from mta_models import Journeys
+        >>> default_model(Journeys.from_paths([["Search"]], conversions=[1]))
+        'Markov'
+    """
+    timed = journeys.timeline is not None or (
+        journeys.age is not None and journeys.at_risk is not None
+    )
+    return "Incremental" if timed else "Markov"
+
+
+def usual_models(journeys: Journeys) -> tuple[str, ...]:
+    """The names of the models that `compare` fits by default: the default model, then the others.
+
+    Example:
+        >>> from mta_models import Journeys
+        >>> usual_models(Journeys.from_paths([["Search"]], conversions=[1]))[:2]
+        ('Markov', 'FirstTouch')
+    """
+    first = default_model(journeys)
+    return (first, *(name for name in USUAL_MODELS if name != first))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Printed):
     """The credit of several models on the same journeys.
@@ -192,8 +218,8 @@ def as_heading(label: str) -> str:
 
 
 def compare(
-    models: Iterable[AttributionModel | type[AttributionModel] | str],
-    journeys: Journeys,
+    models: Iterable[AttributionModel | type[AttributionModel] | str] | None = None,
+    journeys: Journeys | None = None,
     *,
     of: str = "conversions",
     skip_refused: bool = False,
@@ -205,8 +231,10 @@ def compare(
 
     Args:
         models: models, their classes, or their names (`"Markov"`, `"Markov(order=2)"`); the
-            models themselves stay unfitted.
-        journeys: journeys with at least one conversion.
+            models themselves stay unfitted. None: the usual ones that the data allow, with
+            `Incremental` first if the journeys have times, else `Markov`.
+        journeys: journeys with at least one conversion. `compare(journeys=journeys)` compares the
+            usual models.
         of: `"conversions"`, or `"value"` for revenue.
         skip_refused: what to do with a model that cannot be fitted to these journeys (for example
             one that needs times). False: raise its error. True: keep the reason in `refusals`, and
@@ -239,10 +267,14 @@ def compare(
         >>> comparison.estimands
         {'LastTouch': 'rule', 'Markov': 'removal_effect'}
     """
-    asked = {label_of(model): model for model in distinct_models(models)}
     check_flag(skip_refused, "skip_refused")
     check_flag(validate, "validate")
+    given = None if models is None else distinct_models(models)
     require_journeys(journeys, "compare")
+    assert journeys is not None  # as the line above has checked
+    if given is None:
+        given, skip_refused = distinct_models(usual_models(journeys)), True
+    asked = {label_of(model): model for model in given}
     journeys.outcome(of)  # missing values are an error of the call, not a refusal of a model
     attributions: dict[str, Attribution] = {}
     refusals: dict[str, JourneyError] = {}

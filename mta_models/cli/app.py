@@ -35,6 +35,11 @@ app = typer.Typer(
 )
 
 _MODEL_HELP = "Model by name, with parameters in brackets: Markov, 'Markov(order=2)'."
+_BOOKS = (
+    "note: these journeys have no times, so the model is {}: it divides the conversions among "
+    "channels and cannot estimate effects. Read an event log to estimate how many conversions "
+    "would be gone without a channel"
+)
 
 
 class Of(StrEnum):
@@ -110,18 +115,21 @@ def compare(
 ) -> None:
     """Credit per channel by several models, side by side.
 
-    Without --model: the usual models that the data allow; with --validate, Hazard too. CSV and
-    Parquet files have one row per model and channel and one for each model's baseline, with the
-    columns model, estimand, of, channel, credit, share. JSON files also have the scores of
-    --validate.
+    Without --model: the usual models that the data allow, Incremental first for an event log and
+    Markov first for paths; with --validate, Hazard too. CSV and Parquet files have one row per
+    model and channel and one for each model's baseline, with the columns model, estimand, of,
+    channel, credit, share, and for models with intervals lower, upper, interval_holds. JSON files
+    also have the scores of --validate.
     """
 
     def work(journeys: Journeys) -> Output:
         from mta_models.analysis.comparison import compare as compare_models
+        from mta_models.analysis.comparison import usual_models
         from mta_models.reporting import documents, terminal
 
+        usual = (*usual_models(journeys), *(("Hazard",) if validate else ()))
         result = compare_models(
-            models, journeys, of=run.of, skip_refused=not names, validate=validate
+            asked or usual, journeys, of=run.of, skip_refused=not asked, validate=validate
         )
         return Output(
             show=lambda console: terminal.show_comparison(console, result, top=top),
@@ -130,21 +138,18 @@ def compare(
             notes=[f"{label} left out: {why}" for label, why in result.refusals.items()],
         )
 
-    from mta_models.analysis.comparison import USUAL_MODELS
-
     run = replace(run, of=of or run.of)
-    names = model or list(run.models)
-    usual = (*USUAL_MODELS, "Hazard") if validate else USUAL_MODELS
-    models = [_model(name) for name in names or usual]
+    asked = [_model(name) for name in model or run.models]
     carry_out(run, out, work)
 
 
 @app.command(
     epilog=_examples(
+        "mta-models attribute --example",
         "mta-models attribute --example --model Shapley --draws 200",
         "mta-models example --out log.csv",
         "mta-models attribute log.csv --user user --time time --channel channel \\",
-        "  --conversion conversion --value value --lookback 30d --out credit.json",
+        "  --conversion conversion --value value --out credit.json",
     )
 )
 @reads
@@ -152,43 +157,64 @@ def attribute(
     run: Run,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"{_MODEL_HELP}  [default: Markov]", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help=f"{_MODEL_HELP}  [default: Incremental for an event log, Markov for paths]",
+            show_default=False,
+        ),
     ] = None,
     draws: Annotated[
         int,
-        typer.Option(min=0, help="Bootstrap draws for 95% intervals, of sampling only; try 200."),
+        typer.Option(
+            min=0,
+            help="Bootstrap draws for 95% intervals, of sampling only; try 200. Not for "
+            "Incremental, which has intervals of its own.",
+        ),
     ] = 0,
     seed: SeedOption = 0,
     of: OfOption = None,
     top: TopOption = 25,
     out: OutOption = None,
 ) -> None:
-    """Credit per channel by one model, with intervals if --draws is above 0.
+    """Credit per channel by one model, with intervals if it has them or --draws is above 0.
 
-    CSV and Parquet files have the columns that compare writes and, with --draws, lower and upper:
-    the bounds of an interval that covers sampling error only, not bias.
+    Without --model: for an event log Incremental, which estimates how many conversions would be
+    gone without each channel; for paths Markov, which divides the conversions among channels. CSV
+    and Parquet files have the columns that compare writes; with intervals also lower, upper and
+    interval_holds, which says what uncertainty the bounds cover.
     """
     if model is None and len(run.models) > 1:
         misuse(f"attribute must have one model; the run has {len(run.models)}. Name one by --model")
     run = replace(run, of=of or run.of)
-    asked = _model(model or next(iter(run.models), "Markov"))
+    name = model or next(iter(run.models), None)
+    asked = None if name is None else _model(name)
 
     def work(journeys: Journeys) -> Output:
-        from mta_models.analysis.comparison import Comparison
+        from mta_models.analysis.comparison import Comparison, default_model
         from mta_models.analysis.resampling import bootstrap
         from mta_models.models.names import label_of
         from mta_models.reporting import documents, terminal
 
+        used = asked or _model(default_model(journeys))
+        if draws and type(used).__name__ == "Incremental":
+            raise ParameterError(
+                "--draws must be left out for Incremental: it has intervals of its own, which "
+                "cover more than a bootstrap's. Name another model by --model to bootstrap it"
+            )
         result = (
-            bootstrap(asked, journeys, n_draws=draws, random_state=seed, of=run.of)
+            bootstrap(used, journeys, n_draws=draws, random_state=seed, of=run.of)
             if draws
-            else asked.fit_attribute(journeys, of=run.of)
+            else used.fit_attribute(journeys, of=run.of)
         )
-        label = label_of(asked)
+        if asked is None and not result.estimand.startswith("incremental"):
+            typer.echo(_BOOKS.format(label_of(used)), err=True)
+        label, verdict = label_of(used), getattr(used, "verdict_", ())
         return Output(
-            show=lambda console: terminal.show_attribution(console, result, label, top=top),
+            show=lambda console: terminal.show_attribution(
+                console, result, label, top=top, verdict=verdict
+            ),
             table=Comparison({label: result}).long,
-            document=lambda: documents.attribution_document(result),
+            document=lambda: documents.attribution_document(result, verdict),
         )
 
     carry_out(run, out, work)

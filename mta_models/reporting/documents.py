@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,20 @@ if TYPE_CHECKING:
 
     from mta_models.analysis.comparison import Comparison
     from mta_models.diagnosis.findings import Diagnosis
+    from mta_models.models.incremental.one_answer.verdict import ChannelVerdict
 
 
-def attribution_document(attribution: Attribution) -> dict[str, Any]:
+def attribution_document(
+    attribution: Attribution, verdict: Sequence[ChannelVerdict] = ()
+) -> dict[str, Any]:
     """The attribution as an object of plain values; a missing number is null.
 
     Keys: `model`, `estimand`, `of`, `total`, `baseline`, `checks` (sentences on the fit), and
     `channels`, a list of objects with `channel`, `credit`, `share`. With draws, channels also have
     `lower` and `upper`; `baseline_interval` has the bounds of the baseline, `interval` is the
     probability inside the bounds, and `interval_holds` says which uncertainty they cover (a
-    bootstrap: sampling only).
+    bootstrap: sampling only). With a verdict, `verdict` is a list of objects, whose keys are the
+    attributes of `ChannelVerdict`.
     """
     columns: dict[str, Any] = {
         "channel": attribution.channels,
@@ -47,6 +52,7 @@ def attribution_document(attribution: Attribution) -> dict[str, Any]:
         "total": _plain(attribution.total),
         "baseline": _plain(attribution.baseline),
         "checks": list(attribution.checks),
+        **({"verdict": [asdict(each) for each in verdict]} if verdict else {}),
         **bounds,
         "channels": [
             {name: _plain(value) for name, value in zip(columns, row, strict=True)}

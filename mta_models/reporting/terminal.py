@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from mta_models.models.names import model_from_name
 if TYPE_CHECKING:
     from mta_models.benchmark.results import Results
     from mta_models.data.journeys import Journeys
+    from mta_models.models.incremental.one_answer.verdict import ChannelVerdict
 
 _NARROWEST = 40
 _AS_PERCENT = ("total_variation", "total_variation_removal", "share_mae", "budget_regret")
@@ -76,10 +77,41 @@ def show(out: Console, blocks: Iterable[Block]) -> None:
             out.print(Text(line), no_wrap=True, overflow="ignore", crop=False)
 
 
-def show_attribution(out: Console, attribution: Attribution, label: str, *, top: int) -> None:
-    """Print credit, share and, with draws, the 95% interval of channels and baseline."""
+def show_attribution(
+    out: Console,
+    attribution: Attribution,
+    label: str,
+    *,
+    top: int,
+    verdict: Sequence[ChannelVerdict] = (),
+) -> None:
+    """Print credit, share and, with draws, the 95% interval of channels and baseline.
+
+    And the verdict on each channel, where the model gives one. It is in conversions, whatever the
+    attribution is in.
+    """
     show(out, attribution.tables(top=top))
+    if verdict:
+        show(out, [verdict_entries(verdict, top)])
     show(out, _answers({label: attribution.estimand}))
+
+
+def verdict_entries(verdict: Sequence[ChannelVerdict], top: int) -> Entries:
+    """What the log says of the channels with the most credit, and by what assumption.
+
+    Args:
+        verdict: on all channels.
+        top: maximum of channels; the title says if there are more.
+    """
+    rows = []
+    for each in sorted(verdict, key=lambda one: -one.credit)[:top]:
+        other = each.other_reading
+        if_not = "" if other is None else f" If not: {other + 0.0:,.0f} conversions."
+        rows.append((each.channel, each.status, each.assumption + if_not))
+    title = "What the log identifies, and by what assumption"
+    if len(rows) < len(verdict):
+        title += f"; {len(rows)} of {len(verdict)} channels, by credit"
+    return Entries(title, rows)
 
 
 def show_comparison(out: Console, comparison: Comparison, *, top: int) -> None:

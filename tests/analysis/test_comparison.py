@@ -75,6 +75,18 @@ def test_a_model_that_refuses_raises_or_is_left_out_with_its_reason(journeys: mt
     assert "needs the age of each touchpoint" in comparison.refusals["TimeDecay"]
 
 
+def test_the_usual_models_are_those_that_the_data_allow(journeys: mta.Journeys) -> None:
+    comparison = mta.compare(journeys=journeys)
+    others = [name for name in USUAL_MODELS if name not in ("Markov", "TimeDecay")]
+    assert list(comparison.attributions) == ["Markov", *others]
+    assert list(comparison.refusals) == ["TimeDecay"]
+    timed = mta.worlds.make("randomised", n_users=1_000).simulate().journeys
+    assert list(mta.compare(None, timed).attributions) == ["Incremental", *USUAL_MODELS]
+    for nothing in ((), (None, None), (["Linear"],)):
+        with pytest.raises(mta.JourneyError, match="compare must be given Journeys; got NoneType"):
+            mta.compare(*nothing)
+
+
 def test_what_no_model_can_serve_raises_even_if_refusals_are_skipped() -> None:
     plain = mta.Journeys.from_paths([["A"]], [1], [1])
     with pytest.raises(mta.JourneyError, match="needs the value of each row"):

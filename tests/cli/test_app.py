@@ -121,12 +121,49 @@ def test_attribute_with_draws_is_the_bootstrap(folder: Path) -> None:
     assert f"{low:,.2f} to {high:,.2f}" in shown
 
 
-def test_attribute_is_markov_by_default(folder: Path) -> None:
-    run("attribute", "paths.csv", "--out", "a.json")
+def test_attribute_is_markov_by_default_for_paths_and_says_so(folder: Path) -> None:
+    result = run("attribute", "paths.csv", "--out", "a.json")
+    assert result.stderr.startswith("note: these journeys have no times, so the model is Markov:")
+    assert result.stderr.count("\n") == 1
     expected = mta.Markov().fit_attribute(read_table())
     document = json.loads(Path("a.json").read_text())
     assert [row["credit"] for row in document["channels"]] == expected.credit.tolist()
     assert "removal_effect" in run("attribute", "paths.csv").stdout
+    assert run("attribute", "paths.csv", "--model", "Markov").stderr == ""
+
+
+def test_attribute_is_incremental_by_default_for_event_logs(log_folder: Path, folder: Path) -> None:
+    log, names = str(log_folder / "log.csv"), {name[2:]: name[2:] for name in EVENTS[::2]}
+    model = mta.Incremental()
+    expected = model.fit_attribute(mta.read_events(log, **names))
+    assert run("attribute", log, *EVENTS, "--out", "a.json").stderr == ""
+    document = json.loads(Path("a.json").read_text(), parse_constant=pytest.fail)
+    assert document["model"] == "Incremental()"
+    assert [row["credit"] for row in document["channels"]] == expected.credit.tolist()
+    assert [row["lower"] for row in document["channels"]] == expected.interval()[:, 0].tolist()
+    assert document["interval_holds"] == expected.interval_holds
+    assert [each["channel"] for each in document["verdict"]] == list(expected.channels)
+    assert [each["status"] for each in document["verdict"]] == [
+        each.status for each in model.verdict_
+    ]
+    shown = run("attribute", log, *EVENTS, "--top", "3").stdout
+    assert "Entrances, guessed from names: Brand Search, Coupon Site" in shown
+    assert "by what assumption; 3 of 8 channels, by credit" in shown
+    assert "Intervals: " in shown
+    for model_named in ((), ("--model", "Incremental(bought=['Direct'])")):
+        line = refused("attribute", log, *EVENTS, *model_named, "--draws", "9")
+        assert "--draws must be left out for Incremental" in line
+
+
+def test_compare_has_incremental_first_for_event_logs(log_folder: Path, folder: Path) -> None:
+    log = str(log_folder / "log.csv")
+    run("compare", log, *EVENTS, "--out", "a.csv")
+    models = pl.read_csv("a.csv")["model"].unique(maintain_order=True).to_list()
+    assert models == ["Incremental", *USUAL_MODELS]
+    run("compare", "paths.csv", "--out", "b.csv")
+    models = pl.read_csv("b.csv")["model"].unique(maintain_order=True).to_list()
+    others = [name for name in USUAL_MODELS if name not in ("Markov", "TimeDecay")]
+    assert models == ["Markov", *others]
 
 
 def test_an_event_log_is_read_as_read_events_reads_it(log_folder: Path, folder: Path) -> None:
@@ -221,10 +258,10 @@ def test_the_terminal_shows_credit_share_baseline_and_what_it_means(folder: Path
     shown = result.stdout
     for model in USUAL_MODELS:
         assert (model in shown) == (model != "TimeDecay" or "Note:" in shown)
-    assert re.search(r"^Email +10.00 +10.00 +23.33", shown, re.MULTILINE)
+    assert re.search(r"^Email +17.77 +10.00 +10.00 +23.33", shown, re.MULTILINE)
     assert re.search(r"^\(baseline\) +5.00 +5.00", shown, re.MULTILINE)
     assert re.search(r"^total +75.00 +75.00", shown, re.MULTILINE)
-    assert re.search(r"^Email +14.3% +14.3% +33.3%", shown, re.MULTILINE)
+    assert re.search(r"^Email +25.4% +14.3% +14.3% +33.3%", shown, re.MULTILINE)
     assert "4 rows: 6 touchpoints of 3 channels; 75 conversions (5 without" in shown
     assert "Note: TimeDecay left out: TimeDecay needs the age" in shown
     assert "rule: divides the observed conversions" in shown
