@@ -67,6 +67,8 @@ class BayesianLogistic(BayesianModel):
     (2009), Fitting smooth-in-time prognostic risk functions via logistic regression, The
     International Journal of Biostatistics 5(1), article 3, for the case-base sample.
 
+    Tuned on: nothing of its own; the priors of biases are those of `BayesianHazard`.
+
     Args:
         lift_tests: `LiftTest` objects; None: no tests, and no biases.
         random_state: seed of the case-base sample and of the chains.

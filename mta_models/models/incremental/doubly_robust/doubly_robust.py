@@ -72,6 +72,9 @@ class DoublyRobust(AttributionModel):
     orthogonal scores, the effect on the treated); Tamim, Monfared & LeLorier (2007),
     Pharmacoepidemiology and Drug Safety 16(3):250–258 (lag-time).
 
+    Tuned on: logs of 20,000 users of the worlds of one thing at a time, seeds 0 and 1: window, lag,
+    the recent days that histories count, and the cap on odds.
+
     Args:
         learner: a scikit-learn classifier with `predict_proba`, for both m and w; None: logistic
             regression.

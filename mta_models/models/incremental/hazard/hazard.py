@@ -72,6 +72,9 @@ class Hazard(TimedModel):
     theory, IEEE ICDM, 687–696: the additive hazard, its kernel and the EM. The baseline μ, its
     calendar, the half-lives by profile likelihood and the horizon's credit are ours.
 
+    Tuned on: logs of 20,000 to 50,000 users of the worlds of one thing at a time, seeds 0 to 4: the
+    range of half-lives. Nothing else was tuned.
+
     Args:
         half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None: those
             of maximum likelihood among 1 to 21 days; channels share one, except for those whose own

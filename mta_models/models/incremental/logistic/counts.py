@@ -42,6 +42,8 @@ class LogisticCounts(AttributionModel):
     Source: Shao & Li (2011), "Data-driven multi-touch attribution models", KDD, 258–264, whose
     regression this is, without bagging.
 
+    Tuned on: nothing.
+
     Args:
         penalty: ridge on the log-loss per conversion, counts scaled to unit s.d., > 0.
         random_state: of the orders sampled for journeys of more than 10 channels; None, a whole

@@ -65,6 +65,9 @@ class Logistic(TimedModel):
     Shender et al., "A time to event framework for multi-touch attribution", arXiv 2009.08432
     (backward).
 
+    Tuned on: logs of 20,000 to 50,000 users of the worlds of one thing at a time, seeds 0 to 4: the
+    grids of half-lives and penalties, and the size of the sample that the search uses.
+
     Args:
         half_life: of the carry-over: `"7d"`, a timedelta or days, for all channels, or a mapping
             from channels to these; None: chosen from 1 to 21 days by the held-out likelihood of a

@@ -94,6 +94,10 @@ class SelfControlled(TimedModel):
     Environmetrics 11(6):689–704, calendar windows. Their use in attribution, moving intent and the
     horizon in which frailty cancels are ours.
 
+    Tuned on: logs of 20,000 to 50,000 users of the worlds of one thing at a time, seeds 0 to 4: the
+    gains that moving intent and the groups of depletion must reach, when exposure counts as
+    stopped, and the number of conversions from which channels have half-lives of their own.
+
     Args:
         half_life: a span of time ("7d", a timedelta, days), or one per channel by name. None:
             those of maximum likelihood among 1 to 21 days.
