@@ -38,7 +38,10 @@ from .models.incremental.doubly_robust.doubly_robust import DoublyRobust as Doub
 from .models.incremental.hazard.hazard import Hazard as Hazard
 from .models.incremental.logistic.counts import LogisticCounts as LogisticCounts
 from .models.incremental.logistic.logistic import Logistic as Logistic
+from .models.incremental.one_answer.breakdown import Breakdown as Breakdown
 from .models.incremental.one_answer.incremental import Incremental as Incremental
+from .models.incremental.one_answer.results import Reading as Reading
+from .models.incremental.one_answer.verdict import ChannelVerdict as ChannelVerdict
 from .models.incremental.self_controlled.self_controlled import SelfControlled as SelfControlled
 from .models.markov.bayesian import BayesianMarkov as BayesianMarkov
 from .models.markov.markov import Markov as Markov

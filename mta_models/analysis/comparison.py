@@ -303,7 +303,7 @@ def _validated(
     timed = [model for model in models if isinstance(model, TimedModel)]
     if not timed:
         raise ParameterError(
-            "there must be an incremental model to validate, such as Hazard; got "
-            f"{', '.join(label_of(model) for model in models)}. Add one, or leave `validate` out"
+            "to validate, there must be a model that predicts conversions in time, such as Hazard; "
+            f"got {', '.join(map(label_of, models))}. Add one, or leave `validate` out"
         )
     return validate_forward(timed, journeys, skip_refused=skip_refused)

@@ -196,5 +196,5 @@ def test_compare_validates_the_incremental_models_among_its_own(shop: mta.Journe
     alone = mta.validate_forward([FAST], shop)
     assert comparison.validation.to_frame().equals(alone.to_frame())
     assert mta.compare(["LastTouch", FAST], shop).validation is None
-    with pytest.raises(mta.ParameterError, match="must be an incremental model to validate"):
+    with pytest.raises(mta.ParameterError, match="must be a model that predicts conversions"):
         mta.compare(["LastTouch"], shop, validate=True)

@@ -12,6 +12,7 @@ import pytest
 
 import mta_models as mta
 from mta_models.models.base import AttributionModel, clone
+from tests.contract.test_edge_cases import events
 from tests.contract.test_every_model import (  # noqa: F401 (pytest runs them here on the fixtures of this file)
     test_asks_to_be_fitted_first,
     test_clones_as_scikit_learn_does,
@@ -182,6 +183,62 @@ def test_it_answers_without_touchpoints() -> None:
         result = mta.Incremental().fit_attribute(journeys)
         assert result.baseline == untouched.total > 30
         assert not result.interval().any()
+
+
+def at_the_edge() -> dict[str, mta.Journeys]:
+    """Logs of at least thirty conversions from which little or nothing can be learnt."""
+    rng = np.random.default_rng(0)
+    n = 60
+    met = [(u, float(d), "AB"[rng.integers(2)]) for u in range(n) for d in rng.uniform(0, 28, 3)]
+    bought = [(int(u), float(rng.uniform(5, 29)), 3.0) for u in rng.integers(0, n, 44)]
+    third = [(u, 5.0, 1.0) for u in range(39)]
+    cancelling = [(u, d, 5.0 * (-1) ** i) for i, (u, d, _) in enumerate(bought)]
+    rows = {"age": [2.0, 1.0, 3.0], "at_risk": [9.0, 9.0, 9.0]}
+    return {
+        "values all 0": events(met, [(u, d, 0.0) for u, d, _ in bought], n),
+        "values that cancel": events(met, cancelling, n),
+        "a channel never met": events(met, bought, n).recode(("A", "B", "C")),
+        "one user": events(
+            [(0, float(i), "A") for i in range(40)], [(0, i + 0.5, 1.0) for i in range(35)], 1, 60
+        ),
+        "everybody at the end": events(met, [(u, 30.0, 1.0) for u in range(n)], n),
+        "all at once": events([(u, 5.0, "A") for u in range(n)], third, n),
+        "after conversions only": events([(u, 20.0, "A") for u in range(n)], third, n),
+        "an entrance right before": events([(u, 4.9, "Direct") for u in range(n)], third, n),
+        "one day": events(
+            [(u, 0.1 * (u % 9), "AB"[u % 2]) for u in range(n)],
+            [(u, 0.95, 1.0) for u in range(39)],
+            n,
+            1.0,
+        ),
+        "rows": mta.Journeys.from_arrays(
+            "AB", [0, 1, 0], [0, 2, 3, 3], [20, 10, 10], [3, 4, 9], [5.0, -9.0, 0.0], **rows
+        ),
+        "rows of small and great counts": mta.Journeys.from_arrays(
+            "AB", [0, 1, 0], [0, 2, 3, 3], [40.5, 1e-9, 0.25], [3e6, 4, 9], [1.0, 2, 0], **rows
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", at_the_edge())
+def test_it_answers_at_the_edge(name: str) -> None:
+    journeys = at_the_edge()[name]
+    for entrances in ("auto", journeys.channels[:1]):
+        model = mta.Incremental(entrances=entrances).fit(journeys)
+        for of in ("conversions", "value"):
+            result = model.attribute(journeys, of=of)
+            assert np.isfinite(result.interval()).all()
+            assert np.isfinite(model.touchpoint_credit(journeys, of=of)).all()
+            if "all 0" in name and of == "value":
+                assert not result.credit.any()
+        assert len(model.verdict_) == journeys.n_channels
+
+
+def test_users_observed_for_no_time_are_refused() -> None:
+    at_once = [(u, 0.0, 1.0) for u in range(40)]
+    instant = events([(u, 0.0, "A") for u in range(60)], at_once, 60, 0.0)
+    with pytest.raises(mta.JourneyError, match="must have been observed for some time"):
+        mta.Incremental().fit(instant)
 
 
 def test_other_journeys_are_refused(journeys: mta.Journeys, fitted: mta.Incremental) -> None:
