@@ -164,7 +164,7 @@ class Comparison(Printed):
         return pl.concat(tables, how="diagonal")
 
     def blocks(self, *, top: int = 25) -> list[Block]:
-        """The blocks that `print` shows: credit, shares, validation, checks, notes on estimands.
+        """The blocks that `print` shows: credit, shares, intervals, validation, checks, notes.
 
         Args:
             top: number of channels with a row of their own: the largest by mean share of credit.
@@ -185,8 +185,26 @@ class Comparison(Printed):
         return [
             Table(f"Credit in {self.of}", names, credits, n_last=2),
             Table("Share of credit, the baseline left out", rows.names, shares),
+            *self._intervals(rows),
             *(self.validation.blocks() if self.validation else ()),
             *(f"{k}: {check}" for k, each in self.attributions.items() for check in each.checks),
+        ]
+
+    def _intervals(self, rows: TopRows) -> list[Block]:
+        """The table of intervals of the models that have some, and what they cover."""
+        drawn = {k: each for k, each in self.attributions.items() if each.draws is not None}
+        if not drawn:
+            return []
+        amount = amounts(self.total)
+        columns = {}
+        for label, each in drawn.items():
+            bounds = np.vstack([each.interval()[rows.shown], each.baseline_interval()])
+            cells = [f"{amount(lower)} to {amount(upper)}" for lower, upper in bounds]
+            cells[-1:-1] = [""] * rows.has_others  # the bounds of a sum are not the sum of bounds
+            columns[as_heading(label)] = cells
+        return [
+            Table("95% interval of credit", [*rows.names, BASELINE], columns, n_last=1),
+            *(f"Intervals of {label}: {each.covered_by()}." for label, each in drawn.items()),
         ]
 
     def __repr__(self) -> str:

@@ -127,6 +127,20 @@ def test_tables_agree(journeys: mta.Journeys) -> None:
     assert comparison.credit.tolist() == frame.to_numpy()[:-1].tolist()
 
 
+def test_intervals_are_shown_with_what_they_hold(journeys: mta.Journeys) -> None:
+    drawn = mta.bootstrap(mta.Linear(), journeys, n_draws=20, random_state=0)
+    plain = mta.FirstTouch().fit_attribute(journeys)
+    comparison = Comparison({"FirstTouch": plain, "Linear": drawn})
+    text = " ".join(str(comparison).split())
+    assert "95% interval of credit channel Linear" in text
+    low, high = drawn.baseline_interval()
+    assert f"(baseline) {low:.2f} to {high:.2f}" in text
+    assert f"Intervals of Linear: {drawn.interval_holds}." in text
+    few = [each.title for each in comparison.blocks(top=1) if hasattr(each, "title")]
+    assert "95% interval of credit" in few
+    assert "interval" not in str(Comparison({"FirstTouch": plain}))
+
+
 def test_long_has_bounds_where_there_are_draws(journeys: mta.Journeys) -> None:
     drawn = mta.bootstrap(mta.Linear(), journeys, n_draws=20, random_state=0)
     plain = mta.FirstTouch().fit_attribute(journeys)

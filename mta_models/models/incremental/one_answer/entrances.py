@@ -147,24 +147,30 @@ def treat(histories: Histories, entrances: Mask, window: float = WINDOW) -> Hist
     entering = entrances[histories.codes] if histories.n_channels else np.zeros(0, dtype=bool)
     if not entering.any():
         return histories
-    owner, time = histories.owner, histories.time.astype(np.float64)
     at = np.flatnonzero(entering)
-    kept = np.ones(len(time), dtype=bool)
-    kept[at] = _until_next_event(histories, owner[at], time[at]) > window
-    place = np.flatnonzero(kept)
-    later = time[place] + np.where(entering[place], window, 0.0)
-    place = place[np.lexsort((later, owner[place]))]
-    moved = time[place] + np.where(entering[place], window, 0.0)
+    user, met = histories.owner[at], histories.time[at]
+    far = _until_next_event(histories, user, met) > window
+    at, user, later = at[far], user[far], met[far] + window
+    # Two kinds that are in order each, merged: an entrance's place is after all others before it.
+    others = np.concatenate(([0], np.cumsum(~entering)))
+    before = others[histories.seen_by(user, np.nextafter(later, -np.inf))]
+    moved = np.zeros(len(at) + int(others[-1]), dtype=bool)
+    moved[np.arange(len(at)) + before] = True
+    place = np.empty(len(moved), dtype=np.int64)
+    place[moved], place[~moved] = at, np.flatnonzero(~entering)
+    time = histories.time[place].astype(np.float64)
+    time[moved] = later
+    kept = ~entering
+    kept[at] = True
     treated = replace(
         histories,
         offsets=keep(kept, histories.offsets),
-        time=moved,
+        time=time,
         codes=histories.codes[place],
         touchpoint=place if histories.touchpoint is None else histories.touchpoint[place],
         event_stop=np.zeros(histories.n_events, dtype=np.int64),
     )
     # Touchpoints at the instant of a conversion that come after it in the log stay after it.
-    others = np.concatenate(([0], np.cumsum(~entering)))
     at_once = histories.seen_by(histories.event_user, histories.event_time)
     after = others[at_once] - others[np.minimum(histories.event_stop, at_once)]
     stop = treated.seen_by(histories.event_user, histories.event_time) - after
