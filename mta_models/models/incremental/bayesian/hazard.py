@@ -117,8 +117,7 @@ class BayesianHazard(BayesianModel):
     Example:
         >>> from mta_models import BayesianHazard, LiftTest
         >>> BayesianHazard([LiftTest("Search", lift=120, standard_error=40)], random_state=1)
-        BayesianHazard(lift_tests=[LiftTest(channel='Search', lift=120, standard_error=40, \
-journeys=None)], random_state=1)
+        BayesianHazard(lift_tests=[LiftTest('Search', lift=120, standard_error=40)], random_state=1)
     """
 
     effect_mean = 0.3

@@ -42,6 +42,13 @@ def check_lift_tests(lift_tests: Iterable[LiftTest] | None) -> tuple[LiftTest, .
             f"`lift_tests` must be a list of LiftTest objects; got {shown(lift_tests)}. Make each "
             "with LiftTest(channel, lift, standard_error)"
         )
+    for test in tests:
+        if not test.whole:
+            raise ParameterError(
+                "this model uses lift tests of a channel switched off for the whole log only; the "
+                f"one of {test.channel} has a start, end, dose or people. Give the lift of the "
+                "whole log without them"
+            )
     return tests
 
 

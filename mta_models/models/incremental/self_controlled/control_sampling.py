@@ -89,6 +89,19 @@ class ControlDays:
         week: Ints = np.floor((self.first + np.arange(self.n_days)[:, None]) / 7).astype(np.int64)
         return np.maximum(week, 0)
 
+    def met_after(self, time: float) -> ControlDays:
+        """The same days with the touchpoints met after a time only; days from the log's start."""
+        if time == -np.inf:
+            return self
+        kept = np.flatnonzero(self.first[self.row] + self.slot - self.delay > time)
+        return replace(
+            self,
+            row=self.row[kept],
+            code=self.code[kept],
+            slot=self.slot[kept],
+            delay=self.delay[kept],
+        )
+
     @cached_property
     def _past(self) -> Ints:
         """Pairs whose touchpoint is in the past of at least one day."""

@@ -1,0 +1,281 @@
+"""What lift tests make of a fit: draws of credit and baseline that meet the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Mask
+from mta_models.data.histories import Histories
+from mta_models.data.lift_tests import LiftTest
+from mta_models.errors import ParameterError, UnknownChannelError
+from mta_models.models.incremental.one_answer.lift_posterior import (
+    BiasScale,
+    MeasuredLift,
+    PosteriorDraws,
+    PosteriorSampler,
+)
+from mta_models.models.incremental.one_answer.removal import Effects, Removals
+from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms
+from mta_models.models.incremental.self_controlled.relative_rate import (
+    Design,
+    RelativeRate,
+    channel_terms,
+)
+from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
+
+# S.d. of the part by which all effects are off together, and how far each is off by itself, in units
+# of the scale of biases. Chosen on development seeds.
+_SLOPE, _SPREAD = 0.2, 0.25
+# Conversions below which a channel's carry-over at conversions says nothing.
+_LEAST = 2.0
+_NONE = 1e-3  # s.d. of the effect of such a channel
+_MAX_ROWS = 20_000  # conversions whose game is solved for each draw; of more, every n-th
+
+
+@dataclass(frozen=True, eq=False)
+class FittedLog:
+    """A log and a within-user fit to it.
+
+    Attributes:
+        histories: as fitted (entrances treated, exposure imputed).
+        design: their conversions, in the histories' order.
+        rate: fitted.
+        near: shape `(n_events, n_channels)`, 1 where an entrance was met shortly before the
+            conversion and is not in `histories`; None: there are no entrances.
+    """
+
+    histories: Histories
+    design: Design
+    rate: RelativeRate
+    near: Floats | None = None
+
+    @classmethod
+    def from_model(
+        cls, model: SelfControlled, histories: Histories, near: Floats | None = None
+    ) -> FittedLog:
+        """A fitted model and the histories it was fitted on, or others treated the same way."""
+        return cls(histories, model._fitted_design(histories), model.rate_, near)
+
+    def removals(self, span: tuple[float, float] = (-np.inf, np.inf)) -> Removals:
+        """What decides which conversions of a span of time are lost without a channel."""
+        repeat = self.histories.repeats
+        return Removals.from_fit(self.design, self.rate, repeat, self.near, span)
+
+
+def met_near(histories: Histories, entrances: Mask, window: float) -> Floats:
+    """Which entrances were met at most `window` days before each conversion.
+
+    Args:
+        histories: before entrances were treated.
+        entrances: shape `(n_channels,)`.
+        window: days.
+
+    Returns:
+        Shape `(n_events, n_channels)`, 1 or 0.
+    """
+    event, touchpoint, age = histories.pairs
+    code = histories.codes[touchpoint]
+    there = entrances[code] & (age <= window)
+    near = np.zeros((histories.n_events, histories.n_channels))
+    near[event[there], code[there]] = 1.0
+    return near
+
+
+@dataclass(frozen=True, eq=False)
+class LiftAnswer:
+    """Draws of what the channels of a log caused, given lift tests.
+
+    All amounts are in conversions of the log. Each draw's credit and baseline add up to its total.
+
+    Attributes:
+        credit: shape `(n_draws, n_channels)`, Shapley values of the game of removals.
+        baseline: shape `(n_draws,)`, biases included.
+        removal: shape `(n_draws, n_channels)`, conversions lost without each channel alone.
+        effects: β and θ of each draw, in units of a user's baseline.
+        implied: shape `(n_draws, n_tests)`, the lifts that the model implies, of the people tested.
+        accepted: part of the sampler's proposals accepted; below 0.05 the draws are few.
+    """
+
+    credit: Floats
+    baseline: Floats
+    removal: Floats
+    effects: PosteriorDraws
+    implied: Floats
+    accepted: float
+
+
+def meet_lift_tests(
+    log: FittedLog,
+    channels: tuple[str, ...],
+    tests: tuple[LiftTest, ...],
+    rng: np.random.Generator,
+    *,
+    n_draws: int = 200,
+    bias_scale: Floats | None = None,
+    brought: Floats | None = None,
+    fit_of: Callable[[Histories], FittedLog] | None = None,
+) -> LiftAnswer:
+    """Credit and baseline of a log, given lift tests, which meet the model's removals.
+
+    What the log shows of a channel (its observed effect) is what it causes plus a bias, which
+    belongs to the baseline. A test says what the channel causes; the biases of the channels tested
+    say how large those of the others may be (`lift_posterior` has the model). Without tests biases
+    are 0 in the mean, and only widen the draws.
+
+    Assumptions: biases are of similar size, relative to `bias_scale`; they act like touchpoints
+    do, and fade with the channel's half-life. Half-lives, calendar and moving intent are the fit's.
+
+    Args:
+        log: fitted.
+        channels: names, in the log's order.
+        tests: any number. Lifts may be 0 or negative.
+        rng: of the draws.
+        n_draws: kept.
+        bias_scale: shape `(n_channels,)`, conversions: how large a bias to expect of each channel;
+            larger where its reading is uncertain. None: its credit and half of its part of all
+            credit if touchpoints were equally effective, together.
+        brought: shape `(n_channels, n_channels)`, the part of each (second) channel's touchpoints
+            that would vanish without each (first) channel, and do so in its test; None: none.
+        fit_of: turns the histories of a test's own `journeys` into a log treated as this one.
+            None: such tests are refused.
+
+    Raises:
+        UnknownChannelError: a tested channel has no touchpoint here.
+        ParameterError: a test's span or people do not fit the log, or `fit_of` is None and a test
+            has its own journeys.
+    """
+    terms, start = channel_terms(log.design, log.rate), log.rate.effect
+    per_effect = _conversions_per_effect(terms, start)
+    tested = tuple(_measured(test, log, channels, brought, fit_of) for test in tests)
+    prior = _prior(per_effect, start, float(terms.weight.sum()), bias_scale)
+    # So that draws do not depend on the order of channels.
+    order = np.argsort(-per_effect, kind="stable")
+    sampler = PosteriorSampler(
+        terms.columns(order),
+        start[order],
+        tuple(each.columns(order) for each in tested),
+        prior.columns(order),
+    )
+    draws = sampler.draw(n_draws, rng)
+    removals = log.removals().columns(order)
+    credit, removal = _games(removals, draws, rng)
+    back = np.argsort(order)
+    draws = draws.columns(back)
+    implied = [[test.implied(each) for test in tested] for each in draws.effects()]
+    return LiftAnswer(
+        credit=credit[:, back],
+        baseline=removals.total - credit.sum(axis=1),
+        removal=removal[:, back],
+        effects=draws,
+        implied=np.array(implied).reshape(n_draws, len(tested)),
+        accepted=draws.accepted,
+    )
+
+
+def _conversions_per_effect(terms: Terms, effect: Floats) -> Floats:
+    """Conversions that an effect of 1 is part of, at the moment they come, `(n_channels,)`."""
+    each: Floats = terms.weight / (terms.case + terms.carried @ effect)
+    return each @ terms.carried
+
+
+def _prior(
+    per_effect: Floats, effect: Floats, total: float, bias_scale: Floats | None
+) -> BiasScale:
+    """Priors in units of an effect, from those in conversions."""
+    met = per_effect > _LEAST
+    unit = np.where(met, per_effect, 1.0)
+    credit = np.where(met, np.maximum(effect, 0) * unit, 0.0)
+    if bias_scale is None:
+        equal = credit.sum() * unit / unit[met].sum() if met.any() else credit
+        bias_scale = credit + equal / 2
+    own = np.where(met, np.maximum(bias_scale, 1e-3 * total) / unit, _NONE)
+    return BiasScale(
+        common=np.where(met, credit / unit, 0.0),
+        own=own,
+        effect=np.where(met, total / unit, _NONE),
+        slope=_SLOPE,
+        spread=_SPREAD,
+    )
+
+
+def _measured(
+    test: LiftTest,
+    log: FittedLog,
+    channels: tuple[str, ...],
+    brought: Floats | None,
+    fit_of: Callable[[Histories], FittedLog] | None,
+) -> MeasuredLift:
+    """A test with the removals of the people tested."""
+    if test.channel not in channels:
+        raise UnknownChannelError(
+            f"`lift_tests` must be of channels with touchpoints; {test.channel!r} has none here. "
+            f"The channels are {', '.join(channels)}"
+        )
+    code = channels.index(test.channel)
+    if test.journeys is not None:
+        if fit_of is None:
+            raise ParameterError(
+                f"the lift test of {test.channel} must be of the journeys fitted; it has its own. "
+                "Leave out `journeys`"
+            )
+        log = fit_of(test.journeys.recode(channels).histories)
+    span = (
+        -np.inf if test.start is None else test.start,
+        np.inf if test.end is None else test.end,
+    )
+    removed = np.zeros(len(channels))
+    removed[code] = 1.0
+    if brought is not None:
+        removed = np.maximum(removed, brought[code])
+    removed *= 1 - test.dose
+    removals = log.removals(span).met(removed != 0)
+    ratio = 1.0 if test.people is None else test.people / _people(log.histories, code, test, span)
+    return MeasuredLift(removals, removed, test.lift, test.standard_error, ratio)
+
+
+def _people(histories: Histories, code: int, test: LiftTest, span: tuple[float, float]) -> float:
+    """People of the log that the people tested stand for."""
+    if test.on == "all":
+        return float(histories.weight.sum())
+    inside = (histories.codes == code) & (histories.time > span[0]) & (histories.time <= span[1])
+    exposed = np.unique(histories.owner[inside])
+    if not len(exposed):
+        raise ParameterError(
+            f"the lift test of {test.channel} must be of people who met it; nobody of the log did "
+            "in its span. Check `start` and `end`"
+        )
+    return float(histories.weight[exposed].sum())
+
+
+def _games(
+    removals: Removals, draws: PosteriorDraws, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Credit and removal of each draw, both `(n_draws, n_channels)`.
+
+    Each draw's game is sampled along the same orders of arrival, and corrected by how much that
+    misses at the mean of the draws. Conversions get random weights (Rubin 1981, Annals of
+    Statistics 9(1):130–134, the Bayesian bootstrap), since who converted is chance too.
+    """
+    # Neither do they depend on the order of users: rows are put in an order of their own.
+    keys = removals.room.constant, removals.room.slope.sum(axis=1), removals.out.sum(axis=1)
+    rows = np.lexsort(keys)
+    some = removals.take(rows[:: -(-len(rows) // _MAX_ROWS)])
+    orders = some.orders(rng)
+    mean = Effects(
+        draws.observed.mean(axis=0), draws.caused.mean(axis=0), draws.closing.mean(axis=0)
+    )
+    missed = removals.game(mean).shapley / removals.total
+    missed -= some.sampled_game(mean, orders).shapley / some.total
+    missed[mean.caused <= 0] = 0.0
+    credit, removal = [], []
+    for effects in draws.effects():
+        weight = some.weight * rng.standard_exponential(len(some.weight))
+        game = some.reweighted(weight * (removals.total / weight.sum())).sampled_game(
+            effects, orders
+        )
+        credit.append(game.shapley + missed * removals.total)
+        removal.append(game.removal)
+    return np.array(credit), np.array(removal)
