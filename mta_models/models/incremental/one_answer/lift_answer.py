@@ -29,9 +29,13 @@ from mta_models.models.incremental.self_controlled.self_controlled import SelfCo
 # S.d. of the part by which all effects are off together, and how far each is off by itself, in units
 # of the scale of biases. Chosen on development seeds.
 _SLOPE, _SPREAD = 0.2, 0.25
-# Conversions below which a channel's carry-over at conversions says nothing.
-_LEAST = 2.0
+# Conversions with a channel's carry-over below which they say nothing of it, and the carry-over.
+_FEW, _CARRIED = 3.0, 0.01
 _NONE = 1e-3  # s.d. of the effect of such a channel
+# Largest effect to start from, and largest s.d. of effects. Where a channel is met before every
+# conversion and never else, the likelihood has no maximum.
+_LARGEST = 1_000.0
+_LEAST_SCALE = 1e-3  # smallest scale of a bias, as a part of all conversions
 _MAX_ROWS = 20_000  # conversions whose game is solved for each draw; of more, every n-th
 
 
@@ -147,10 +151,11 @@ def meet_lift_tests(
         ParameterError: a test's span or people do not fit the log, or `fit_of` is None and a test
             has its own journeys.
     """
-    terms, start = channel_terms(log.design, log.rate), log.rate.effect
+    terms = channel_terms(log.design, log.rate)
+    start = np.minimum(log.rate.effect, _LARGEST)
     per_effect = _conversions_per_effect(terms, start)
     tested = tuple(_measured(test, log, channels, brought, fit_of) for test in tests)
-    prior = _prior(per_effect, start, float(terms.weight.sum()), bias_scale)
+    prior = _prior(terms, per_effect, start, bias_scale)
     # So that draws do not depend on the order of channels.
     order = np.argsort(-per_effect, kind="stable")
     sampler = PosteriorSampler(
@@ -182,20 +187,20 @@ def _conversions_per_effect(terms: Terms, effect: Floats) -> Floats:
 
 
 def _prior(
-    per_effect: Floats, effect: Floats, total: float, bias_scale: Floats | None
+    terms: Terms, per_effect: Floats, effect: Floats, bias_scale: Floats | None
 ) -> BiasScale:
     """Priors in units of an effect, from those in conversions."""
-    met = per_effect > _LEAST
+    total = float(terms.weight.sum())
+    met = terms.weight @ (terms.carried > _CARRIED) >= _FEW
     unit = np.where(met, per_effect, 1.0)
-    credit = np.where(met, np.maximum(effect, 0) * unit, 0.0)
+    credit = np.where(met, effect * unit, 0.0)
     if bias_scale is None:
-        equal = credit.sum() * unit / unit[met].sum() if met.any() else credit
+        equal = credit.sum() * unit / max(float(unit[met].sum()), 1e-300)
         bias_scale = credit + equal / 2
-    own = np.where(met, np.maximum(bias_scale, 1e-3 * total) / unit, _NONE)
     return BiasScale(
-        common=np.where(met, credit / unit, 0.0),
-        own=own,
-        effect=np.where(met, total / unit, _NONE),
+        common=credit / unit,
+        own=np.where(met, np.maximum(bias_scale, _LEAST_SCALE * total) / unit, _NONE),
+        effect=np.where(met, np.minimum(total / unit, _LARGEST), _NONE),
         slope=_SLOPE,
         spread=_SPREAD,
     )
