@@ -26,8 +26,8 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
 )
 from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
 
-# S.d. of the part by which all effects are off together, and how far each is off by itself, in units
-# of the scale of biases. Chosen on development seeds.
+# S.d. of the part by which all effects are off together, and how far each is off by itself, in the
+# unit of biases' scale. Chosen on development seeds.
 _SLOPE, _SPREAD = 0.2, 0.25
 # Conversions with a channel's carry-over below which they say nothing of it, and the carry-over.
 _FEW, _CARRIED = 3.0, 0.01
