@@ -16,6 +16,7 @@ import numpy as np
 from mta_models.attribution import SAMPLING_ONLY, Attribution, check_adds_up
 from mta_models.core.checks import check_seed, check_whole_number
 from mta_models.core.ragged import Floats, Ints, Numbers, first_occurrence, group_equal, keep, owner
+from mta_models.core.threads import one_blas_thread
 from mta_models.data.journeys import Journeys
 from mta_models.errors import (
     InvariantError,
@@ -95,7 +96,7 @@ def bootstrap(
     check_whole_number(n_draws, "n_draws", 1, MAX_DRAWS)
     check_seed(random_state)
     fitted = clone(as_model(model))
-    with warnings_of(type(fitted).__name__):
+    with warnings_of(type(fitted).__name__), one_blas_thread("scipy.linalg"):
         with collected_warnings() as notices:
             point = fitted.fit_attribute(journeys, of=of)
         for each in notices:

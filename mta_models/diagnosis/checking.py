@@ -10,6 +10,7 @@ import numpy as np
 
 from mta_models.analysis.resampling import MAX_DRAWS
 from mta_models.core.checks import as_list, check_seed, check_whole_number
+from mta_models.core.threads import one_blas_thread
 from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.diagnosis.findings import SEVERITIES, Diagnosis, Finding
 from mta_models.diagnosis.identification import verdict, worth_of_tests
@@ -122,19 +123,20 @@ def diagnose(
         )
     findings: list[Finding] = []
     silent, skipped = [], {}
-    for name, check in checks.items():
-        try:
-            results = list(check())
-        except MTAError as refusal:
-            skipped[name] = str(refusal)
-            continue
-        findings += results
-        if not results:
-            silent.append(name)
-    findings.sort(key=lambda each: SEVERITIES.index(each.severity))
-    worth: Mapping[str, float] = {}
-    with suppress(MTAError):  # `skipped` has the reason
-        worth = worth_of_tests(times, fits, findings)
+    with one_blas_thread("scipy.linalg"):
+        for name, check in checks.items():
+            try:
+                results = list(check())
+            except MTAError as refusal:
+                skipped[name] = str(refusal)
+                continue
+            findings += results
+            if not results:
+                silent.append(name)
+        findings.sort(key=lambda each: SEVERITIES.index(each.severity))
+        worth: Mapping[str, float] = {}
+        with suppress(MTAError):  # `skipped` has the reason
+            worth = worth_of_tests(times, fits, findings)
     return Diagnosis(
         tuple(findings), tuple(silent), skipped, verdict(journeys, findings, worth), worth
     )

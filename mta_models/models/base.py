@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from mta_models.attribution import SAMPLING_ONLY, Attribution
 from mta_models.core.checks import shown
 from mta_models.core.ragged import Floats
+from mta_models.core.threads import one_blas_thread
 from mta_models.data.journeys import Journeys, require_journeys
 from mta_models.errors import JourneyError, MTAError, NotFittedError, ParameterError, warnings_of
 
@@ -61,6 +64,7 @@ class AttributionModel(ABC):
 
     channels_: tuple[str, ...]
     needs_times: ClassVar[bool] = False
+    _linear_algebra: ClassVar[tuple[str, ...]] = ()  # packages with a BLAS that it imports
 
     @property
     @abstractmethod
@@ -86,7 +90,7 @@ class AttributionModel(ABC):
                 "conversion column is the right one"
             )
         self._check_times(journeys)
-        with warnings_of(type(self).__name__):
+        with self._running():
             self._fit(journeys)
         self.channels_ = journeys.channels
         return self
@@ -108,7 +112,7 @@ class AttributionModel(ABC):
         """
         journeys = self._ready(journeys)
         total = float(journeys.outcome(of).sum())
-        with warnings_of(type(self).__name__):
+        with self._running():
             credit, baseline, drawn = self._result(journeys, of)
             sampled = self._sampling_draws(journeys, of)
         draws, baseline_draws = drawn or (None, None)
@@ -145,7 +149,7 @@ class AttributionModel(ABC):
         """
         journeys = self._ready(journeys)
         journeys.outcome(of)  # refuses an outcome that is not there, before the model sees it
-        with warnings_of(type(self).__name__):
+        with self._running():
             return self._touchpoint_credit(journeys, of)
 
     # Methods that a subclass writes.
@@ -234,7 +238,13 @@ class AttributionModel(ABC):
 
         return refit
 
-    # Checks shared by every entry.
+    # Shared by every entry.
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Around the model's mathematics: its name before warnings, one thread for BLAS."""
+        with warnings_of(type(self).__name__), one_blas_thread(*self._linear_algebra):
+            yield
 
     def _ready(self, journeys: Journeys) -> Journeys:
         """The journeys coded in the order of the fitted channels; an error where they cannot be."""

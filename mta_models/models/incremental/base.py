@@ -19,7 +19,6 @@ from mta_models.errors import (
     JourneyError,
     ParameterError,
     warn,
-    warnings_of,
 )
 from mta_models.models.base import AttributionModel, Refitter, clone
 from mta_models.models.incremental.accounts import (
@@ -56,6 +55,7 @@ class TimedModel(AttributionModel):
     """
 
     needs_times = True
+    _linear_algebra = ("scipy.linalg",)
     counterfactuals: ClassVar[tuple[str, ...]] = ("horizon", "moment")
     counterfactual: str
     lag: str | timedelta | float | None = None  # a parameter of those that have one
@@ -96,7 +96,7 @@ class TimedModel(AttributionModel):
                 "there must be a conversion to learn from; these histories have none. Include "
                 "users who converted"
             )
-        with warnings_of(type(self).__name__):
+        with self._running():
             self._learn_from(histories)
         self.channels_ = histories.channels
         return self
@@ -123,7 +123,8 @@ class TimedModel(AttributionModel):
         journeys = self._ready(journeys)
         if not since <= until:
             raise ParameterError(f"`until` must not come before `since`; got {since} and {until}")
-        return self.expected_in(self._histories(journeys), since, until)
+        with self._running():
+            return self.expected_in(self._histories(journeys), since, until)
 
     def expected_in(self, histories: Histories, since: float, until: float) -> Floats:
         """As `expected_conversions`, of histories to which the model's lag was applied already."""
