@@ -28,6 +28,8 @@ _ALWAYS = _set(
     coupon coupons couponing voucher vouchers cupon cupones cupom cupons kupon kupony kupongs
     promocode promocodes rabattcode rabattcodes rabattkod kortingscode kortingscodes cashback
     affiliate affiliates affiliation affiliazione affiliati afiliado afiliados afiliacion
+    referring referrer referrers topcashback quidco igraal retailmenot idealo kelkoo pricerunner
+    awin tradedoubler shareasale
     prijsvergelijker comparateur comparateurs comparador comparadores comparatore comparatori
     """
 )

@@ -135,7 +135,7 @@ class Incremental(AttributionModel):
 
         A channel's credit is divided between periods by its part in the conversions of each. It
         counts where the conversion falls, not where the touchpoint was. Effects are taken to be the
-        same in all periods.
+        same in all periods. Days are those of the log's times; of UTC, if these name a time zone.
 
         Args:
             journeys: those that the model was fitted on.

@@ -28,7 +28,7 @@ Gutschein|Gutscheine|Gutscheinportal|Rabattcode|Code promo|Codes promo|Bons plan
 Cupom|Código promocional|Código descuento|Codice sconto|Kortingscode|Promo Code|Discount Codes
 Affiliate|Affiliates|affiliate_network|Affiliation|Affiliazione|Afiliados
 Price Comparison|Comparison Shopping|Preisvergleich|Preisvergleichsportale|Comparateur de prix
-Referral|Referrals|google.com / referral
+Referral|Referrals|google.com / referral|Referring Domains|AI Referrals|TopCashback|Idealo|awin_uk
 ダイレクト|自然検索|优惠券|Купоны
 """.replace("\n", "|").split("|")
 OTHERS = """

@@ -284,6 +284,11 @@ def test_touchpoints_add_up_to_their_channel(fitted: mta.Incremental) -> None:
             np.testing.assert_allclose(by_channel, fitted.attribute(each, of=of).credit, atol=1e-9)
 
 
+def test_a_frame_of_touchpoints(journeys: mta.Journeys) -> None:
+    frame = mta.touchpoint_frame(mta.Incremental(), journeys)
+    assert frame["credit"].sum() == pytest.approx(journeys.total)
+
+
 def test_equal_values_are_conversions_in_money(
     journeys: mta.Journeys, fitted: mta.Incremental
 ) -> None:
