@@ -1,0 +1,1 @@
+"""Models on experiments with real people: rows confounded on purpose, and ads against placebos."""
