@@ -116,8 +116,20 @@ def trials(table: pl.DataFrame, panels: tuple[tuple[str, str], ...]) -> Figure:
         ax.set_xlim(_LEAST, _MOST)
         ax.set_xticks([-2, 0, 1, 2, 4, 6])
         ax.set_title(f"{channel}: {trial.partition(', ')[2]}", fontsize=10, loc="left")
-        ax.legend(frameon=False, fontsize=8, loc="lower right", handletextpad=0.1)
         _plain(ax, "both")
+    named = {
+        name: handle
+        for ax in axes
+        for handle, name in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        named.values(),
+        named,
+        loc="outside upper right",
+        ncols=len(named),
+        frameon=False,
+        fontsize=9,
+    )
     figure.supxlabel("credit, as a multiple of what the whole trial says", fontsize=10)
     return figure
 

@@ -24,11 +24,13 @@ DAYS, DAY = 14.0, 7.0
 TIMES = ("one day", "any day")
 COLUMNS = (
     *("trial", "selection", "seed", "times", "model", "channel", "credit", "truth", "truth_se"),
-    *("reached", "converted", "people", "error"),
+    *("low_90", "high_90", "reached", "converted", "people", "warnings", "error"),
 )
 KEY = COLUMNS[:5]
 
 Row = dict[str, Any]
+# Credits, and 90 % intervals of a model that has them without a bootstrap.
+Answer = tuple[Floats, Floats | None]
 Make = Callable[[pl.DataFrame], mta.AttributionModel]
 
 # Models that read no times: one answer, whatever is assumed of them.
@@ -48,6 +50,7 @@ TIMED: dict[str, Make] = {
     "DoublyRobust": lambda _: DoublyRobust(history="past"),
     "DoublyRobust with covariates": lambda known: DoublyRobust(history="past", covariates=known),
     "SelfControlled": lambda _: mta.SelfControlled(),
+    "Incremental": lambda _: mta.Incremental(),
 }
 # Not models of this package: what can be reached with the covariates, or with the selection known.
 REFERENCES = ("regression on covariates", "weights of the known selection")
@@ -59,6 +62,14 @@ def read(file: Path) -> list[dict[str, str]]:
         return []
     with file.open(newline="", encoding="utf-8") as lines:
         return list(csv.DictReader(lines))
+
+
+def forget(file: Path, trials: list[Trial], models: list[str]) -> None:
+    """Take the rows of these models on these trials out of the file."""
+    rows, names = read(file), {trial.name for trial in trials}
+    stay = [row for row in rows if row["model"] not in models or row["trial"] not in names]
+    if len(stay) < len(rows):
+        files.write_csv(file, [COLUMNS, *([row[name] for name in COLUMNS] for row in stay)])
 
 
 def run(trials: list[Trial], seeds: list[int], out: Path) -> None:
@@ -91,28 +102,35 @@ def rows(
     reached = np.bincount(arm, minlength=len(trial.share))[1:]
     of = np.bincount(arm, converted, len(trial.share))[1:].astype(int)
 
-    def about(times: str, model: str, answer: Callable[[], Floats]) -> list[Row]:
+    def about(times: str, model: str, answer: Callable[[], Answer]) -> list[Row]:
         key: Row = {"trial": trial.name, "selection": selection.name, "seed": seed}
         key |= {"times": times, "model": model}
         if done and tuple(map(text, key.values())) in done:
             return []
         credit: Any = [""] * len(trial.channels)
-        refused = ""
-        try:
-            credit = answer()
-        except mta.MTAError as reason:
-            refused = str(reason)
+        bounds, refused = None, ""
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always", mta.MTAWarning)
+            try:
+                credit, bounds = answer()
+            except mta.MTAError as reason:
+                refused = str(reason)
+        said = " | ".join(dict.fromkeys(str(each.message) for each in warned))
+        if bounds is None:
+            bounds = [("", "")] * len(trial.channels)
         return [
             key
             | {"channel": channel, "credit": credit[i]}
             | {"truth": float(effect[i] * reached[i]), "truth_se": float(error[i] * reached[i])}
+            | {"low_90": bounds[i][0], "high_90": bounds[i][1]}
             | {"reached": reached[i], "converted": of[i], "people": len(arm)}
-            | {"error": refused}
+            | {"warnings": said, "error": refused}
             for i, channel in enumerate(trial.channels)
         ]
 
-    yield from about("", REFERENCES[0], lambda: by_regression(trial, stays))
-    yield from about("", REFERENCES[1], lambda: by_known_chances(trial, stays, selection))
+    yield from about("", REFERENCES[0], lambda: (by_regression(trial, stays), None))
+    known = by_known_chances(trial, stays, selection)
+    yield from about("", REFERENCES[1], lambda: (known, None))
     for times in ("", *TIMES):
         log = journeys(trial, stays, times or TIMES[0], seed)
         for model, make in (TIMED if times else TIMELESS).items():
@@ -144,13 +162,12 @@ def journeys(trial: Trial, stays: Mask, times: str, seed: int) -> mta.Journeys:
     )
 
 
-def credit_of(make: Make, log: mta.Journeys, trial: Trial) -> Floats:
-    """By the trial's order of channels; what the model warns of is in its documentation."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mta.MTAWarning)
-        found = make(trial.covariates).fit_attribute(log)
-    by_name = dict(zip(found.channels, found.credit, strict=True))
-    return np.array([by_name[channel] for channel in trial.channels])
+def credit_of(make: Make, log: mta.Journeys, trial: Trial) -> Answer:
+    """By the trial's order of channels."""
+    found = make(trial.covariates).fit_attribute(log)
+    place = [found.channels.index(channel) for channel in trial.channels]
+    bounds = None if found.draws is None else found.interval(0.9)[: len(found.channels)][place]
+    return found.credit[place], bounds
 
 
 def by_regression(trial: Trial, stays: Mask) -> Floats:

@@ -12,7 +12,7 @@ import pytest
 
 import mta_models as mta
 from benchmarks.experiments import __main__ as command
-from benchmarks.experiments import placebo, report, running, trials
+from benchmarks.experiments import findings, placebo, report, running, trials
 from benchmarks.experiments.selection import Selection, chances, effects, kept, selections
 
 _EFFECT = 0.08
@@ -107,28 +107,27 @@ def test_every_model_has_rows_of_every_seed() -> None:
 
 
 def test_the_page_says_what_the_rows_say() -> None:
-    page = report.Report()
-    rules = tuple(running.TIMELESS)[:6]
-    for trial in ("e-mails, visits", "e-mails, purchases", "letters, gifts"):
-        assert min(page.ratios(rules, trial, "at random")) > 1.5
-        assert max(page.ratios(("Logistic, one day",), trial, "at random")) < 0
-        known = page.ratios((running.REFERENCES[1],), trial, "to likely")
-        assert 0.6 < min(known) <= max(known) < 1.4
-    visits = page.means.filter(trial="e-mails, visits", selection="split")
-    truth, said = (
-        {
-            channel: visits.filter(channel=f"{channel}'s e-mail", label=label)[column][0]
-            for channel in ("Men", "Women")
-        }
-        for label, column in (("Hazard, any day", "truth"), ("Hazard, any day", "credit"))
-    )
-    assert truth["Men"] > truth["Women"]
-    assert said["Men"] < said["Women"]
-    adjusted = ("Logistic with covariates, any day",)
-    for selection in ("at random", "to likely", "split"):
-        found = page.ratios(adjusted, "e-mails, visits", selection)
-        assert 0.7 < min(found) <= max(found) < 1.2
-    assert page.text().startswith("## What fails")
+    means, chance = report.Report().means, {"selection": "at random"}
+    counted = means.of("ratio", findings.COUNTING, **chance)
+    assert min(counted) > 1.5
+    # They are one line of the tables.
+    assert len({round(ratio, 9) for ratio in counted}) == 5
+    visits = {"trial": findings.VISITS}
+    assert min(means.of("ratio", findings.COMPARING, **visits, selection="to likely")) > 1.2
+    for column, turned in (("truth", False), ("credit", True)):
+        men, women = (
+            means.of(column, findings.COMPARING, **visits, selection="split", channel=channel)
+            for channel in ("Men's e-mail", "Women's e-mail")
+        )
+        assert all((m < w) == turned for m, w in zip(men, women, strict=True))
+    assert max(means.of("ratio", ("Logistic, one day",), **chance)) < 0
+    held, of = means.held(["Incremental, one day", "Incremental, any day"])
+    assert held < of / 2
+    adjusted = means.of("ratio", (findings.ADJUSTED,), **visits)
+    assert 0.7 < min(adjusted) <= max(adjusted) < 1.2
+    known = means.of("ratio", running.REFERENCES[1:], **visits)
+    assert 0.8 < min(known) <= max(known) < 1.2
+    assert report.Report().text().startswith("## What fails")
 
 
 # Confounding.
@@ -207,9 +206,8 @@ def test_a_run_resumes_and_its_page_is_not_stale(
     monkeypatch.setattr(report, "PAGE", page)
     few = {name: running.TIMED[name] for name in ("Hazard", "Logistic with covariates")}
     monkeypatch.setattr(running, "TIMED", few)
-    monkeypatch.setattr(report, "TIMED", few)
     given = ["--data", str(folder), "--results", str(tmp_path), "--seeds", "7"]
-    monkeypatch.setattr(report.Report, "_fails", lambda _: [])  # of models that are not run here
+    monkeypatch.setattr(report, "failures", lambda _: [])  # of models that are not run here
     assert command.main([*given, "--only", "letters"]) == 0
     first = (tmp_path / "experiments.csv").read_text()
     monkeypatch.setattr(running, "credit_of", lambda *_: pytest.fail("it is done"))
