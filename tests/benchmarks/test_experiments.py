@@ -269,7 +269,7 @@ def test_the_trials_have_their_known_counts(experiments: Path) -> None:
 def test_committed_rows_come_out_again(
     experiments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "TIMED", {"Hazard": running.TIMED["Hazard"]})
+    monkeypatch.setattr(running, "TIMED", {})  # estimates may change; a run adds them anew
     trial = trials.read(experiments)[2]
     seed = command.SEEDS[3]
     running.run([trial], [seed], tmp_path / "again.csv")
