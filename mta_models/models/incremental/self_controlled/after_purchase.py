@@ -81,18 +81,18 @@ def purchase_changes(histories: Histories, edges: Sequence[float] = SPANS) -> Pu
     """
     bounds = np.asarray(edges, dtype=np.float64)
     first, met = histories.first_event, histories.as_met()
-    calendar = _Calendar.of_others(met, ~np.isfinite(first))
+    calendar = Calendar.of_others(met, ~np.isfinite(first))
     long = (first - histories.start > _BEFORE) & (histories.end - first > _AFTER)
     buyers = met.take(np.flatnonzero(long))
     until = buyers.first_event - _NEAR
     own = buyers.owner
-    n_before = _counts(buyers, (buyers.time >= buyers.start[own]) & (buyers.time < until[own]))
+    n_before = counts(buyers, (buyers.time >= buyers.start[own]) & (buyers.time < until[own]))
     e_before = calendar.between(buyers.start, until)
     stop, span = _ends(buyers), _spans(buyers, bounds)
     shape = buyers.n_channels, len(bounds) - 1
     ratio, z, seen = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
     for at, (low, high) in enumerate(pairwise(bounds.tolist())):
-        n_after = _counts(buyers, span == at)
+        n_after = counts(buyers, span == at)
         begin, end = (np.minimum(buyers.event_time + edge, stop) for edge in (low, high))
         e_after = _by_user(buyers, calendar.between(begin, end))
         compared = _compared(n_after, e_after, n_before, e_before, buyers.weight)
@@ -122,33 +122,40 @@ def _ends(buyers: Histories) -> Floats:
     return stop
 
 
+def latest_purchase(histories: Histories) -> Ints:
+    """The latest conversion before each touchpoint was met, -1 where none, `(n_touchpoints,)`.
+
+    A conversion at the exact time of the touchpoint comes after it.
+    """
+    n, n_events = len(histories.time), histories.n_events
+    user = np.concatenate([histories.owner, histories.event_user])
+    time = np.concatenate([histories.met_at, histories.event_time])
+    order = np.lexsort((np.arange(n + n_events), time, user))
+    latest = np.empty(n + n_events, dtype=np.int64)
+    latest[order] = np.maximum.accumulate(np.where(order >= n, order - n, -1))
+    latest = latest[:n]
+    other = histories.event_user[latest] != histories.owner if n_events else np.ones(n, dtype=bool)
+    latest[other] = -1
+    return latest
+
+
 def _spans(buyers: Histories, edges: Floats) -> Ints:
     """The span since the latest purchase of each touchpoint, -1 where none, `(n_touchpoints,)`."""
-    n, n_events = len(buyers.time), buyers.n_events
-    user = np.concatenate([buyers.owner, buyers.event_user])
-    time = np.concatenate([buyers.time, buyers.event_time])
-    order = np.lexsort((np.arange(n + n_events), time, user))  # at a tie the purchase comes last
-    index = np.where(order >= n, order - n, -1)
-    latest = np.empty(n + n_events, dtype=np.int64)
-    latest[order] = np.maximum.accumulate(index)
-    latest = latest[:n]
-    here = latest >= 0
-    here[here] = buyers.event_user[latest[here]] == buyers.owner[here]
-    at = latest[here]
-    span = np.full(n, -1)
-    since = buyers.time[here] - buyers.event_time[at]
-    inside = np.searchsorted(edges, since) - 1
-    inside[(inside >= len(edges) - 1) | (buyers.time[here] > _ends(buyers)[at])] = -1
+    at = latest_purchase(buyers)
+    here = at >= 0
+    at, time = at[here], buyers.time[here]
+    inside = np.searchsorted(edges, time - buyers.event_time[at]) - 1
+    inside[(inside >= len(edges) - 1) | (time > _ends(buyers)[at])] = -1
+    span = np.full(len(here), -1)
     span[here] = inside
     return span
 
 
-def _counts(buyers: Histories, chosen: Mask) -> Floats:
+def counts(histories: Histories, chosen: Mask) -> Floats:
     """Some touchpoints by user and channel, shape `(n_users, n_channels)`."""
-    k = buyers.n_channels
-    cell = buyers.owner[chosen] * k + buyers.codes[chosen]
-    counts = np.bincount(cell, minlength=buyers.n_users * k).astype(np.float64)
-    return counts.reshape(-1, k)
+    n, k = histories.n_users, histories.n_channels
+    cell = histories.owner[chosen] * k + histories.codes[chosen]
+    return np.bincount(cell, minlength=n * k).astype(np.float64).reshape(n, k)
 
 
 def _by_user(buyers: Histories, amounts: Floats) -> Floats:
@@ -161,17 +168,17 @@ def _by_user(buyers: Histories, amounts: Floats) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class _Calendar:
+class Calendar:
     """Each channel's touchpoints a day by week, relative to its mean.
 
     Attributes:
-        factor: shape `(n_weeks, n_channels)`, weeks from the log's start.
+        factor: shape `(n_weeks, n_channels)`, > 0, weeks from the log's start.
     """
 
     factor: Floats
 
     @classmethod
-    def of_others(cls, histories: Histories, others: Mask) -> _Calendar:
+    def of_others(cls, histories: Histories, others: Mask) -> Calendar:
         """That of some users, shape `(n_users,)`, shrunk towards a constant."""
         k, weeks = histories.n_channels, max(1, int(np.ceil(histories.end.max(initial=0) / 7)))
         week = np.clip((histories.time // 7).astype(np.int64), 0, weeks - 1)
@@ -186,14 +193,25 @@ class _Calendar:
 
     def between(self, begin: Floats, end: Floats) -> Floats:
         """The integral of each channel's factor, shape `(n_times, n_channels)`, in days."""
-        return self._until(np.maximum(begin, end)) - self._until(begin)
+        return self.until(np.maximum(begin, end)) - self.until(begin)
 
-    def _until(self, time: Floats) -> Floats:
-        weeks = len(self.factor)
-        before = np.vstack([np.zeros(self.factor.shape[1]), np.cumsum(7 * self.factor, axis=0)])
-        week = np.clip((time // 7).astype(np.int64), 0, weeks - 1)
-        until: Floats = before[week] + (time - 7 * week)[:, None] * self.factor[week]
+    def until(self, time: Floats) -> Floats:
+        """The same from the log's start, shape `(n_times, n_channels)`."""
+        week = np.clip((time // 7).astype(np.int64), 0, len(self.factor) - 1)
+        until: Floats = self._edges[week] + (time - 7 * week)[:, None] * self.factor[week]
         return until
+
+    def when(self, reached: Floats, channel: int) -> Floats:
+        """The times until which a channel's factor integrates to some amounts, any shape."""
+        edges = self._edges[:, channel]
+        week = np.clip(np.searchsorted(edges, reached, side="right") - 1, 0, len(self.factor) - 1)
+        time: Floats = 7 * week + (reached - edges[week]) / self.factor[week, channel]
+        return time
+
+    @property
+    def _edges(self) -> Floats:
+        """The integral until the start of each week and the end of the last."""
+        return np.vstack([np.zeros(self.factor.shape[1]), np.cumsum(7 * self.factor, axis=0)])
 
 
 def _before(time: Floats, weight: Floats, edges: Floats) -> Floats:

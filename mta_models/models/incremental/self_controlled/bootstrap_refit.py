@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 import numpy as np
 
@@ -57,11 +58,18 @@ class BootstrapRefit:
         return cls(design, rate, joint, (grid_terms(design, rate), place))
 
     def refit(self, weight: Floats) -> tuple[Design, RelativeRate]:
-        """The conversions with other weights, shape `(n_rows,)`, and the rate fitted to them."""
-        design, joint, rate = replace(self.design, weight=weight), self.joint, self.rate
+        """The conversions with other weights, shape `(n_events,)`, and the rate fitted to them.
+
+        Where exposure is imputed, one imputation of those of the fit, chosen by the weights: so
+        draws differ by imputation too, and the same weights give the same fit.
+        """
+        n, copies = len(weight), self.design.copies
+        copy = crc32(np.ascontiguousarray(weight).tobytes()) % copies
+        part = slice(copy * n, (copy + 1) * n)
+        design, joint, rate = self.design.copy(copy, weight), self.joint.rows(part), self.rate
         if self.grid is not None:
             terms, place = self.grid
-            terms = replace(terms, weight=weight)
+            terms = replace(terms.rows(part), weight=weight)
             place = _best_neighbours(terms, place, rate.effect)
             n, columns = len(place), _columns(place)
             carried, exposure = joint.carried.copy(), joint.exposure.copy()

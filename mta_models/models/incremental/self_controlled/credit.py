@@ -15,11 +15,11 @@ from mta_models.models.incremental.self_controlled.relative_rate import Design, 
 
 
 def conversion_parts(design: Design, rate: RelativeRate) -> Floats:
-    """How much of the rate at each conversion is due to each channel, `(n_rows, n_channels)`."""
+    """How much of the rate at each conversion is due to each channel, `(n_events, n_channels)`."""
     due = design.per_row(lambda block: block.carried(rate.half_life)) * rate.effect
     baseline = design.per_row(lambda block: rate.baseline(block)[block.at_case])
     parts: Floats = due / (baseline + due.sum(axis=1))[:, None]
-    return parts
+    return design.by_conversion(parts)
 
 
 def horizon_game(design: Design, rate: RelativeRate, repeat: bool) -> HorizonGame:

@@ -94,7 +94,8 @@ def run_lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest
     case, control = _rates(design, rate)
 
     def scores(at_case: Floats, over_days: Floats) -> Floats:
-        return at_case / case[:, None] - over_days / control[:, None]
+        each = at_case / case[:, None] - over_days / control[:, None]
+        return design.by_conversion(each)
 
     ahead = scores(
         design.per_row(lambda block: block.as_met.soon(days)),
@@ -106,7 +107,7 @@ def run_lead_test(design: Design, rate: RelativeRate, days: int = 7) -> LeadTest
         fitted.append(scores(*intent_terms(design, rate)))
     if any(block.apart is not None for block in design.blocks):
         fitted.append(scores(*_waiting(design, rate)))
-    root = np.sqrt(design.weight)[:, None]
+    root = np.sqrt(design.by_conversion(design.weight) * design.copies)[:, None]
     explained = np.hstack(fitted) * root
     left = ahead * root
     left = left - explained @ _solved(explained, left)
@@ -169,4 +170,4 @@ def _weeks(design: Design, rate: RelativeRate) -> Floats:
         left[np.arange(block.n_rows) * n + week[block.at_case]] += 1
         return left.reshape(-1, n)
 
-    return design.per_row(of_block)
+    return design.by_conversion(design.per_row(of_block))

@@ -10,7 +10,7 @@ is fitted per group of users with similar volumes of touchpoints. m is intent th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,11 +41,46 @@ class Design:
         blocks: the conversions in their order, block by block.
         group: shape `(n_rows,)`, the group of each conversion's user by volume of touchpoints.
         weight: shape `(n_rows,)`, conversions that each row stands for.
+        copies: how often each conversion is there, with exposure imputed anew; copy by copy.
     """
 
     blocks: list[ControlDays]
     group: Ints
     weight: Floats
+    copies: int = 1
+
+    @classmethod
+    def stacked(cls, copies: Sequence[Design]) -> Design:
+        """Several designs of the same conversions as one, in which each weighs its fraction."""
+        if len(copies) == 1:
+            return copies[0]
+        return cls(
+            blocks=[
+                replace(block, event=block.event + place * copy.n_rows)
+                for place, copy in enumerate(copies)
+                for block in copy.blocks
+            ],
+            group=np.concatenate([copy.group for copy in copies]),
+            weight=np.concatenate([copy.weight for copy in copies]) / len(copies),
+            copies=len(copies),
+        )
+
+    def copy(self, place: int, weight: Floats) -> Design:
+        """One of the stacked designs, with weights for its conversions."""
+        n = self.n_rows // self.copies
+        mine = [block for block in self.blocks if block.event[0] // n == place]
+        return Design(
+            blocks=[replace(block, event=block.event - place * n) for block in mine],
+            group=self.group[place * n : (place + 1) * n],
+            weight=weight,
+        )
+
+    def by_conversion(self, rows: Floats) -> Floats:
+        """Rows of an array, `(n_rows, …)`, averaged over copies, `(n_conversions, …)`."""
+        if self.copies == 1:
+            return rows
+        mean: Floats = rows.reshape(self.copies, -1, *rows.shape[1:]).mean(axis=0)
+        return mean
 
     @property
     def n_channels(self) -> int:
@@ -54,7 +89,7 @@ class Design:
 
     @property
     def n_rows(self) -> int:
-        """Conversions."""
+        """Conversions, times copies."""
         return len(self.weight)
 
     def per_row(self, of_block: Callable[[ControlDays], Floats]) -> Floats:

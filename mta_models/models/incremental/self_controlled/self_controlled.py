@@ -21,7 +21,11 @@ from mta_models.models.incremental.self_controlled.bootstrap_refit import Bootst
 from mta_models.models.incremental.self_controlled.control_sampling import control_days
 from mta_models.models.incremental.self_controlled.credit import conversion_parts, horizon_game
 from mta_models.models.incremental.self_controlled.frailty import Frailty, fit_frailty
-from mta_models.models.incremental.self_controlled.imputed_exposure import impute_exposure
+from mta_models.models.incremental.self_controlled.imputed_exposure import (
+    Stops,
+    find_stops,
+    impute_exposure,
+)
 from mta_models.models.incremental.self_controlled.leads import (
     NAMED_Z,
     LeadTest,
@@ -52,6 +56,8 @@ from mta_models.models.parameters import HalfLife, check_half_life, given_half_l
 # z of the lead test, of all touchpoints together and of one channel's, below which ads are taken
 # to stop after conversions.
 _STOPPED, _ONE_STOPPED = -4.0, -6.0
+# Imputations where ads stop, and rows (conversions times imputations) beyond which they are fewer.
+_IMPUTATIONS, _MAX_ROWS = 5, 40_000
 # Conversions for each group with its own depletion, and maximum of groups.
 _PER_GROUP, _MAX_GROUPS = 400.0, 12
 # Conversions below which a warning says that they are few.
@@ -122,7 +128,9 @@ class SelfControlled(TimedModel):
         baseline_frailty_: whether users with many touchpoints were found to have a higher baseline
             but not larger effects; this part of the baseline is never credited.
         lead_test_: a `LeadTest` of the fit; its `before` is the test before any correction.
-        suppression_: whether exposure was found to stop after conversions, and was imputed.
+        stops_: a `Stops`: for which channels exposure was found to stop after conversions, for how
+            many days and to what fraction.
+        suppression_: whether it was for any; then it was imputed, several times over.
         log_likelihood_: conditional, at the fit.
         frailty_: the distribution of z between users, used by `expected_conversions` only.
         rate_: all fitted parameters, a `RelativeRate`.
@@ -139,6 +147,7 @@ class SelfControlled(TimedModel):
     moving_intent_: MovingIntent
     lead_test_: LeadTest
     baseline_frailty_: bool
+    stops_: Stops
     suppression_: bool
     frailty_: Frailty
     rate_: RelativeRate
@@ -176,18 +185,19 @@ class SelfControlled(TimedModel):
     def _learn(self, histories: Histories) -> None:
         _check_observed(histories)
         edges = _group_edges(histories)
-        design = self._design(histories, edges, imputed=False)
+        design = self._design(histories, edges, None)
         rate, value = self._fit_effects_and_time(design, histories)
         before = run_lead_test(design, rate)
-        imputed = _stops(before) and not histories.repeats
-        if imputed:
-            edges = _group_edges(_converters(histories, imputed))
-            design = self._design(histories, edges, imputed)
+        stops = find_stops(histories, _stops(before) and not histories.repeats)
+        if stops.any:
+            edges = _group_edges(impute_exposure(_converters(histories), stops))
+            design = self._design(histories, edges, stops)
             rate, value = self._fit_effects_and_time(design, histories)
-        rejected = before.rejects and not imputed
+        rejected = before.rejects and not stops.any
         rate, value = self._fit_intent(design, rate, value, rejected)
         after = run_lead_test(design, rate)
-        self._edges, self.suppression_ = edges, imputed
+        self._edges = edges
+        self.stops_, self.suppression_ = stops, stops.any
         self.rate_, self.log_likelihood_ = rate, value
         self.half_life_, self.beta_ = rate.half_life, rate.effect
         self.calendar_ = rate.calendar / rate.calendar.mean()
@@ -224,15 +234,26 @@ class SelfControlled(TimedModel):
         rate, value, self.moving_intent_ = fit_moving_intent(design, rate, value, search)
         return rate, value
 
-    def _design(self, histories: Histories, edges: Floats, imputed: bool) -> Design:
+    def _design(self, histories: Histories, edges: Floats, stops: Stops | None) -> Design:
         """The conversions with their control days.
 
         Args:
             histories: whose conversions.
             edges: volumes of touchpoints that separate groups of users.
-            imputed: whether exposure after conversions is imputed.
+            stops: the channels whose exposure after conversions is imputed, several times over.
         """
-        converters = _converters(histories, imputed)
+        converters = _converters(histories)
+        if stops is None:
+            return self._observed_design(converters, edges)
+        copies = int(np.clip(_MAX_ROWS // converters.n_events, 2, _IMPUTATIONS))
+        return Design.stacked(
+            [
+                self._observed_design(impute_exposure(converters, stops, draw), edges)
+                for draw in range(copies)
+            ]
+        )
+
+    def _observed_design(self, converters: Histories, edges: Floats) -> Design:
         volume = _volume(converters)[converters.event_user]
         return Design(
             blocks=control_days(
@@ -241,12 +262,12 @@ class SelfControlled(TimedModel):
                 None if self.window == "observed" else as_days(self.window, "window"),
             ),
             group=np.searchsorted(edges, volume, side="right"),
-            weight=histories.event_weight,
+            weight=converters.event_weight,
         )
 
     def _fitted_design(self, histories: Histories) -> Design:
         """The conversions of any users, with control days and imputation as in the fit."""
-        return self._design(histories, self._edges, self.suppression_)
+        return self._design(histories, self._edges, self.stops_ if self.suppression_ else None)
 
     def _warn(self, histories: Histories, design: Design) -> None:
         """Warn of what these journeys cannot identify."""
@@ -270,9 +291,15 @@ class SelfControlled(TimedModel):
             )
         test = self.lead_test_
         if self.suppression_:
-            z = (test.before or test).z_together
+            stops = self.stops_
+            fewer = [
+                name if np.isnan(ratio) else f"{name} ({ratio:.0%} of what is usual)"
+                for name, ratio in zip(
+                    names[stops.days > 0], stops.ratio[stops.days > 0], strict=True
+                )
+            ]
             warn(
-                f"touchpoints stop after conversions (lead test z {z:.0f}), so the days after a "
+                f"touchpoints stop after conversions: {', '.join(fewer)}. So the days after a "
                 "conversion are no fair controls. Exposure on them was imputed from each user's "
                 "own past, which corrects the credit in part. Run a lift test to check it",
                 IdentifiabilityWarning,
@@ -344,10 +371,9 @@ def _stops(test: LeadTest) -> bool:
     return test.z_together < _STOPPED or bool(test.z.min(initial=0.0) < _ONE_STOPPED)
 
 
-def _converters(histories: Histories, imputed: bool) -> Histories:
-    """The users who converted; with `imputed`, with imputed exposure after their conversions."""
-    converters = histories.take(np.unique(histories.event_user))
-    return impute_exposure(converters) if imputed else converters
+def _converters(histories: Histories) -> Histories:
+    """The users who converted."""
+    return histories.take(np.unique(histories.event_user))
 
 
 def _volume(histories: Histories) -> Floats:

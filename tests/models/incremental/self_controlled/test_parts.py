@@ -22,7 +22,6 @@ from mta_models.models.incremental.self_controlled.converter_games import (
     first_conversion_game,
 )
 from mta_models.models.incremental.self_controlled.frailty import fit_frailty
-from mta_models.models.incremental.self_controlled.imputed_exposure import impute_exposure
 from mta_models.models.incremental.self_controlled.relative_rate import (
     Design,
     RelativeRate,
@@ -453,56 +452,3 @@ def test_delayed_touchpoints_are_future_until_they_were_met(seed: int) -> None:
             np.testing.assert_allclose(block.as_met.ahead(3.0)[row], ahead, atol=1e-12)
     plain = histories(seed)
     assert all(block.as_met is block for block in control_days(plain))
-
-
-def test_imputation_keeps_what_was_met_before_the_conversion() -> None:
-    h = histories(7, n=200, repeat=False).lagged(0.5)
-    full = impute_exposure(h)
-    first = h.first_event
-    kept, original = full.met_at <= first[full.owner], h.met_at <= first[h.owner]
-    np.testing.assert_array_equal(full.met_at[kept], h.met_at[original])
-    np.testing.assert_allclose(full.time - full.met_at, 0.5)
-    assert (np.diff(full.time) >= 0)[full.owner[1:] == full.owner[:-1]].all()
-    before = full.time <= first[full.owner]
-    np.testing.assert_array_equal(
-        full.event_stop - full.offsets[:-1], np.bincount(full.owner[before], minlength=200)
-    )
-
-
-def test_imputed_exposure_goes_on_as_before() -> None:
-    rng = np.random.default_rng(2)
-    n, rate = 3_000, np.array([0.1, 0.4])
-    own = rate * rng.gamma(2, 1 / 2, (n, 1))
-    when = rng.uniform(5, 55, n)
-    count = rng.poisson(own * when[:, None])
-    user = np.repeat(np.arange(2 * n) // 2, count.ravel())
-    code = np.repeat(np.arange(2 * n) % 2, count.ravel())
-    time = when[user] * rng.random(len(user))
-    order = np.lexsort((time, user))
-    offsets = np.concatenate(([0], np.cumsum(count.sum(axis=1))))
-    h = Histories(
-        channels=("A", "B"),
-        offsets=offsets,
-        time=time[order],
-        codes=code[order],
-        start=np.zeros(n),
-        end=np.full(n, 60.0),
-        weight=np.ones(n),
-        event_user=np.arange(n),
-        event_time=when,
-        event_weight=np.ones(n),
-        event_row=np.arange(n),
-        event_stop=offsets[1:],
-        user_row=np.arange(n),
-    )
-    full = impute_exposure(h)
-    assert (np.diff(full.time) >= 0)[full.owner[1:] == full.owner[:-1]].all()
-    for u in range(50):
-        before = slice(full.offsets[u], full.event_stop[u])
-        np.testing.assert_array_equal(full.time[before], h.time[h.offsets[u] : h.offsets[u + 1]])
-        assert (full.time[full.event_stop[u] : full.offsets[u + 1]] >= when[u]).all()
-    late = np.arange(len(full.time)) >= full.event_stop[full.owner]
-    added = np.bincount(full.owner[late] * 2 + full.codes[late], minlength=2 * n).reshape(n, 2)
-    np.testing.assert_allclose(added.sum(axis=0) / (60 - when).sum(), rate, rtol=0.06)
-    # Each user's own, shrunk: nearer to its own rate than to everybody's.
-    assert np.corrcoef(added[:, 1] / (60 - when), own[:, 1])[0, 1] > 0.6

@@ -262,7 +262,7 @@ def test_bursts_are_found_corrected_and_certified() -> None:
 def test_ads_that_stop_are_found_and_imputed() -> None:
     journeys, _ = simulated("suppression", 1.0, n_users=12_000, seed=5)
     model = mta.SelfControlled(half_life="4d")
-    with pytest.warns(mta.IdentifiabilityWarning, match="touchpoints stop after conversions"):
+    with pytest.warns(mta.IdentifiabilityWarning, match="touchpoints stop after conversions: "):
         model.fit(journeys)
     assert model.suppression_
     free = simulated("randomised", n_users=12_000, seed=5)[0]
