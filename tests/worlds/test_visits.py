@@ -16,7 +16,8 @@ from mta_models.errors import ParameterError
 from mta_models.worlds.state import BLOCK, Noise
 from mta_models.worlds.visits.engine import live
 from mta_models.worlds.visits.interventions import parameters_of, plan, read
-from mta_models.worlds.visits.parameters import ENTRANCES, Mechanisms, draw_parameters
+from mta_models.worlds.visits.channels import ENTRANCES
+from mta_models.worlds.visits.parameters import Mechanisms, draw_parameters
 from mta_models.worlds.visits.world import VisitWorld
 
 VISITS = [name for name in mta.worlds.names() if name.startswith("visits_")]

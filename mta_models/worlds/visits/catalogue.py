@@ -1,4 +1,7 @@
-"""The worlds of visits. Each adds one mechanism to entrances; the last two mix them."""
+"""Worlds of visits. Each adds one mechanism to entrances; the last two mix them.
+
+Those of paid media, auctions and tracking are in `paid_media`.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +150,8 @@ class RetargetedVisits(VisitWorld):
 class FrequencyCaps(VisitWorld):
     """A channel is not shown to users who met it twice or so in the last week.
 
-    Intent drives the rest. At these volumes the cap stops one contact in a thousand.
+    Intent drives the rest. At these volumes the cap stops one contact in a thousand; it stops many
+    in `visits_capped_views`.
 
     **Strength** dials intent (standard deviation of the log 1.6 · strength); the cap stays.
 
@@ -221,6 +225,23 @@ class RepeatPurchases(VisitWorld):
     def mechanisms(self) -> Mechanisms:
         """`repeat`, `trend`."""
         return Mechanisms(repeat=True, trend=1.6 * self.strength)
+
+
+class Renewals(VisitWorld):
+    """Subscriptions: a purchase is renewed after 30 days, and so on, with chance `strength`.
+
+    A renewal is a conversion, charged in the small hours, without a visit. It belongs to what
+    caused the first purchase: without that, it is gone.
+
+    **Who wins.** Models that let what brought the first purchase have its renewals. Ads that follow
+    customers are met before renewals too, and cause none.
+    """
+
+    name = "visits_renewals"
+
+    def mechanisms(self) -> Mechanisms:
+        """`renews`."""
+        return Mechanisms(renews=self.strength)
 
 
 class Thin(VisitWorld):

@@ -13,6 +13,9 @@ A day of a user:
 4. who decided at once buys in that visit. Who decided otherwise buys on the same day or, in a world
    of slow decisions, some days later, in a visit through an entrance: this touchpoint, and those of
    visits on the way, belong to the decision. They vanish with it, not with a channel's budget.
+   Some of these visits begin with a paid ad; without the ad, they begin at an entrance.
+
+Some users may be machines, which have touchpoints and decide nothing.
 """
 
 from __future__ import annotations
@@ -24,12 +27,15 @@ import numpy as np
 from mta_models.core.ragged import Floats, Mask, Numbers
 from mta_models.worlds.simulation import Rows
 from mta_models.worlds.state import Noise
-from mta_models.worlds.visits.parameters import DAYS, RETARGETING, Parameters
+from mta_models.worlds.visits.channels import RETARGETING
+from mta_models.worlds.visits.parameters import DAYS, Parameters
 
 _NEVER = -1_000
 _WEEK = 7
 _FORGET = 30  # days after a purchase until stopped ads come back
 _MINUTE = 1 / 1440
+_TERM = 30  # days until a purchase is renewed
+_ACTIVE = 14  # days that a machine is active
 _ORDER, _SPREAD = 50.0, 0.7  # median and log-s.d. of what a purchase is worth
 
 
@@ -88,6 +94,11 @@ class _Users:
         follows = p.follows[:, None]
         aimed = self.intent[None] ** follows / np.exp(spread**2 / 2 * (follows**2 - follows))
         self.aimed = aimed.astype(np.float32)
+        self.machines = np.flatnonzero(noise.on("machine").random(n) < p.mechanisms.bots)
+        self.intent[self.machines] = 0
+        self.active_from = p.media.waves[noise.on("wave").integers(len(p.media.waves), size=n)]
+        self.appetite = noise.on("appetite").lognormal(0, 0.8, n)
+        self.until = np.interp(p.media.budget, _CLOCK_SHARE, _CLOCK)
         self.adstock = np.zeros((m, c, n), dtype=np.float32)
         self.kept = np.exp2(-1 / p.half_lives).astype(np.float32)[:, None]
         self.weight = (p.carried * (1 - np.exp2(-1 / p.half_lives))).astype(np.float32)
@@ -97,6 +108,7 @@ class _Users:
         self.due = np.full((m, n), _NEVER, dtype=np.int16)
         self.bought = np.full((m, n), _NEVER, dtype=np.int16)
         self.visited = np.full((m, n), _NEVER, dtype=np.int16)
+        self.renewing: Mask = np.zeros((m, n), dtype=bool)
         self.recent = np.zeros((m, c, n), dtype=np.float32)  # paid contacts, weekly memory
         self.paid_yesterday: Mask = np.zeros((m, n), dtype=bool)
         self.purchases = np.zeros((m, n))
@@ -116,21 +128,29 @@ class _Users:
             chance = np.where(self.frozen[:, None, None], chance[:1], chance)
         touched = self.draw("touch", day, self.c, self.n) < chance * self.doses
         clock = self._clock("touch time", day, self.c, self.n)
+        if p.mechanisms.rivals:
+            touched &= clock < self.until[:, day, None]  # then the day's budget is spent
+        if p.mechanisms.views:
+            self._click(day, touched, clock)
         moment = self._clock("decision time", day, self.n)
         decided, at_once = self._decide(day, touched, clock, moment)
-        buys, doors, coupon = self._buy(day, decided, at_once)
-        way = self._on_the_way(day)
+        buys, doors, coupon, ads = self._buy(day, decided, at_once)
+        way, way_ads = self._on_the_way(day)
         visits = touched[:, p.clicked > 0].any(axis=1) | doors.any(axis=1) | way.any(axis=1)
+        visits |= (ads | way_ads).any(axis=1)
+        renewed = self._renew(day)
         if rows is not None:
-            self._record(
-                rows, day, first, (touched, clock, moment, at_once, buys, doors, coupon, way)
-            )
+            today = (touched, clock, moment, at_once, buys, doors, coupon, way)
+            self._record(rows, day, first, today, (ads, way_ads, renewed))
         self.touched += touched[0].sum(axis=1)
         self.reach += touched[0] @ self.intent
+        self.touched += (ads[0] | way_ads[0]).sum(axis=1)
         self.touched[:e] += (doors[0] | way[0]).sum(axis=1)
         self.touched[e - 1] += coupon[0].sum()
         self.visited[visits | buys] = day
         self.bought[buys] = day
+        self.renewing[buys] = True
+        self.purchases += renewed
         # Recorded within the log, as `_record` has it.
         self.purchases += buys & (day + moment + self._lateness(day) < DAYS)
         if p.mechanisms.need:
@@ -154,6 +174,7 @@ class _Users:
         p, mech, e = self.p, self.p.mechanisms, self.e
         rates = p.rates.copy()
         rates[e:] *= p.calendar[day]
+        rates *= p.media.won[:, day]
         chance = (rates.astype(np.float32)[:, None] * self.aimed)[None]
         if mech.need:
             gain = np.sqrt(mech.need) * p.follows
@@ -177,7 +198,22 @@ class _Users:
             back = mech.returns * self.paid_yesterday
             chance[:, 0] += back * p.doors[0] / p.doors[:2].sum()
             chance[:, 1] += back * p.doors[1] / p.doors[:2].sum()
+        if len(self.machines):
+            since = day - self.active_from[self.machines]
+            active = self.appetite[self.machines] * ((since >= 0) & (since < _ACTIVE))
+            chance[:, :, self.machines] = p.media.bots[:, None] * active
         return chance
+
+    def _click(self, day: int, touched: Mask, clock: Floats) -> None:
+        """Clicks on today's views, within two minutes; added to `touched`, and to `clock`."""
+        luck = self.draw("click", day, self.c, self.n)
+        after = self.noise.on("click time", day).uniform(0, 2 * _MINUTE, (self.c, self.n))
+        for c in np.flatnonzero(self.p.media.views_of >= 0):
+            view = self.p.media.views_of[c]
+            chance = np.float32(self.p.media.click_rate[c]) * self.aimed[c] * self.doses[:, c]
+            seen = np.where(self.frozen[:, None], touched[:1, view], touched[:, view])
+            touched[:, c] |= seen & (luck[c] < chance)
+            clock[c] = clock[view] + after[c]
 
     def _decide(self, day: int, touched: Mask, clock: Floats, moment: Floats) -> tuple[Mask, Mask]:
         """Who decides today, and who of them at once, within minutes of a click."""
@@ -199,8 +235,11 @@ class _Users:
         decided = free & ~quick & (luck < factor * (at_once + alone + carried))
         return decided, quick
 
-    def _buy(self, day: int, decided: Mask, at_once: Mask) -> tuple[Mask, Mask, Mask]:
-        """Who buys today, `(m, n)`; through which entrance, `(m, E, n)`; who fetches a coupon."""
+    def _buy(self, day: int, decided: Mask, at_once: Mask) -> tuple[Mask, Mask, Mask, Mask]:
+        """Who buys today, `(m, n)`; through which entrance, `(m, E, n)`; who fetches a coupon.
+
+        And, `(m, C, n)`, through which ad in place of the entrance.
+        """
         p, mech, e = self.p, self.p.mechanisms, self.e
         delay = np.zeros(self.n, dtype=np.int16)
         if mech.slow:
@@ -213,23 +252,52 @@ class _Users:
         users = np.arange(self.n)
         logged = self.draw("door logged", day) < p.logged
         doors[:, door, users] = buys & logged & open_[:, door, users]
+        ads = self._ads("door ad", day, buys)
+        doors &= ~_any(ads)[:, None]
         seeks = buys & (self.draw("coupon", day) < p.coupon)
         coupon = seeks & open_[:, e - 1]
         if mech.closes:
             lost = seeks & ~coupon & (self.draw("closing", day) < mech.closes)
             buys = buys & ~lost
-        return buys | at_once, doors, coupon
+        return buys | at_once, doors, coupon, ads
 
-    def _on_the_way(self, day: int) -> Mask:
-        """Visits of those who have decided and not yet bought, `(m, E, n)`."""
+    def _ads(self, mechanism: str, day: int, visits: Mask) -> Mask:
+        """Which visits that belong to a decision, `(m, n)`, begin with an ad: `(m, C, n)`."""
+        ads = np.zeros((self.m, self.c, self.n), dtype=bool)
+        if not self.p.mechanisms.bought:
+            return ads
+        which = np.searchsorted(np.cumsum(self.p.media.bought), self.draw(mechanism, day))
+        users = np.flatnonzero(which < self.c)
+        which = which[users]
+        doses = np.broadcast_to(self.doses, ads.shape)[:, which, users]
+        there = self.draw(f"{mechanism} there", day)[users] < doses
+        ads[:, which, users] = visits[:, users] & there
+        return ads
+
+    def _renew(self, day: int) -> Mask:
+        """Whose purchase is renewed today, `(m, n)`."""
+        if not self.p.mechanisms.renews:
+            return np.zeros((self.m, self.n), dtype=bool)
+        since = day - self.bought
+        due = self.renewing & (since > 0) & (since % _TERM == 0)
+        self.renewing &= ~due | (self.draw("renewal", day) < self.p.mechanisms.renews)
+        renewed: Mask = due & self.renewing
+        return renewed
+
+    def _on_the_way(self, day: int) -> tuple[Mask, Mask]:
+        """Visits of those who have decided and not yet bought.
+
+        Through entrances, `(m, E, n)`, and through ads, `(m, C, n)`.
+        """
         e, p = self.e, self.p
         way = np.zeros((self.m, e, self.n), dtype=bool)
         if not p.mechanisms.slow:
-            return way
+            return way, np.zeros((self.m, self.c, self.n), dtype=bool)
         waiting = (self.due > day)[:, None, :]
         chance = (0.35 * p.doors)[:, None].astype(np.float32) * self.doses[:, : e - 1]
         way[:, : e - 1] = waiting & (self.draw("way", day, e - 1, self.n) < chance)
-        return way
+        ads = self._ads("way ad", day, _any(way))
+        return way & ~_any(ads)[:, None], ads
 
     def _lateness(self, day: int) -> Floats:
         """Days until a purchase of today is recorded, `(n,)`."""
@@ -243,11 +311,20 @@ class _Users:
         """Times of day, 0 to 1: few at night, most in the evening."""
         u = self.noise.on(mechanism, day).random(shape)
         times: Floats = np.interp(u, _CLOCK_SHARE, _CLOCK)
+        times[..., self.machines] = u[..., self.machines]  # machines do not sleep
         return times
 
-    def _record(self, rows: Rows, day: int, first: int, today: tuple[Numbers, ...]) -> None:
+    def _record(
+        self,
+        rows: Rows,
+        day: int,
+        first: int,
+        today: tuple[Numbers, ...],
+        further: tuple[Mask, Mask, Mask],
+    ) -> None:
         """The first intervention's events."""
         touched, clock, moment, at_once, buys, doors, coupon, way = today
+        ads, way_ads, renewed = further
         rows.touchpoints(first, touched[0], day + clock)
         time = day + moment
         if at_once[0].any():
@@ -257,19 +334,30 @@ class _Users:
             time = np.where(at_once[0], click + np.minimum(soon, 55 * _MINUTE) + _MINUTE, time)
         before = self.noise.on("minutes before", day).lognormal(np.log(9), 0.8, (1, self.n))
         before = np.minimum(before, 50) * _MINUTE
-        visit = np.broadcast_to(time - before[0], (self.e, self.n))
+        visit = np.broadcast_to(time - before[0], (self.c, self.n))
         rows.touchpoints(first, doors[0], visit)
-        way_time = self._clock("way time", day, self.n)
-        rows.touchpoints(first, way[0], np.broadcast_to(day + way_time, (self.e, self.n)))
+        rows.touchpoints(first, ads[0], visit)
+        way_time = np.broadcast_to(day + self._clock("way time", day, self.n), visit.shape)
+        rows.touchpoints(first, way[0], way_time)
+        rows.touchpoints(first, way_ads[0], way_time)
         fetched = np.zeros((self.e, self.n), dtype=bool)
         fetched[-1] = coupon[0]
         # Within the visit: after its entrance, before the purchase.
         inside = self.noise.on("coupon time", day).uniform(0.1, 0.9, self.n)
-        rows.touchpoints(first, fetched, visit + before[0] * inside)
+        rows.touchpoints(first, fetched, visit[: self.e] + before[0] * inside)
         buyers = np.flatnonzero(buys[0])
         worth = self.noise.on("value", day).lognormal(np.log(_ORDER), _SPREAD, self.n)
         at = (time + self._lateness(day))[buyers]
         rows.conversions(first + buyers, at, np.round(worth[buyers], 2))
+        # Renewals are charged by a machine, in the small hours.
+        charged = np.flatnonzero(renewed[0])
+        night = day + self.noise.on("renewal time", day).uniform(2 / 24, 4 / 24, self.n)
+        rows.conversions(first + charged, night[charged], np.round(worth[charged], 2))
+
+
+def _any(touched: Mask) -> Mask:
+    """Whether in any channel: `(m, C, n)` to `(m, n)`."""
+    return np.asarray(touched.any(axis=1))
 
 
 _CLOCK = np.array([0, 7, 9, 12, 14, 18, 21, 23, 24]) / 24

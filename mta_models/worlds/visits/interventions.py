@@ -76,7 +76,7 @@ def truth_per_user(p: Parameters, users: int) -> Truth:
     arrays = {name: mean[2 + c * i : 2 + c * (i + 1)] for i, name in enumerate(PER_CHANNEL)}
     errors = {name: error[2 + c * i : 2 + c * (i + 1)] for i, name in enumerate(PER_CHANNEL)}
     errors |= {"total": error[0], "baseline": error[1]}
-    return Truth(p.channels, float(mean[0]), float(mean[1]), **arrays, standard_error=errors)
+    return Truth(p.names, float(mean[0]), float(mean[1]), **arrays, standard_error=errors)
 
 
 def read(bought: Floats, rank: Ints) -> Floats:

@@ -1,4 +1,4 @@
-"""The numbers of a world of visits: which mechanisms it has, and channels drawn for each draw."""
+"""The numbers of a world of visits: which mechanisms it has, and what is drawn for each draw."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from zlib import crc32
 import numpy as np
 
 from mta_models.core.ragged import Floats, Ints
+from mta_models.worlds.visits.channels import (
+    BRAND_ADS,
+    CLICKS_OF,
+    OPENS_VISIT,
+    RETARGETING,
+    kinds_of,
+    names_of,
+)
+from mta_models.worlds.visits.media import Media, draw_media
 
 DAYS = 90
-# Through these people come to the site when they want to; nobody buys contacts there.
-ENTRANCES = ("Direct", "Brand Search", "Organic Search", "Referral", "Coupon Site")
-# Contacts that somebody pays for. A click of the first five opens a visit of the site.
-CLICKED = ("Generic Search", "Shopping Ads", "Paid Social", "Affiliate Blog", "Email")
-SHOWN = ("Display", "Online Video", "Podcast")
-RETARGETING = "Retargeting"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ class Mechanisms:
         lost_identity: the chance that a visit is logged under a new identity of the user.
         late: mean days from a purchase to its record.
         thin: whether there are twelve channels, and few conversions.
+        bought: part of decided visits that begin with a paid ad in place of an entrance.
+        views: how many times more contacts of display and video there are, which are views then;
+            their clicks are channels of their own. 0: contacts as of other channels.
+        bots: part of users that are machines.
+        devices: part of users whose two devices are logged as two people.
+        rivals: s.d. of the log of what rivals bid, day by day.
+        renews: the chance that a purchase is renewed after 30 days, and so on.
+        renamed: whether channels are called as in one of several real styles.
     """
 
     intent: float = 0.0
@@ -68,6 +79,13 @@ class Mechanisms:
     lost_identity: float = 0.0
     late: float = 0.0
     thin: bool = False
+    bought: float = 0.0
+    views: float = 0.0
+    bots: float = 0.0
+    devices: float = 0.0
+    rivals: float = 0.0
+    renews: float = 0.0
+    renamed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +94,8 @@ class Parameters:
 
     Attributes:
         mechanisms: which of them the world has.
-        channels: entrances first, then paid channels.
+        channels: kinds of channels, entrances first, then paid channels.
+        names: what the log calls them.
         n_entrances: how many of them are entrances; the last entrance is the coupon site.
         rates: touchpoints a day of an average user, before what mechanisms do to them.
         follows: the power of a user's intent by which the channel follows it.
@@ -94,10 +113,12 @@ class Parameters:
         base: decisions a day of an average user without any channel.
         calendar: shape `(days,)`: factor of paid volumes by day (weekdays, promotions, trend).
         season: shape `(days,)`: factor of the base hazard.
+        media: of ads on the way, views, machines, auctions and devices.
     """
 
     mechanisms: Mechanisms
     channels: tuple[str, ...]
+    names: tuple[str, ...]
     n_entrances: int
     rates: Floats
     follows: Floats
@@ -115,6 +136,7 @@ class Parameters:
     base: float
     calendar: Floats
     season: Floats
+    media: Media
     need_begins: float = 1 / 60
     need_expires: float = 1 / 10
 
@@ -141,15 +163,17 @@ def draw_parameters(name: str, mechanisms: Mechanisms, draw: int) -> tuple[Param
     known how many touchpoints there are.
     """
     rng = np.random.default_rng([crc32(name.encode()), draw])
-    paid = _paid_channels(mechanisms, rng)
-    has_referral = rng.random() < 0.5 and not mechanisms.thin  # thirteen would be too many
-    entrances = [each for each in ENTRANCES if each != "Referral" or has_referral]
+    entrances, paid = kinds_of(mechanisms, rng)
     channels = (*entrances, *paid)
+    later = np.random.default_rng([crc32(name.encode()), draw, 1])  # mechanisms that came later
+    media = draw_media(mechanisms, channels, DAYS, later)
     e, c = len(entrances), len(channels)
     is_paid = np.arange(c) >= e
     rates = np.where(is_paid, 0.008, 0.004) * rng.lognormal(0, np.where(is_paid, 0.8, 0.4))
     rates[e - 1] = 0.0  # nobody browses for coupons
+    rates *= [_volume(name, mechanisms) for name in channels]
     follows = np.where(is_paid, rng.choice([0.0, 0.5, 1.0], c), 1.0)
+    follows[[name == BRAND_ADS or name in CLICKS_OF.values() for name in channels]] = 1.0
     half_lives = np.clip(rng.lognormal(np.log(3), 0.7, c), 0.5, 14.0)
     parts = np.where(is_paid, rng.lognormal(0, 1.1, c), 0.0)
     # One paid channel does nothing, and it is one of the busiest.
@@ -157,7 +181,8 @@ def draw_parameters(name: str, mechanisms: Mechanisms, draw: int) -> tuple[Param
     if channels[idle] == RETARGETING or (mechanisms.messages and channels[idle] == "Email"):
         idle = e + int(np.argsort(rates[e:])[-1])
     parts[idle] = 0.0
-    clicked = np.array([name in CLICKED or name in ENTRANCES for name in channels])
+    parts[[name == BRAND_ADS for name in channels]] = 0.0
+    clicked = np.array([name in OPENS_VISIT for name in channels])
     stops = mechanisms.stops * np.where(is_paid, rng.uniform(0.4, 1.0, c), 0.0)
     if "Email" in channels:
         stops[channels.index("Email")] *= mechanisms.messages == 0
@@ -177,6 +202,7 @@ def draw_parameters(name: str, mechanisms: Mechanisms, draw: int) -> tuple[Param
     parameters = Parameters(
         mechanisms=mechanisms,
         channels=channels,
+        names=names_of(channels, int(later.integers(3))) if mechanisms.renamed else channels,
         n_entrances=e,
         rates=rates,
         follows=follows,
@@ -193,7 +219,11 @@ def draw_parameters(name: str, mechanisms: Mechanisms, draw: int) -> tuple[Param
         consent=1 - mechanisms.lost_consent * rng.uniform(0, 1, c),
         base=0.0,
         calendar=week * promotion * growth,
-        season=(1 + 0.15 * np.cos(2 * np.pi * (days - rng.integers(7)) / 7)) * promotion * growth,
+        season=(1 + 0.15 * np.cos(2 * np.pi * (days - rng.integers(7)) / 7))
+        * promotion
+        * growth
+        * media.demand,
+        media=media,
     )
     return parameters, volumes
 
@@ -208,6 +238,8 @@ def with_effects(p: Parameters, volumes: Volumes, reach: Floats) -> Parameters:
     """
     mech = p.mechanisms
     wanted = volumes.purchases * volumes.incremental * volumes.parts
+    # What a purchase of the log's middle is renewed into is the channel's too.
+    wanted = wanted / (1 + mech.renews * 2 / 3 + mech.renews**2 / 3)
     effect = np.divide(wanted, reach, out=np.zeros(len(reach)), where=reach > 0)
     effect = np.minimum(effect, 0.25)
     quick = np.where((p.clicked > 0) & (np.arange(len(effect)) >= p.n_entrances), mech.at_once, 0.0)
@@ -218,12 +250,10 @@ def with_effects(p: Parameters, volumes: Volumes, reach: Floats) -> Parameters:
     return replace(p, at_once=at_once, multiplies=multiplies, carried=carried)
 
 
-def _paid_channels(mechanisms: Mechanisms, rng: np.random.Generator) -> list[str]:
-    """Some of the paid channels, in a fixed order; those that a mechanism needs are among them."""
-    every = [*CLICKED, *SHOWN]
-    needed = ["Email"] if mechanisms.messages else []
-    others = [name for name in every if name not in needed]
-    n = 7 if mechanisms.thin else int(rng.integers(4, 7))
-    chosen = {*needed, *rng.choice(others, n - len(needed), replace=False)}
-    chosen |= {"Paid Social"} if not chosen & set(CLICKED) else set()
-    return [name for name in every if name in chosen] + [RETARGETING]
+def _volume(name: str, mechanisms: Mechanisms) -> float:
+    """How many times the usual contacts a channel has."""
+    if name in CLICKS_OF.values():
+        return 0.0  # they follow views
+    if name in CLICKS_OF and mechanisms.views:
+        return mechanisms.views
+    return 0.3 if name == BRAND_ADS else 1.0

@@ -17,6 +17,7 @@ from mta_models.worlds.truth import Truth
 from mta_models.worlds.visits.engine import live
 from mta_models.worlds.visits.interventions import expected, parameters_of, truth_per_user
 from mta_models.worlds.visits.parameters import DAYS, Mechanisms, Parameters
+from mta_models.worlds.visits.tracking import dearness, tracked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,8 +95,13 @@ class VisitWorld(BaseWorld):
 
     @property
     def channels(self) -> tuple[str, ...]:  # type: ignore[override]  # drawn, not of the class
-        """Entrances first, then paid channels."""
-        return self.parameters.channels
+        """Entrances first, then paid channels, as the log calls them."""
+        return self.parameters.names
+
+    @property
+    def entrances(self) -> tuple[str, ...]:
+        """Those of the channels through which people come by themselves."""
+        return self.channels[: self.parameters.n_entrances]
 
     def mechanisms(self) -> Mechanisms:
         """What misleads here, at this world's strength."""
@@ -114,13 +120,13 @@ class VisitWorld(BaseWorld):
         rows = Rows(len(self.channels))
         for first, n, noise in blocks(SIMULATED, self.seed, self.n_users):
             self._live(dose, n, noise, rows, first)
-        events = self._events(rows)
-        logged = self._tracked(events)
+        events, costs = self._events(rows)
+        logged = tracked(events, self.parameters, self.n_users, Noise((SIMULATED, self.seed, 0)))
         return Simulation(
             world=self,
             events=logged,
             observed=self._observed(logged),
-            costs=self._costs(events),
+            costs=costs,
             lift_tests=tuple(holdout(self, name, n_test_users, self._live) for name in tested),
         )
 
@@ -158,52 +164,29 @@ class VisitWorld(BaseWorld):
         bought: Floats = lives.purchases[0]
         return bought
 
-    def _events(self, rows: Rows) -> pl.DataFrame:
-        """All that happened within the log's days, in time order."""
+    def _events(self, rows: Rows) -> tuple[pl.DataFrame, dict[str, float]]:
+        """All that happened within the log's days, in time order, and what each channel cost."""
         import polars as pl
 
         user, time, code, value = rows.columns()
         there = time < self.days
         user, time, code, value = (each[there] for each in (user, time, code, value))
+        time = np.maximum(time, 0)
         names = pl.Series([*self.channels, None], dtype=pl.String)
-        spent = np.append(self.parameters.prices, 0.0)
-        return pl.DataFrame(
+        prices = np.append(self.parameters.prices, 0.0)
+        dear = dearness(self.parameters, time, Noise((SIMULATED, self.seed, 0)))
+        events = pl.DataFrame(
             {
                 "user": user,
-                "time": clock_times(np.maximum(time, 0)),
+                "time": clock_times(time),
                 "channel": names.gather(code),
                 "conversion": (code == rows.conversion).astype(np.int8),
                 "value": value,
-                "cost": spent[code],
+                "cost": prices[code] * dear,
             }
         )
-
-    def _tracked(self, events: pl.DataFrame) -> pl.DataFrame:
-        """The events as a tracker logs them: without consent no touchpoint, new identities."""
-        import polars as pl
-
-        mech = self.parameters.mechanisms
-        noise = Noise((SIMULATED, self.seed, 0))
-        if mech.lost_consent:
-            share = dict(zip(self.channels, self.parameters.consent, strict=True))
-            kept = events["channel"].replace_strict(share, default=1.0, return_dtype=pl.Float64)
-            events = events.filter(noise.on("consent").random(len(events)) < kept.to_numpy())
-        if mech.lost_identity:
-            is_new = noise.on("identity").random(len(events)) < mech.lost_identity
-            is_new &= events["channel"].is_not_null().to_numpy()
-            later = self.n_users * pl.col("new").cum_sum().over("user")
-            events = (
-                events.with_columns(new=pl.Series(is_new).cast(pl.Int64))
-                .with_columns(user=pl.col("user") + later)
-                .drop("new")
-            )
-        return events
-
-    def _costs(self, events: pl.DataFrame) -> dict[str, float]:
-        """What each channel cost, that of touchpoints not logged included."""
-        counts = dict(events["channel"].drop_nulls().value_counts().iter_rows())
-        prices = zip(self.channels, self.parameters.prices.tolist(), strict=True)
-        return {name: price * counts.get(name, 0) for name, price in prices}
+        costs = np.bincount(code, dear, len(prices)) * prices
+        return events, dict(zip(self.channels, costs[:-1].tolist(), strict=True))
 
     def _observed(self, events: pl.DataFrame) -> pl.DataFrame:
         """Every user, and every further identity that was logged, for the whole log."""
