@@ -68,7 +68,7 @@ def draw_media(
         [name in (*CLICKED, "Direct", "Referral", "Organic Search") for name in channels]
     )
     seen = np.array([name in (*SHOWN, *CLICKS_OF.values()) for name in channels])
-    bots = rng.uniform(0.05, 0.6, c) * visited + rng.uniform(0.0, 0.4, c) * seen
+    bots = rng.uniform(0.2, 1.0, c) * visited + rng.uniform(0.0, 0.4, c) * seen
     log_bids = np.zeros(days)
     steps = rng.normal(0, 1, days)
     for day in range(days):

@@ -63,16 +63,16 @@ def _by_device(events: pl.DataFrame, p: Parameters, n_users: int, noise: Noise) 
     begins = pl.col("time").diff().over("user").fill_null(pl.duration(days=1)) > pl.duration(
         hours=1
     )
-    luck = pl.Series("luck", noise.on("device").random(len(events)))
+    drawn = pl.Series("drawn", noise.on("device").random(len(events)))
     return (
-        events.with_columns(luck, chance=chance, visit=begins)
+        events.with_columns(drawn, chance=chance, visit=begins)
         .with_columns(visit=pl.col("visit").cum_sum().over("user"))
-        .with_columns(phone=(pl.col("luck") < pl.col("chance")).first().over("user", "visit"))
+        .with_columns(phone=(pl.col("drawn") < pl.col("chance")).first().over("user", "visit"))
         .with_columns(
             user=pl.col("user")
             + n_users * (pl.col("phone") & pl.col("user").is_in(split.tolist())).cast(pl.Int64)
         )
-        .drop("luck", "chance", "visit", "phone")
+        .drop("drawn", "chance", "visit", "phone")
     )
 
 

@@ -44,6 +44,7 @@ class VisitWorld(BaseWorld):
     to a purchase within minutes of the click. Who decides otherwise buys in a visit of their own,
     through an entrance met minutes before, drawn by fixed chances whatever brought the decision
     about, and logged in a part of the purchases. A part of buyers looks for a coupon in it.
+    In some worlds a paid ad takes the entrance's place; it goes with the decision all the same.
 
     Times are continuous: contacts come when people are awake, and more on some weekdays.
 
