@@ -185,7 +185,7 @@ def test_every_draw_has_eight_to_twelve_channels(name: str) -> None:
     channels = [draw_parameters(name, mechanisms, draw)[0].channels for draw in range(40)]
     assert {len(each) for each in channels} <= set(range(8, 13))
     assert all(len(set(each)) == len(each) for each in channels)
-    assert len(set(channels)) > 5
+    assert len(set(channels)) >= 5
     media = [draw_parameters(name, mechanisms, draw)[0].media for draw in range(2)]
     assert (media[0].on_phone[:8] != media[1].on_phone[:8]).all()
 
