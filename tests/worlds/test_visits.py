@@ -16,7 +16,8 @@ from mta_models.errors import ParameterError
 from mta_models.worlds.state import BLOCK
 from mta_models.worlds.visits.channels import ENTRANCES
 from mta_models.worlds.visits.interventions import parameters_of, plan, read
-from mta_models.worlds.visits.parameters import Mechanisms, draw_parameters
+from mta_models.worlds.visits.mechanisms import Mechanisms
+from mta_models.worlds.visits.parameters import draw_parameters
 from tests.worlds.visits_logs import HOUR, VISITS, days_between, lives, make
 
 

@@ -12,7 +12,8 @@ import mta_models as mta
 from mta_models.worlds.state import BLOCK, Noise
 from mta_models.worlds.visits.channels import AUCTIONED, BRAND_ADS, CLICKS_OF
 from mta_models.worlds.visits.engine import live
-from mta_models.worlds.visits.parameters import Mechanisms, draw_parameters
+from mta_models.worlds.visits.mechanisms import Mechanisms
+from mta_models.worlds.visits.parameters import draw_parameters
 from tests.worlds.visits_logs import HOUR, VISITS, days_between, lives, make
 
 

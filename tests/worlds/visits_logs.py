@@ -11,7 +11,7 @@ import mta_models as mta
 from mta_models.worlds.state import Noise
 from mta_models.worlds.visits.engine import live
 from mta_models.worlds.visits.interventions import parameters_of
-from mta_models.worlds.visits.parameters import Mechanisms
+from mta_models.worlds.visits.mechanisms import Mechanisms
 from mta_models.worlds.visits.world import VisitWorld
 
 VISITS = [name for name in mta.worlds.names() if name.startswith("visits_")]

@@ -5,7 +5,7 @@ Those of paid media, auctions and tracking are in `paid_media`.
 
 from __future__ import annotations
 
-from mta_models.worlds.visits.parameters import Mechanisms
+from mta_models.worlds.visits.mechanisms import Mechanisms
 from mta_models.worlds.visits.world import VisitWorld
 
 

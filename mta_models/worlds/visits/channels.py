@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mta_models.worlds.visits.parameters import Mechanisms
+from mta_models.worlds.visits.mechanisms import Mechanisms
 
 MOST = 12
 # Through these people come to the site when they want to; nobody buys contacts there.

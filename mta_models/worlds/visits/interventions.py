@@ -12,9 +12,9 @@ from mta_models.worlds.interventions import LESS
 from mta_models.worlds.state import TRUTH, blocks
 from mta_models.worlds.truth import PER_CHANNEL, Truth
 from mta_models.worlds.visits.engine import live
+from mta_models.worlds.visits.mechanisms import Mechanisms
 from mta_models.worlds.visits.parameters import (
     DAYS,
-    Mechanisms,
     Parameters,
     draw_parameters,
     with_effects,

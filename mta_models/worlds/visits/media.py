@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,7 @@ from mta_models.worlds.visits.channels import (
     RETARGETING,
     SHOWN,
 )
-
-if TYPE_CHECKING:
-    from mta_models.worlds.visits.parameters import Mechanisms
+from mta_models.worlds.visits.mechanisms import Mechanisms
 
 _KEPT = 0.85  # of what rivals bid today, as a power, tomorrow
 _FOLLOWS_RIVALS = 0.7  # the power of rivals' bids by which purchases rise with them

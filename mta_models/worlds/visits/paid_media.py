@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mta_models.worlds.visits.parameters import Mechanisms
+from mta_models.worlds.visits.mechanisms import Mechanisms
 from mta_models.worlds.visits.world import VisitWorld
 
 

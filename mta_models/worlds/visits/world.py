@@ -16,7 +16,8 @@ from mta_models.worlds.state import BLOCK, SIMULATED, Noise, blocks
 from mta_models.worlds.truth import Truth
 from mta_models.worlds.visits.engine import live
 from mta_models.worlds.visits.interventions import expected, parameters_of, truth_per_user
-from mta_models.worlds.visits.parameters import DAYS, Mechanisms, Parameters
+from mta_models.worlds.visits.mechanisms import Mechanisms
+from mta_models.worlds.visits.parameters import DAYS, Parameters
 from mta_models.worlds.visits.tracking import dearness, tracked
 
 if TYPE_CHECKING:
