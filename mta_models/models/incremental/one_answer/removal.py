@@ -144,7 +144,8 @@ class Removals:
             Linear(room, ahead),
             Linear(step, at_case),
             out,
-            np.zeros_like(out) if near is None else near[tested],
+            # Every imputed copy of a conversion has the conversion's entrances.
+            np.zeros_like(out) if near is None else near[tested % len(near)],
         )
 
     @property
