@@ -218,7 +218,7 @@ def test_compare_validates_in_time(log_folder: Path) -> None:
     names = [each["model"] for each in validation["scores"]]
     assert names == ["(constant rate)", "(last week's touchpoints)", "Hazard"]
     assert validation["scores"][2]["gain"] > validation["scores"][1]["gain"] > 0
-    assert "must be an incremental model" in refused(
+    assert "must be a model that predicts conversions" in refused(
         "compare", log, *EVENTS, "--model", "LastTouch", "--validate"
     )
 
