@@ -26,15 +26,18 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
 )
 from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
 
-# S.d. of the part by which all effects are off together, and how far each is off by itself, in the
-# unit of biases' scale. Chosen on development seeds.
-_SLOPE, _SPREAD = 0.2, 0.25
+# S.d. of the part by which the effects of entrances, and those of the other channels, are off
+# together, and how far each is off by itself, in the unit of biases' scale. Chosen on logs for
+# development: draw 0 of the worlds of visits, and four older worlds, seed 1.
+_ENTRANCES_SLOPE, _SLOPE, _SPREAD = 0.7, 0.2, 0.2
 # Conversions with a channel's carry-over below which they say nothing of it, and the carry-over.
 _FEW, _CARRIED = 3.0, 0.01
 _NONE = 1e-3  # s.d. of the effect of such a channel
 # Largest effect to start from, and largest s.d. of effects. Where a channel is met before every
 # conversion and never else, the likelihood has no maximum.
 _LARGEST = 1_000.0
+# Part of its credit if touchpoints were equally effective that the scale of a bias has at least.
+_EQUAL = 0.5
 _LEAST_SCALE = 1e-3  # smallest scale of a bias, as a part of all conversions
 _MAX_ROWS = 20_000  # conversions whose game is solved for each draw; of more, every n-th
 
@@ -63,6 +66,13 @@ class FittedLog:
         """A fitted model and the histories it was fitted on, or others treated the same way."""
         return cls(histories, model._fitted_design(histories), model.rate_, near)
 
+    @property
+    def entrances(self) -> Mask:
+        """The channels that are entrances and were met near a conversion, `(n_channels,)`."""
+        if self.near is None:
+            return np.zeros(self.histories.n_channels, dtype=bool)
+        return np.asarray(self.near.any(axis=0))
+
     def removals(self, span: tuple[float, float] = (-np.inf, np.inf)) -> Removals:
         """What decides which conversions of a span of time are lost without a channel."""
         repeat = self.histories.repeats
@@ -90,25 +100,30 @@ def met_near(histories: Histories, entrances: Mask, window: float) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class LiftAnswer:
-    """Draws of what the channels of a log caused, given lift tests.
+    """What the channels of a log caused, given lift tests.
 
-    All amounts are in conversions of the log. Each draw's credit and baseline add up to its total.
+    All amounts are in conversions of the log. Credit and baseline add up to its total, and so do
+    those of each draw.
 
     Attributes:
-        credit: shape `(n_draws, n_channels)`, Shapley values of the game of removals.
-        baseline: shape `(n_draws,)`, biases included.
-        removal: shape `(n_draws, n_channels)`, conversions lost without each channel alone.
-        effects: β and θ of each draw, in units of a user's baseline.
+        credit: shape `(n_channels,)`, Shapley values of the game of removals at the median effects.
+        baseline: biases included.
+        removal: shape `(n_channels,)`, conversions lost without each channel alone.
+        draws: of credit, shape `(n_draws, n_channels)`.
+        baseline_draws: shape `(n_draws,)`.
+        removal_draws: shape `(n_draws, n_channels)`.
+        effects: θ, β and the rest, of each draw.
         implied: shape `(n_draws, n_tests)`, the lifts that the model implies, of the people tested.
-        accepted: part of the sampler's proposals accepted; below 0.05 the draws are few.
     """
 
     credit: Floats
-    baseline: Floats
+    baseline: float
     removal: Floats
+    draws: Floats
+    baseline_draws: Floats
+    removal_draws: Floats
     effects: PosteriorDraws
     implied: Floats
-    accepted: float
 
 
 def meet_lift_tests(
@@ -155,7 +170,7 @@ def meet_lift_tests(
     start = np.minimum(log.rate.effect, _LARGEST)
     per_effect = _conversions_per_effect(terms, start)
     tested = tuple(_measured(test, log, channels, brought, fit_of) for test in tests)
-    prior = _prior(terms, per_effect, start, bias_scale)
+    prior = _prior(terms, per_effect, start, bias_scale, log.entrances)
     # So that draws do not depend on the order of channels.
     order = np.argsort(-per_effect, kind="stable")
     sampler = PosteriorSampler(
@@ -166,17 +181,23 @@ def meet_lift_tests(
     )
     draws = sampler.draw(n_draws, rng)
     removals = log.removals().columns(order)
-    credit, removal = _games(removals, draws, rng)
+    median = Effects(
+        *(np.median(each, axis=0) for each in (draws.observed, draws.caused, draws.closing))
+    )
+    point = removals.game(median)
+    credit, removal = _games(removals, draws, median, rng)
     back = np.argsort(order)
     draws = draws.columns(back)
     implied = [[test.implied(each) for test in tested] for each in draws.effects()]
     return LiftAnswer(
-        credit=credit[:, back],
-        baseline=removals.total - credit.sum(axis=1),
-        removal=removal[:, back],
+        credit=point.shapley[back],
+        baseline=point.nobody,
+        removal=point.removal[back],
+        draws=credit[:, back],
+        baseline_draws=removals.total - credit.sum(axis=1),
+        removal_draws=removal[:, back],
         effects=draws,
         implied=np.array(implied).reshape(n_draws, len(tested)),
-        accepted=draws.accepted,
     )
 
 
@@ -187,7 +208,11 @@ def _conversions_per_effect(terms: Terms, effect: Floats) -> Floats:
 
 
 def _prior(
-    terms: Terms, per_effect: Floats, effect: Floats, bias_scale: Floats | None
+    terms: Terms,
+    per_effect: Floats,
+    effect: Floats,
+    bias_scale: Floats | None,
+    entrances: Mask,
 ) -> BiasScale:
     """Priors in units of an effect, from those in conversions."""
     total = float(terms.weight.sum())
@@ -196,12 +221,12 @@ def _prior(
     credit = np.where(met, effect * unit, 0.0)
     if bias_scale is None:
         equal = credit.sum() * unit / max(float(unit[met].sum()), 1e-300)
-        bias_scale = credit + equal / 2
+        bias_scale = credit + _EQUAL * equal
     return BiasScale(
-        common=credit / unit,
+        common=np.array([entrances, ~entrances]) * (credit / unit),
         own=np.where(met, np.maximum(bias_scale, _LEAST_SCALE * total) / unit, _NONE),
         effect=np.where(met, np.minimum(total / unit, _LARGEST), _NONE),
-        slope=_SLOPE,
+        slope=np.array([_ENTRANCES_SLOPE, _SLOPE]),
         spread=_SPREAD,
     )
 
@@ -256,31 +281,48 @@ def _people(histories: Histories, code: int, test: LiftTest, span: tuple[float, 
 
 
 def _games(
-    removals: Removals, draws: PosteriorDraws, rng: np.random.Generator
+    removals: Removals, draws: PosteriorDraws, centre: Effects, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Credit and removal of each draw, both `(n_draws, n_channels)`.
 
-    Each draw's game is sampled along the same orders of arrival, and corrected by how much that
-    misses at the mean of the draws. Conversions get random weights (Rubin 1981, Annals of
+    Each draw's game is sampled along the same orders of arrival, and corrected by how much these
+    miss at the centre of the draws. Conversions get random weights (Rubin 1981, Annals of
     Statistics 9(1):130–134, the Bayesian bootstrap), since who converted is chance too.
     """
-    # Neither do they depend on the order of users: rows are put in an order of their own.
+    # Draws do not depend on the order of users either: rows are put in an order of their own.
     keys = removals.room.constant, removals.room.slope.sum(axis=1), removals.out.sum(axis=1)
-    rows = np.lexsort(keys)
+    rows, total = np.lexsort(keys), removals.total
     some = removals.take(rows[:: -(-len(rows) // _MAX_ROWS)])
     orders = some.orders(rng)
-    mean = Effects(
-        draws.observed.mean(axis=0), draws.caused.mean(axis=0), draws.closing.mean(axis=0)
-    )
-    missed = removals.game(mean).shapley / removals.total
-    missed -= some.sampled_game(mean, orders).shapley / some.total
-    missed[mean.caused <= 0] = 0.0
+    missed = removals.game(centre).shapley
+    missed -= some.sampled_game(centre, orders).shapley * (total / some.total)
+    missed[centre.caused <= 0] = 0.0
     credit, removal = [], []
     for effects in draws.effects():
         weight = some.weight * rng.standard_exponential(len(some.weight))
-        game = some.reweighted(weight * (removals.total / weight.sum())).sampled_game(
-            effects, orders
-        )
-        credit.append(game.shapley + missed * removals.total)
+        drawn = some.reweighted(weight * (total / weight.sum()))
+        game = drawn.sampled_game(effects, orders)
+        credit.append(game.shapley + missed)
         removal.append(game.removal)
     return np.array(credit), np.array(removal)
+
+
+def variance_explained(answer: LiftAnswer, standard_error: Floats) -> Floats:
+    """How much of the draws' variance a test of each channel would take away, `(n_channels,)`.
+
+    The part of the variance of all credits, in sum, that a linear regression on the test's outcome
+    explains. Draws beyond the 2nd and 98th percentile are moved to it.
+
+    Args:
+        answer: with or without tests.
+        standard_error: of a test of each channel, conversions, shape `(n_channels,)`.
+    """
+    credit, removal = (
+        np.clip(each, *np.quantile(each, (0.02, 0.98), axis=0))
+        for each in (answer.draws, answer.removal_draws)
+    )
+    credit, removal = credit - credit.mean(axis=0), removal - removal.mean(axis=0)
+    shared = removal.T @ credit / len(credit)
+    known = ((shared**2).sum(axis=1)) / (removal.var(axis=0) + standard_error**2)
+    explained: Floats = known / max(float(credit.var(axis=0).sum()), 1e-300)
+    return explained

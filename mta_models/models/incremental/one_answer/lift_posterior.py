@@ -4,10 +4,11 @@ Unknown are θ, the observed effects, β, their causal parts, what the biases b 
 common (κ, τ), and how far tested entrances close purchases (φ):
 
     log p = log L(θ) + Σ_j log t7((L_j − ρ_j R_j(θ, β, φ)) / s_j)
-            + Σ_c log t3((b_c − κ e_c) / (τ d_c)) + log N(κ) + log halfN(τ) + log p(β) + log p(φ)
+            + Σ_c log t3((b_c − κ e_c) / (τ d_c)) + log N(κ) + log N(log τ) + log p(β) + log p(φ)
 
 L is the conditional likelihood and R_j the removal that the model implies for test j; L_j ± s_j was
-measured. e is the direction in which all effects may be off together, d how far each may be off.
+measured. e is the direction in which effects may be off together, d how far each may be off; there
+is a κ for each group of channels, as for entrances and others.
 
 Student's t is a normal with a Gamma precision. Given κ, τ and the precisions, (θ, β) is normal but
 for L and R, which are nearly so: Metropolis–Hastings proposes from the normal with the curvature of
@@ -27,6 +28,8 @@ from mta_models.models.incremental.self_controlled.conditional_likelihood import
 
 # Degrees of freedom of Student's t around a lift, and around a bias.
 LIFT_DF, BIAS_DF = 7.0, 3.0
+# S.d. of the logarithm of τ.
+_SPREAD_LOG_SD = 0.6
 # S.d. of a negative observed effect, in units of the user's own baseline.
 _NEGATIVE = 0.25
 _NEWTON_STEPS = 100
@@ -80,23 +83,24 @@ class BiasScale:
     """Priors of effects and biases, in units of an effect.
 
     Attributes:
-        common: e, shape `(n_channels,)`.
+        common: e, shape `(n_groups, n_channels)`, for groups of channels that are each off
+            together; 0 for the channels of other groups.
         own: d, shape `(n_channels,)`, > 0.
         effect: s.d. of θ and of β around 0, shape `(n_channels,)`, > 0.
-        slope: s.d. of κ around 0.
-        spread: scale of the half-normal τ.
+        slope: s.d. of each group's κ around 0, shape `(n_groups,)`.
+        spread: median of τ, whose logarithm is normal.
     """
 
     common: Floats
     own: Floats
     effect: Floats
-    slope: float
+    slope: Floats
     spread: float
 
     def columns(self, channels: Ints) -> BiasScale:
         """The same with the channels in another order."""
-        common, own, effect = (each[channels] for each in (self.common, self.own, self.effect))
-        return BiasScale(common, own, effect, self.slope, self.spread)
+        common, own, effect = self.common[:, channels], self.own[channels], self.effect[channels]
+        return replace(self, common=common, own=own, effect=effect)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +111,7 @@ class PosteriorDraws:
         observed: θ, shape `(n_draws, n_channels)`.
         caused: β, shape `(n_draws, n_channels)`.
         closing: φ, shape `(n_draws, n_channels)`; 0 for channels that are no tested entrances.
-        slope: κ, shape `(n_draws,)`.
+        slope: κ, shape `(n_draws, n_groups)`.
         spread: τ, shape `(n_draws,)`.
         accepted: part of the proposals for (θ, β) accepted.
     """
@@ -196,7 +200,7 @@ def _penalised(terms: Terms, theta: Floats, scale: Floats) -> tuple[Floats, Floa
 class _Common:
     """What is drawn beside (θ, β) and φ: κ, τ, and the precisions of lifts and of biases."""
 
-    slope: float
+    slope: Floats
     spread: float
     lifts: Floats
     biases: Floats
@@ -234,7 +238,12 @@ class PosteriorSampler:
         """Draws, after as many steps that are thrown away as are used."""
         k = len(self._theta)
         phi = np.zeros(k)
-        common = _Common(0.0, self._prior.spread, np.ones(len(self._tests)), np.ones(k))
+        common = _Common(
+            np.zeros(len(self._prior.slope)),
+            self._prior.spread,
+            np.ones(len(self._tests)),
+            np.ones(k),
+        )
         x = np.concatenate([self._theta, np.maximum(self._theta, 0)])
         for _ in range(10):
             x = self._normal(self._linear(x, phi), common)[0]
@@ -273,15 +282,16 @@ class PosteriorSampler:
         r = (self._lift - self._implied(x, phi)) / self._error
         lifts = rng.gamma((LIFT_DF + 1) / 2, 2 / (LIFT_DF + r**2))
         bias = x[:k] - x[k:]
-        own = (bias - common.slope * prior.common) / (common.spread * prior.own)
+        own = (bias - common.slope @ prior.common) / (common.spread * prior.own)
         biases = rng.gamma((BIAS_DF + 1) / 2, 2 / (BIAS_DF + own**2))
         weight = biases / (common.spread * prior.own) ** 2
-        precision = 1 / prior.slope**2 + float(weight @ prior.common**2)
-        mean = float(weight @ (prior.common * bias)) / precision
-        slope = float(mean + rng.standard_normal() / np.sqrt(precision))
-        squares = float(biases @ ((bias - slope * prior.common) / prior.own) ** 2)
-        # Uniform in log τ on the grid, so that a density has a factor τ.
-        log = (1 - k) * np.log(_TAUS) - squares / (2 * _TAUS**2) - (_TAUS / prior.spread) ** 2 / 2
+        # No channel is in two groups, so that their κ are independent.
+        precision = 1 / prior.slope**2 + prior.common**2 @ weight
+        mean = prior.common @ (weight * bias) / precision
+        slope = mean + rng.standard_normal(len(mean)) / np.sqrt(precision)
+        squares = float(biases @ ((bias - slope @ prior.common) / prior.own) ** 2)
+        log = -k * np.log(_TAUS) - squares / (2 * _TAUS**2)
+        log -= (np.log(_TAUS / prior.spread) / _SPREAD_LOG_SD) ** 2 / 2
         return _Common(slope, _drawn(_TAUS, log, rng), lifts, biases)
 
     def _draw_closing(
@@ -348,7 +358,7 @@ class PosteriorSampler:
         k, prior = len(self._theta), self._prior
         constant, slope = lines
         bias = common.biases / (common.spread * prior.own) ** 2
-        shift = bias * common.slope * prior.common
+        shift = bias * (common.slope @ prior.common)
         precision = np.zeros((2 * k, 2 * k))
         precision[:k, :k] = self._precision + np.diag(bias)
         precision[k:, k:] = np.diag(bias + 1 / prior.effect**2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from mta_models.models.incremental.one_answer.lift_answer import (
     LiftAnswer,
     meet_lift_tests,
     met_near,
+    variance_explained,
 )
 from mta_models.models.incremental.one_answer.lift_posterior import (
     log_likelihood,
@@ -44,16 +47,19 @@ def test_without_tests_the_answer_is_near_self_controlled(
     model = mta.SelfControlled(half_life="4d").fit(journeys)
     alone = model.attribute(journeys)
     answer = _meet(log, journeys.channels)
-    spread = answer.credit.std(axis=0)
-    assert (np.abs(answer.credit.mean(axis=0) - alone.credit) < spread).all()
-    assert abs(answer.baseline.mean() - alone.baseline) < answer.baseline.std()
+    spread = answer.draws.std(axis=0)
+    assert (np.abs(answer.credit - alone.credit) < spread).all()
+    assert abs(answer.baseline - alone.baseline) < answer.baseline_draws.std()
 
 
 def test_credit_and_baseline_add_up_in_every_draw(intent: tuple[FittedLog, mta.Journeys]) -> None:
     log, journeys = intent
     answer = _meet(log, journeys.channels, mta.LiftTest("Social", 40, 10))
-    np.testing.assert_allclose(answer.credit.sum(axis=1) + answer.baseline, log.histories.total)
-    assert answer.accepted > 0.3
+    np.testing.assert_allclose(
+        answer.draws.sum(axis=1) + answer.baseline_draws, log.histories.total
+    )
+    assert answer.credit.sum() + answer.baseline == pytest.approx(log.histories.total)
+    assert answer.effects.accepted > 0.3
 
 
 @pytest.mark.parametrize("lift", [200.0, 5.0, 0.0, -30.0])
@@ -65,32 +71,32 @@ def test_an_exact_test_is_met_by_the_removal_and_not_by_the_credit(
     assert answer.implied[:, 0] == pytest.approx(lift, abs=4)
     code = journeys.channels.index("Search")
     # Each draw weighs conversions by chance, so its removal is near the implied lift.
-    assert answer.removal[:, code].mean() == pytest.approx(lift, abs=6)
+    assert answer.removal[code] == pytest.approx(lift, abs=6)
     if lift > 100:  # what Search brings, others would have brought in part
-        assert answer.credit[:, code].mean() > lift + 5
+        assert answer.credit[code] > lift + 5
 
 
 def test_a_test_that_agrees_narrows_its_channel(intent: tuple[FittedLog, mta.Journeys]) -> None:
     log, journeys = intent
     before = _meet(log, journeys.channels)
     code = journeys.channels.index("Search")
-    agreed = float(before.removal[:, code].mean())
+    agreed = float(before.removal[code])
     after = _meet(log, journeys.channels, mta.LiftTest("Search", agreed, 0.05 * agreed))
-    assert after.credit[:, code].std() < 0.5 * before.credit[:, code].std()
+    assert after.draws[:, code].std() < 0.5 * before.draws[:, code].std()
 
 
 def test_a_biased_channel_moves_the_others_towards_the_same_bias(
     intent: tuple[FittedLog, mta.Journeys],
 ) -> None:
     log, journeys = intent
-    lifts = dict(zip(journeys.channels, _meet(log, journeys.channels).removal.mean(0), strict=True))
+    lifts = dict(zip(journeys.channels, _meet(log, journeys.channels).removal, strict=True))
     tested = ("Search", "Social", "Email")
     halves = [mta.LiftTest(each, 0.5 * lifts[each], 0.05 * lifts[each]) for each in tested]
     rights = [mta.LiftTest(each, lifts[each], 0.05 * lifts[each]) for each in tested]
     code = journeys.channels.index("Retargeting")
     low, right = (_meet(log, journeys.channels, *each) for each in (halves, rights))
-    assert low.credit[:, code].mean() < 0.95 * right.credit[:, code].mean()
-    assert low.effects.slope.mean() > right.effects.slope.mean() + 0.03
+    assert low.credit[code] < 0.95 * right.credit[code]
+    assert low.effects.slope[:, 1].mean() > right.effects.slope[:, 1].mean() + 0.03
     assert low.effects.spread.mean() > right.effects.spread.mean()
 
 
@@ -102,7 +108,7 @@ def test_one_test_finds_the_channel_without_effect() -> None:
     true = truth.shapley[[truth.channels.index(each) for each in journeys.channels]]
 
     def missed(answer: LiftAnswer) -> float:
-        share = answer.credit.mean(axis=0) / answer.credit.mean(axis=0).sum()
+        share = answer.credit / answer.credit.sum()
         return float(np.abs(share - true / true.sum()).sum() / 2)
 
     before = _meet(log, journeys.channels)
@@ -110,7 +116,7 @@ def test_one_test_finds_the_channel_without_effect() -> None:
     after = _meet(log, journeys.channels, mta.LiftTest("Affiliate", 0.0, error))
     assert missed(before) > 0.4
     assert missed(after) < 0.25
-    lower, upper = np.quantile(after.credit, (0.05, 0.95), axis=0)
+    lower, upper = np.quantile(after.draws, (0.05, 0.95), axis=0)
     code = journeys.channels.index("Affiliate")
     assert lower[code] < 0 < upper[code]
 
@@ -136,7 +142,7 @@ def test_a_test_of_part_of_the_log_meets_that_part(intent: tuple[FittedLog, mta.
     span = mta.LiftTest("Search", 40, 2, start=30, end=60)
     answer = _meet(log, journeys.channels, span)
     assert answer.implied[:, 0] == pytest.approx(40, abs=8)
-    assert answer.removal[:, code].mean() > 1.5 * 40
+    assert answer.removal[code] > 1.5 * 40
 
 
 def test_people_scale_the_lift(intent: tuple[FittedLog, mta.Journeys]) -> None:
@@ -174,7 +180,7 @@ def test_what_a_channel_brings_vanishes_in_its_test(
     rng = np.random.default_rng(0)
     tests = (mta.LiftTest("Display", 60, 1),)
     answer = meet_lift_tests(log, journeys.channels, tests, rng, n_draws=100, brought=brought)
-    lost = answer.removal.mean(axis=0)
+    lost = answer.removal
     assert lost[first] + 0.5 * lost[second] == pytest.approx(60, rel=0.15)
 
 
@@ -188,12 +194,45 @@ def test_the_test_of_an_entrance_says_whether_it_closes_purchases() -> None:
     closes = _meet(entered, journeys.channels, mta.LiftTest("Affiliate", 0.5 * quarter, 8))
     assert closes.effects.closing[:, code].mean() == pytest.approx(0.5, abs=0.08)
     assert closes.implied[:, 0].mean() == pytest.approx(0.5 * quarter, abs=8)
-    shared = closes.credit[:, code].mean()
+    shared = closes.credit[code]
     assert 0.3 * quarter < shared < 0.5 * quarter  # with the channels that brought the decision
     not_ = _meet(entered, journeys.channels, mta.LiftTest("Affiliate", 0, 8))
     assert not_.effects.closing[:, code].mean() < 0.1
     untested = _meet(entered, journeys.channels)
     assert not untested.effects.closing.any()
+
+
+def test_the_test_of_one_entrance_says_something_of_the_others() -> None:
+    log, journeys = _log("intent")
+    first, second = (journeys.channels.index(each) for each in ("Search", "Social"))
+    near = np.zeros((log.histories.n_events, 6))
+    near[0, [first, second]] = 1.0  # both are entrances
+    entered = FittedLog(log.histories, log.design, log.rate, near)
+    tested = mta.LiftTest("Search", 0, 5)
+    alone = _meet(entered, journeys.channels)
+    after = _meet(entered, journeys.channels, tested)
+    as_others = _meet(log, journeys.channels, tested)
+    assert after.credit[second] < 0.6 * alone.credit[second]
+    assert after.credit[second] < 0.8 * as_others.credit[second]
+    assert after.effects.slope[:, 0].mean() > 0.4
+
+
+def test_the_variance_explained_is_that_of_a_regression(
+    intent: tuple[FittedLog, mta.Journeys],
+) -> None:
+    log, journeys = intent
+    answer = _meet(log, journeys.channels)
+    exact = variance_explained(answer, np.full(6, 1e-9))
+    noisy = variance_explained(answer, np.full(6, 1e9))
+    assert ((exact > 0) & (exact <= 1)).all()
+    np.testing.assert_allclose(noisy, 0, atol=1e-6)
+    # One channel that varies alone is known by its own test.
+    alone = np.zeros((2, 6))
+    alone[:, 3] = [-10, 10]
+    known = variance_explained(
+        replace(answer, draws=alone, removal_draws=0.8 * alone), np.full(6, 1e-9)
+    )
+    np.testing.assert_allclose(known, [0, 0, 0, 1, 0, 0], atol=1e-9)
 
 
 def test_met_near_finds_what_was_met_shortly_before() -> None:
@@ -229,16 +268,16 @@ def test_the_order_of_channels_and_users_does_not_matter(
 ) -> None:
     log, journeys = intent
     test = mta.LiftTest("Search", 60, 5)
-    expected = _meet(log, journeys.channels, test).credit.mean(axis=0)
+    expected = _meet(log, journeys.channels, test).credit
     turned = tuple(reversed(journeys.channels))
     histories = journeys.recode(turned).histories
     model = mta.SelfControlled(half_life="4d").fit_histories(histories)
     other = _meet(FittedLog.from_model(model, histories), turned, test)
-    np.testing.assert_allclose(other.credit.mean(axis=0)[::-1], expected, rtol=0.02, atol=0.5)
+    np.testing.assert_allclose(other.credit[::-1], expected, rtol=0.02, atol=0.5)
     users = journeys.histories.take(np.arange(journeys.histories.n_users)[::-1])
     model = mta.SelfControlled(half_life="4d").fit_histories(users)
     other = _meet(FittedLog.from_model(model, users), journeys.channels, test)
-    np.testing.assert_allclose(other.credit.mean(axis=0), expected, rtol=0.02, atol=0.5)
+    np.testing.assert_allclose(other.credit, expected, rtol=0.02, atol=0.5)
 
 
 def test_refusals(intent: tuple[FittedLog, mta.Journeys]) -> None:
