@@ -32,6 +32,8 @@ from mta_models.models.incremental.self_controlled.self_controlled import SelfCo
 _ENTRANCES_SLOPE, _SLOPE, _SPREAD = 0.7, 0.2, 0.2
 # Conversions with a channel's carry-over below which they say nothing of it, and the carry-over.
 _FEW, _CARRIED = 3.0, 0.01
+# Part of its observed effect below which a channel is shown to accompany, and how surely.
+_LITTLE, _SURE = 1 / 3, 0.95
 _NONE = 1e-3  # s.d. of the effect of such a channel
 # Largest effect to start from, and largest s.d. of effects. Where a channel is met before every
 # conversion and never else, the likelihood has no maximum.
@@ -52,12 +54,15 @@ class FittedLog:
         rate: fitted.
         near: shape `(n_events, n_channels)`, 1 where an entrance was met shortly before the
             conversion and is not in `histories`; None: there are no entrances.
+        free: shape `(n_channels,)`, the channels that the fit gave an effect of their own; those
+            tested may have one too. None: all.
     """
 
     histories: Histories
     design: Design
     rate: RelativeRate
     near: Floats | None = None
+    free: Mask | None = None
 
     @classmethod
     def from_model(
@@ -170,7 +175,10 @@ def meet_lift_tests(
     start = np.minimum(log.rate.effect, _LARGEST)
     per_effect = _conversions_per_effect(terms, start)
     tested = tuple(_measured(test, log, channels, brought, fit_of) for test in tests)
-    prior = _prior(terms, per_effect, start, bias_scale, log.entrances)
+    free = np.ones(len(channels), dtype=bool) if log.free is None else log.free.copy()
+    for each in tested:
+        free |= each.removed != 0
+    prior = _prior(terms, per_effect, start, bias_scale, (log.entrances, free))
     # So that draws do not depend on the order of channels.
     order = np.argsort(-per_effect, kind="stable")
     sampler = PosteriorSampler(
@@ -212,11 +220,19 @@ def _prior(
     per_effect: Floats,
     effect: Floats,
     bias_scale: Floats | None,
-    entrances: Mask,
+    kinds: tuple[Mask, Mask],
 ) -> BiasScale:
-    """Priors in units of an effect, from those in conversions."""
-    total = float(terms.weight.sum())
-    met = terms.weight @ (terms.carried > _CARRIED) >= _FEW
+    """Priors in units of an effect, from those in conversions.
+
+    Args:
+        terms: the conditional likelihood of θ.
+        per_effect: shape `(n_channels,)`.
+        effect: fitted.
+        bias_scale: as in `meet_lift_tests`.
+        kinds: which channels are entrances, and which may have an effect.
+    """
+    total, (entrances, free) = float(terms.weight.sum()), kinds
+    met = free & (terms.weight @ (terms.carried > _CARRIED) >= _FEW)
     unit = np.where(met, per_effect, 1.0)
     credit = np.where(met, effect * unit, 0.0)
     if bias_scale is None:
@@ -326,3 +342,24 @@ def variance_explained(answer: LiftAnswer, standard_error: Floats) -> Floats:
     known = ((shared**2).sum(axis=1)) / (removal.var(axis=0) + standard_error**2)
     explained: Floats = known / max(float(credit.var(axis=0).sum()), 1e-300)
     return explained
+
+
+def shown_to_accompany(
+    answer: LiftAnswer, channels: tuple[str, ...], tests: tuple[LiftTest, ...]
+) -> Mask:
+    """The channels whose tests show that most of what the log shows of them is no effect.
+
+    A channel that accompanies purchases multiplies what others cause, while a bias adds to it: then
+    not even the credit of the others is right. Such a channel is an entrance; treat it as one, fit
+    again and meet the tests again.
+
+    Returns:
+        Shape `(n_channels,)`: tested channels that cause less than a third of their observed effect
+        in 95% of the draws, and whose observed effect is above 0 in 95%.
+    """
+    caused, observed = answer.effects.caused, answer.effects.observed
+    little = (caused < _LITTLE * observed).mean(axis=0) >= _SURE
+    seen = (observed > 0).mean(axis=0) >= _SURE
+    tested = np.isin(channels, [each.channel for each in tests])
+    shown: Mask = tested & little & seen
+    return shown

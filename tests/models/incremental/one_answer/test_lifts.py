@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import mta_models as mta
+from mta_models.models.incremental.one_answer.entrances import WINDOW, treat
 from mta_models.models.incremental.one_answer.lift_answer import (
     FittedLog,
     LiftAnswer,
     meet_lift_tests,
     met_near,
+    shown_to_accompany,
     variance_explained,
 )
 from mta_models.models.incremental.one_answer.lift_posterior import (
@@ -113,12 +115,25 @@ def test_one_test_finds_the_channel_without_effect() -> None:
 
     before = _meet(log, journeys.channels)
     error = 0.02 * truth.total
-    after = _meet(log, journeys.channels, mta.LiftTest("Affiliate", 0.0, error))
+    test = mta.LiftTest("Affiliate", 0.0, error)
+    after = _meet(log, journeys.channels, test)
     assert missed(before) > 0.4
     assert missed(after) < 0.25
     lower, upper = np.quantile(after.draws, (0.05, 0.95), axis=0)
     code = journeys.channels.index("Affiliate")
     assert lower[code] < 0 < upper[code]
+    shown = shown_to_accompany(after, journeys.channels, (test,))
+    assert np.flatnonzero(shown).tolist() == [code]
+    assert not shown_to_accompany(before, journeys.channels, ()).any()
+    # Treated as an entrance, it leaves the baseline right too.
+    entrances = np.array([each == "Affiliate" for each in journeys.channels])
+    treated = treat(journeys.histories, entrances)
+    model = mta.SelfControlled(half_life="4d").fit_histories(treated)
+    near = met_near(journeys.histories, entrances, WINDOW)
+    again = _meet(FittedLog.from_model(model, treated, near), journeys.channels, test)
+    assert missed(again) < 0.15
+    assert abs(again.baseline - truth.baseline) < 0.12 * truth.total
+    assert abs(again.baseline - truth.baseline) < abs(after.baseline - truth.baseline)
 
 
 def test_a_test_of_half_the_dose_says_half_as_much(intent: tuple[FittedLog, mta.Journeys]) -> None:
@@ -233,6 +248,19 @@ def test_the_variance_explained_is_that_of_a_regression(
         replace(answer, draws=alone, removal_draws=0.8 * alone), np.full(6, 1e-9)
     )
     np.testing.assert_allclose(known, [0, 0, 0, 1, 0, 0], atol=1e-9)
+
+
+def test_a_channel_without_an_effect_of_its_own_gets_one_only_by_its_test(
+    intent: tuple[FittedLog, mta.Journeys],
+) -> None:
+    log, journeys = intent
+    code = journeys.channels.index("Social")
+    without = replace(log, free=np.arange(6) != code)
+    untested = _meet(without, journeys.channels)
+    assert untested.credit[code] == pytest.approx(0, abs=0.5)
+    tested = _meet(without, journeys.channels, mta.LiftTest("Social", 60, 5))
+    assert tested.implied[:, 0].mean() == pytest.approx(60, abs=5)
+    assert tested.credit[code] > 50
 
 
 def test_met_near_finds_what_was_met_shortly_before() -> None:
