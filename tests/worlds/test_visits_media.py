@@ -200,17 +200,19 @@ def test_names_are_as_in_real_logs_and_change_nothing_else() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore::mta_models.MTAWarning"
+)  # some logs have one, and none needs it
 def test_they_are_hard() -> None:
     """Linear and SelfControlled err by 30 points and more on average, and in no world by few."""
     wrong: dict[str, list[float]] = {"Linear": [], "SelfControlled": []}
     for name in VISITS:
-        world = make(name, n_users=20_000, seed=1)
-        truth = world.truth(users=4 * BLOCK)
+        world = make(name, n_users=10_000, seed=1)
+        truth = world.truth(users=2 * BLOCK)
         journeys = world.simulate().journeys
-        with pytest.warns(mta.MTAWarning):
-            found = mta.compare(list(wrong), journeys).attributions
+        found = mta.compare(list(wrong), journeys).attributions
         for model, attribution in found.items():
             wrong[model].append(mta.metrics.total_variation(attribution, truth))
     for each in wrong.values():
         assert np.mean(each) > 0.45
-        assert min(each) > 0.3
+        assert min(each) > 0.3, dict(zip(VISITS, each, strict=True))
