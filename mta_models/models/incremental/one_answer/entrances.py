@@ -179,6 +179,11 @@ def treat(histories: Histories, entrances: Mask, window: float = WINDOW) -> Hist
     return replace(treated, event_stop=stop)
 
 
+def until_next_event(histories: Histories) -> Floats:
+    """Days from each touchpoint to its user's next conversion; infinite without one."""
+    return _until_next_event(histories, histories.owner, histories.time)
+
+
 def _until_next_event(histories: Histories, user: Ints, time: Floats) -> Floats:
     """Days from each time to its user's next conversion at or after it; infinite without one."""
     count = np.bincount(histories.event_user, minlength=histories.n_users)

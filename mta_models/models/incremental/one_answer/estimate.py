@@ -1,4 +1,4 @@
-"""The estimator of `Incremental`: buyers compared with themselves, after treating entrances."""
+"""The estimator of `Incremental`: a treated log, the within-user fit, its readings and draws."""
 
 from __future__ import annotations
 
@@ -6,36 +6,34 @@ from dataclasses import replace
 
 import numpy as np
 
-from mta_models.attribution import SAMPLING_ONLY
-from mta_models.core.ragged import Floats
+from mta_models.core.ragged import Floats, Mask
 from mta_models.data.histories import Histories
-from mta_models.errors import JourneyError, ParameterError, collected_warnings
-from mta_models.models.incremental.accounts import account_of
-from mta_models.models.incremental.base import TimedModel
+from mta_models.errors import ParameterError, collected_warnings
 from mta_models.models.incremental.hazard.hazard import Hazard
-from mta_models.models.incremental.one_answer.entrances import treat
+from mta_models.models.incremental.one_answer.entrances import WINDOW, treat
+from mta_models.models.incremental.one_answer.lift_answer import met_near
+from mta_models.models.incremental.one_answer.passing_on import passing
 from mta_models.models.incremental.one_answer.results import (
     Estimate,
     Reading,
     Settings,
     nothing_credited,
 )
-from mta_models.models.incremental.self_controlled.bootstrap_refit import BootstrapRefit
+from mta_models.models.incremental.one_answer.within_draws import (
+    Draws,
+    sampling_draws,
+    widened,
+)
+from mta_models.models.incremental.one_answer.within_fit import (
+    fit_within,
+    prepare_log,
+)
 from mta_models.models.incremental.self_controlled.credit import conversion_parts, horizon_game
-from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
 
-_ACCOMPANY = Reading(
-    "entrances accompany",
-    "entrances are met on the way to purchases that were decided before",
-    np.zeros(0),
-    0.0,
-)
-_CAUSE = Reading(
-    "entrances cause",
-    "touchpoints of entrances shortly before a purchase count as every other touchpoint",
-    np.zeros(0),
-    0.0,
-)
+_ALL = "sampling, the spread between models, and whether coupons close sales"
+# Words of entrances that may close a sale: the chance that one does, and which part of the
+# purchases that it was met before, at most.
+_CLOSES, _AT_MOST = 0.3, 0.6
 
 
 def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Generator) -> Estimate:
@@ -54,76 +52,107 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
     n, k, total = histories.n_events, histories.n_channels, histories.total
     if not len(histories.time):
         return nothing_credited(n, k, total, settings.n_draws)
+    after = histories.end[histories.event_user] - histories.event_time
+    if not (after >= 1).any():
+        return _between_users(histories, settings, rng)
+    fit = fit_within(prepare_log(histories, settings.entrances), settings.entrances)
+    game = horizon_game(fit.design, fit.rate, fit.repeat)
+    raw, baseline = game.scaled(total)
+    matrix = passing(fit.brought)
+    drawn = sampling_draws(fit, raw, settings.n_draws, rng)
+    sampling = Draws(drawn.credit @ matrix.T, drawn.baseline)
+    credit = matrix @ raw
+    wide = widened(sampling, _volume(histories), total, rng)
+    parts = conversion_parts(fit.design, fit.rate) @ matrix.T
+    removal = game.removal * (total / game.everyone if game.everyone else 0.0)
+    return Estimate(
+        credit=credit,
+        baseline=baseline,
+        removal=removal + fit.brought @ raw,
+        draws=wide.credit,
+        baseline_draws=wide.baseline,
+        holds=_ALL,
+        parts=parts,
+        half_life=fit.rate.half_life,
+        readings=_readings(histories, settings.entrances, credit, baseline),
+        notes=(),
+        sampling_draws=sampling.credit,
+        sampling_baseline_draws=sampling.baseline,
+    )
+
+
+def _volume(histories: Histories) -> Floats:
+    met = np.bincount(histories.codes, minlength=histories.n_channels)
+    volume: Floats = met / max(met.sum(), 1)
+    return volume
+
+
+def _readings(
+    histories: Histories, entrances: Mask, credit: Floats, baseline: float
+) -> tuple[Reading, ...]:
+    """The answer, and what it would be if entrances caused the purchases they were met before."""
+    first = Reading(
+        "entrances accompany",
+        "entrances are met on the way to purchases that were decided before",
+        credit,
+        baseline,
+    )
+    if not entrances.any():
+        return (first,)
+    near = met_near(histories, entrances, WINDOW)
+    each = near / np.maximum(near.sum(axis=1), 1)[:, None]
+    closed = histories.event_weight @ each
+    # Credit of other channels stays, so that entrances share what is left.
+    given = closed * min(1.0, baseline / max(float(closed.sum()), 1e-300))
+    return (
+        first,
+        Reading(
+            "entrances cause",
+            "purchases that no other channel caused are caused by the entrances met within 12 "
+            "hours before them",
+            credit + given,
+            baseline - float(given.sum()),
+        ),
+    )
+
+
+def _between_users(histories: Histories, settings: Settings, rng: np.random.Generator) -> Estimate:
+    """The answer where no day after a conversion was observed: users compared with each other."""
     treated = treat(histories, settings.entrances)
-    model, notes = _fitted(treated)
-    credit, baseline = model._account_of(treated, histories.event_weight, "conversions")
-    draws, baselines = _draws(model, treated, settings.n_draws, rng)
-    readings = [replace(_ACCOMPANY, credit=credit, baseline=baseline)]
-    if treated is not histories:
-        other, _ = _fitted(histories)
-        account = other._account_of(histories, histories.event_weight, "conversions")
-        readings.append(replace(_CAUSE, credit=account[0], baseline=account[1]))
+    total, k = treated.total, treated.n_channels
+    with collected_warnings() as notices:
+        model = Hazard().fit_histories(treated)
+    credit, baseline = model._account_of(treated, treated.event_weight, "conversions")
+    draws = Draws(np.zeros((settings.n_draws, k)), np.full(settings.n_draws, total))
+    half_lives = dict(zip(treated.channels, model.half_life_.tolist(), strict=True))
+    for i in range(settings.n_draws):
+        picked = rng.standard_exponential(treated.n_users)
+        drawn = replace(
+            treated,
+            weight=treated.weight * picked,
+            event_weight=treated.event_weight * picked[treated.event_user],
+            known=treated.derived,
+        )
+        again = Hazard(half_life=half_lives).fit_histories(drawn)
+        one, base = again._account_of(drawn, drawn.event_weight, "conversions")
+        draws.credit[i] = one * (total / drawn.total)
+        draws.baseline[i] = base * (total / drawn.total)
+    wide = widened(draws, _volume(histories), total, rng)
     return Estimate(
         credit=credit,
         baseline=baseline,
         removal=model.removal_,
-        draws=draws,
-        baseline_draws=baselines,
-        holds=SAMPLING_ONLY,
+        draws=wide.credit,
+        baseline_draws=wide.baseline,
+        holds=_ALL,
         parts=model._parts(treated),
         half_life=model.half_life_,
-        readings=tuple(readings),
-        notes=notes,
+        readings=_readings(histories, settings.entrances, credit, baseline),
+        notes=(
+            "No day after a conversion was observed, so users are compared with each other and "
+            "not with themselves: users who would buy anyway and see more ads bias the credit.",
+            *(each.message for each in notices),
+        ),
+        sampling_draws=draws.credit,
+        sampling_baseline_draws=draws.baseline,
     )
-
-
-def _fitted(histories: Histories) -> tuple[TimedModel, tuple[str, ...]]:
-    """A model fitted to the histories, and what it warned of.
-
-    Where no day after a conversion was observed, users cannot be compared with themselves, and are
-    compared with each other.
-    """
-    with collected_warnings() as notices:
-        try:
-            model: TimedModel = SelfControlled().fit_histories(histories)
-        except JourneyError:
-            model = Hazard().fit_histories(histories)
-    return model, tuple(each.message for each in notices)
-
-
-def _draws(
-    model: TimedModel, histories: Histories, n_draws: int, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Draws of credit, `(n_draws, n_channels)`, and baseline from users drawn with replacement."""
-    total, k = histories.total, histories.n_channels
-    prepared = None
-    if isinstance(model, SelfControlled):
-        prepared = BootstrapRefit.from_fit(model._fitted_design(histories), model.rate_, free=True)
-    credits_, baselines = np.zeros((n_draws, k)), np.full(n_draws, total)
-    weight = histories.weight
-    for i in range(n_draws):
-        picked = np.divide(rng.poisson(weight), weight, out=np.zeros_like(weight), where=weight > 0)
-        drawn = replace(
-            histories,
-            weight=weight * picked,
-            event_weight=histories.event_weight * picked[histories.event_user],
-            known=histories.derived,
-        )
-        if not drawn.total:
-            continue
-        if prepared is None:
-            again = Hazard(half_life=dict(zip(histories.channels, model.half_life_, strict=True)))
-            again.fit_histories(drawn)
-            credit, base = again._account_of(drawn, drawn.event_weight, "conversions")
-        else:
-            design, rate = prepared.refit(drawn.event_weight)
-            account = account_of(
-                drawn,
-                drawn.event_weight,
-                "conversions",
-                lambda: conversion_parts(design, rate),  # noqa: B023 (called at once)
-                lambda: horizon_game(design, rate, drawn.repeats),  # noqa: B023 (called at once)
-            )
-            credit, base = account.credit, account.baseline
-        credits_[i], baselines[i] = credit * (total / drawn.total), base * (total / drawn.total)
-    return credits_, baselines

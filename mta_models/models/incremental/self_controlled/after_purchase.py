@@ -39,6 +39,7 @@ class PurchaseChanges:
         z: shape `(n_channels, n_spans)`, of the score test of ratio = 1, by users; 0 where nothing
             can be compared.
         seen: shape `(n_channels, n_spans)`, touchpoints counted since purchases.
+        expected: shape `(n_channels, n_spans)`, touchpoints there would be at the rate before.
         users: how many buyers are compared.
     """
 
@@ -46,6 +47,7 @@ class PurchaseChanges:
     ratio: Floats
     z: Floats
     seen: Floats
+    expected: Floats
     users: int
 
 
@@ -91,13 +93,16 @@ def purchase_changes(histories: Histories, edges: Sequence[float] = SPANS) -> Pu
     stop, span = _ends(buyers), _spans(buyers, bounds)
     shape = buyers.n_channels, len(bounds) - 1
     ratio, z, seen = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
+    expected = np.zeros(shape)
+    each_day = np.divide(n_before, e_before, out=np.zeros_like(e_before), where=e_before > 0)
     for at, (low, high) in enumerate(pairwise(bounds.tolist())):
         n_after = counts(buyers, span == at)
         begin, end = (np.minimum(buyers.event_time + edge, stop) for edge in (low, high))
         e_after = _by_user(buyers, calendar.between(begin, end))
         compared = _compared(n_after, e_after, n_before, e_before, buyers.weight)
         ratio[:, at], z[:, at], seen[:, at] = *compared, buyers.weight @ n_after
-    return PurchaseChanges(bounds, ratio, z, seen, buyers.n_users)
+        expected[:, at] = buyers.weight @ (each_day * e_after)
+    return PurchaseChanges(bounds, ratio, z, seen, expected, buyers.n_users)
 
 
 def _compared(

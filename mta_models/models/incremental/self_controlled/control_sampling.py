@@ -44,6 +44,8 @@ class ControlDays:
         delay: shape `(n_pairs,)`, days from the touchpoint to `slot`; from 0 to 1 where `slot > 0`.
         apart: the same days with touchpoints placed when they were met, where they count from
             later on; None: they count from when they were met.
+        scale: shape `(n_pairs,)`, how many touchpoints each pair stands for, where a purchase
+            changed later exposure; None: one.
     """
 
     n_channels: int
@@ -57,6 +59,7 @@ class ControlDays:
     slot: Ints
     delay: Floats
     apart: ControlDays | None = None
+    scale: Floats | None = None
 
     @property
     def as_met(self) -> ControlDays:
@@ -100,6 +103,7 @@ class ControlDays:
             code=self.code[kept],
             slot=self.slot[kept],
             delay=self.delay[kept],
+            scale=None if self.scale is None else self.scale[kept],
         )
 
     @cached_property
@@ -147,9 +151,9 @@ class ControlDays:
         part = self._past
         mine, code = half_life[self.code[part]], self.code[part]
         for each in np.unique(half_life[effect != 0]):
-            at = np.flatnonzero(mine == each)
+            at = np.flatnonzero((mine == each) & (effect[code] != 0))
             pair = part[at]
-            amount = effect[code[at]] * np.exp2(-self.delay[pair] / each)
+            amount = self._scaled(pair, effect[code[at]] * np.exp2(-self.delay[pair] / each))
             total += forward(self._grid(self.slot[pair], self.row[pair], amount), each)
         return total
 
@@ -171,6 +175,7 @@ class ControlDays:
         """Σ_c effect_c Σ 2^(−wait / h) over touchpoints after each day, `(n_days, n_rows)`."""
         part = self._between
         amount = effect[self.code[part]] * np.exp2(-(1 - self.delay[part]) / half_life)
+        amount = self._scaled(part, amount)
         return backward(self._grid(self.slot[part] - 1, self.row[part], amount), half_life)
 
     def soon(self, days: int) -> Floats:
@@ -186,7 +191,12 @@ class ControlDays:
         slot, row = self.slot[part], self.row[part]
         return self._by_channel(part, until[slot, row] - until[np.maximum(slot - days, 0), row])
 
+    def _scaled(self, part: Ints, amount: Floats) -> Floats:
+        """Amounts of some pairs, times how many touchpoints each stands for."""
+        return amount if self.scale is None else amount * self.scale[part]
+
     def _by_channel(self, part: Ints, amount: Floats) -> Floats:
+        amount = self._scaled(part, amount)
         cell = self.row[part] * self.n_channels + self.code[part]
         size = self.n_rows * self.n_channels
         shape = self.n_rows, self.n_channels

@@ -77,7 +77,7 @@ def fit_frailty_columns(
         The rate, its log-likelihood, and whether the columns are part of it.
     """
     tried, reached = fit_effects_and_intent(design, rate, np.array(_FRAILTY))
-    if reached - value <= _required_gain(design.n_channels):
+    if reached - value <= required_gain(design.n_channels):
         return rate, value, False
     tried = fit_time_factors(design, tried, calendar)
     return *fit_effects_and_intent(design, tried, tried.spans), True
@@ -94,7 +94,7 @@ def fit_moving_intent(
     spans = np.array((*MOVING, *rate.spans))
     tried, reached = fit_effects_and_intent(design, rate, spans)
     gain = reached - value
-    required = _required_gain(design.n_channels) * (_GAIN_REJECTED if search.rejected else 1)
+    required = required_gain(design.n_channels) * (_GAIN_REJECTED if search.rejected else 1)
     if not search.always and gain <= required:
         return rate, value, MovingIntent(False, gain, tried.intent[: len(MOVING)])
     for _ in range(_ROUNDS):
@@ -105,5 +105,6 @@ def fit_moving_intent(
     return tried, reached, MovingIntent(True, gain, tried.intent[: len(MOVING)])
 
 
-def _required_gain(n_channels: int) -> float:
+def required_gain(n_channels: int) -> float:
+    """The gain in log-likelihood that a correction needs to become part of a fit."""
     return max(_GAIN, _GAIN_PER_CHANNEL * n_channels)

@@ -267,7 +267,7 @@ def fit_effects(design: Design, rate: RelativeRate) -> tuple[RelativeRate, float
     """The rate with the β of maximum likelihood, given the rest, and the log-likelihood."""
     effect, value = maximise_conditional(channel_terms(design, rate), rate.effect)
     fitted = replace(rate, effect=effect)
-    return fitted, value + _log_weights(design, fitted)
+    return fitted, value + log_weights(design, fitted)
 
 
 def fit_effects_and_intent(
@@ -285,7 +285,7 @@ def fit_effects_and_intent(
         intent = rate.intent
     rate = replace(rate, spans=spans, intent=intent)
     fitted, value = fit_joint_terms(joint_terms(design, rate), rate)
-    return fitted, value + _log_weights(design, fitted)
+    return fitted, value + log_weights(design, fitted)
 
 
 def fit_joint_terms(terms: Terms, rate: RelativeRate) -> tuple[RelativeRate, float]:
@@ -296,8 +296,8 @@ def fit_joint_terms(terms: Terms, rate: RelativeRate) -> tuple[RelativeRate, flo
     return replace(rate, effect=both[:n], intent=both[n:].reshape(rate.intent.shape)), value
 
 
-def _log_weights(design: Design, rate: RelativeRate) -> float:
-    """Σ log(f d) at the cases: the part of the log-likelihood that is not in `Terms`."""
+def log_weights(design: Design, rate: RelativeRate) -> float:
+    """The sum of log weights at the cases: the part of log L that is not in `Terms`."""
 
     def at_case(block: ControlDays) -> Floats:
         return rate.weights(design, block)[block.at_case]

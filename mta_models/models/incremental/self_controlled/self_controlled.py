@@ -51,6 +51,11 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
     fit_half_lives,
     fit_time_factors,
 )
+from mta_models.models.incremental.self_controlled.volume_groups import (
+    group_edges,
+    n_groups,
+    volume,
+)
 from mta_models.models.parameters import HalfLife, check_half_life, given_half_lives
 
 # z of the lead test, of all touchpoints together and of one channel's, below which ads are taken
@@ -58,8 +63,6 @@ from mta_models.models.parameters import HalfLife, check_half_life, given_half_l
 _STOPPED, _ONE_STOPPED = -4.0, -6.0
 # Imputations where ads stop, and rows (conversions times imputations) beyond which they are fewer.
 _IMPUTATIONS, _MAX_ROWS = 5, 40_000
-# Conversions for each group with its own depletion, and maximum of groups.
-_PER_GROUP, _MAX_GROUPS = 400.0, 12
 # Conversions below which a warning says that they are few.
 _FEW = 200
 _ROUNDS = 3
@@ -184,13 +187,13 @@ class SelfControlled(TimedModel):
 
     def _learn(self, histories: Histories) -> None:
         _check_observed(histories)
-        edges = _group_edges(histories)
+        edges = group_edges(histories)
         design = self._design(histories, edges, None)
         rate, value = self._fit_effects_and_time(design, histories)
         before = run_lead_test(design, rate)
         stops = find_stops(histories, _stops(before) and not histories.repeats)
         if stops.any:
-            edges = _group_edges(impute_exposure(_converters(histories), stops))
+            edges = group_edges(impute_exposure(_converters(histories), stops))
             design = self._design(histories, edges, stops)
             rate, value = self._fit_effects_and_time(design, histories)
         rejected = before.rejects and not stops.any
@@ -209,7 +212,7 @@ class SelfControlled(TimedModel):
         self, design: Design, histories: Histories
     ) -> tuple[RelativeRate, float]:
         """Effects, half-lives and factors of time, in turn; the rate and its log-likelihood."""
-        rate = constant_rate(design, 0 if histories.repeats else _n_groups(histories))
+        rate = constant_rate(design, 0 if histories.repeats else n_groups(histories))
         if self.half_life is not None:
             rate = replace(rate, half_life=given_half_lives(self.half_life, histories.channels))
         rate, value = fit_effects(design, rate)
@@ -254,14 +257,14 @@ class SelfControlled(TimedModel):
         )
 
     def _observed_design(self, converters: Histories, edges: Floats) -> Design:
-        volume = _volume(converters)[converters.event_user]
+        volumes = volume(converters)[converters.event_user]
         return Design(
             blocks=control_days(
                 converters,
                 0.0 if self.burn_in is None else as_days(self.burn_in, "burn_in"),
                 None if self.window == "observed" else as_days(self.window, "window"),
             ),
-            group=np.searchsorted(edges, volume, side="right"),
+            group=np.searchsorted(edges, volumes, side="right"),
             weight=converters.event_weight,
         )
 
@@ -374,22 +377,3 @@ def _stops(test: LeadTest) -> bool:
 def _converters(histories: Histories) -> Histories:
     """The users who converted."""
     return histories.take(np.unique(histories.event_user))
-
-
-def _volume(histories: Histories) -> Floats:
-    """Touchpoints a day of each user, shape `(n_users,)`."""
-    days = np.maximum(histories.end - histories.start, 1e-9)
-    volume: Floats = np.diff(histories.offsets) / days
-    return volume
-
-
-def _group_edges(histories: Histories) -> Floats:
-    """Volumes that divide converters into groups of about the same size, `(n_groups - 1,)`."""
-    n = _n_groups(histories)
-    volume = _volume(histories)[histories.event_user]
-    return np.quantile(volume, np.arange(1, n) / n)
-
-
-def _n_groups(histories: Histories) -> int:
-    """The number of groups for which there are enough conversions."""
-    return int(np.clip(histories.total / _PER_GROUP, 1, _MAX_GROUPS))

@@ -84,7 +84,7 @@ def test_z_is_standard_normal_where_nothing_changes() -> None:
 def slow(h: Histories, edges: tuple[float, ...]) -> PurchaseChanges:
     """User by user and touchpoint by touchpoint, with a constant calendar."""
     k, n = h.n_channels, len(edges) - 1
-    up, down, square, seen = (np.zeros((k, n)) for _ in range(4))
+    up, down, square, seen, expected = (np.zeros((k, n)) for _ in range(5))
     users = 0
     for u in range(h.n_users):
         when = h.event_time[h.event_user == u]
@@ -109,9 +109,10 @@ def slow(h: Histories, edges: tuple[float, ...]) -> PurchaseChanges:
                 down[c, s] += two
                 square[c, s] += (one - two) ** 2
                 seen[c, s] += counted
+                expected[c, s] += before * length / e_before
     ratio = np.divide(up, down, out=np.full((k, n), np.nan), where=down > 0)
     z = np.divide(up - down, np.sqrt(square), out=np.zeros((k, n)), where=square > 0)
-    return PurchaseChanges(np.array(edges), ratio, z, seen, users)
+    return PurchaseChanges(np.array(edges), ratio, z, seen, expected, users)
 
 
 @pytest.mark.parametrize("twice", [False, True])

@@ -1,0 +1,193 @@
+"""Draws of credit and baseline from a fit: chance in who converted, and what models do not know.
+
+The posterior of the effects, with a flat prior on β ≥ 0, is approximated by a normal distribution
+around the maximum that is cut off at 0 (Laplace's approximation; at the boundary its gradient is
+kept). It is consistent at an effect of 0, where a bootstrap is not (Andrews 2000, Econometrica
+68(2):399–405). Half-lives are drawn too, from their profile likelihoods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mta_models.core.ragged import Floats, Ints
+from mta_models.models.incremental.half_lives import GRID
+from mta_models.models.incremental.one_answer.within_fit import WithinFit, places_on_grid
+from mta_models.models.incremental.one_answer.within_rate import (
+    half_life_terms,
+    joint_columns,
+    parameters_of,
+)
+from mta_models.models.incremental.self_controlled.conditional_likelihood import (
+    Terms,
+    maximise_conditional,
+)
+
+# Sets of half-lives that are drawn, and sweeps of the Gibbs sampler.
+_SETS, _SWEEPS = 12, 40
+# Conversions used for the likelihood of draws; of more, every n-th, with n times the weight.
+_MAX_ROWS = 20_000
+_RIDGE = 1e-6  # of the largest curvature, where the likelihood is flat
+# How far models are off beyond chance: s.d. of the log of each credit, and of all together; and
+# s.d. of each credit as a part of all conversions, for channels met as often as the mean.
+_OWN, _COMMON, _FLOOR = 0.15, 0.12, 0.006
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws that add up to the total conversions.
+
+    Attributes:
+        credit: shape `(n_draws, n_channels)`.
+        baseline: shape `(n_draws,)`.
+    """
+
+    credit: Floats
+    baseline: Floats
+
+
+def sampling_draws(fit: WithinFit, credit: Floats, n_draws: int, rng: np.random.Generator) -> Draws:
+    """Draws with chance in who converted, of effects and half-lives.
+
+    A draw's credit is the fitted credit in proportion to its effect; at an effect of 0, the
+    conversions that an effect of 1 would be part of.
+
+    Args:
+        fit: the fit.
+        credit: shape `(n_channels,)`, of the fit, in conversions.
+        n_draws: number of draws.
+        rng: of the draws.
+    """
+    k, total = len(credit), float(fit.design.weight.sum())
+    if not n_draws:
+        return Draws(np.zeros((0, k)), np.zeros(0))
+    order = np.argsort(-fit.near - credit - fit.rate.effect, kind="stable")
+    joint = _rows(joint_columns(fit.design, fit.rate, fit.free))
+    grid = _rows(half_life_terms(fit.design, fit.rate, fit.free))
+    start = parameters_of(fit.rate)
+    chosen = places_on_grid(fit.rate)
+    fitted_rate = _per_effect(joint, start)[:k]
+    moment = float(fitted_rate @ fit.rate.effect)
+    kept = float(credit.sum()) / moment if moment > 0 else 1.0
+    drawn = []
+    counts = np.diff(np.linspace(0, n_draws, _SETS + 1).astype(int))
+    for places, count in zip(_half_lives(grid, chosen, fit, order, rng), counts, strict=True):
+        terms = _at(joint, grid, places, k)
+        best, _ = maximise_conditional(terms, start)
+        effects = _truncated_normal(terms, best, int(count), rng)[:, :k]
+        # Conversions per unit of effect at the fit, or at these half-lives.
+        per = _per_effect(terms, best)[:k] * kept
+        ratio = np.divide(
+            credit, fit.rate.effect * fitted_rate * kept, where=fit.rate.effect > 0, out=np.ones(k)
+        )
+        drawn.append(effects * per * np.clip(ratio, 0.5, 2.0) * (fit.free.effect > 0))
+    return _closed(np.concatenate(drawn), total)
+
+
+def _rows(terms: Terms) -> Terms:
+    """Some of the rows, where there are many."""
+    step = -(-len(terms.weight) // _MAX_ROWS)
+    some = terms.rows(slice(None, None, step))
+    return replace(some, weight=some.weight * (terms.weight.sum() / max(some.weight.sum(), 1e-300)))
+
+
+def _per_effect(terms: Terms, values: Floats) -> Floats:
+    """Conversions that each parameter is part of, per unit, at the time they come, `(k,)`."""
+    each: Floats = terms.weight / (terms.case + terms.carried @ values)
+    return each @ terms.carried
+
+
+def _half_lives(
+    grid: Terms, chosen: Ints, fit: WithinFit, order: Ints, rng: np.random.Generator
+) -> list[Ints]:
+    """Sets of half-lives, as places on the grid: the fit's neighbours by their likelihoods.
+
+    Each channel's half-life is drawn given the others at the fit; the first set is the fit's.
+    """
+    n, each = len(chosen), np.arange(len(chosen))
+    if len(grid.weight) == 0:
+        return [chosen] * _SETS
+
+    def value(places: Ints) -> float:
+        return maximise_conditional(grid.columns(places * n + each), fit.rate.effect)[1]
+
+    at_fit = value(chosen)
+    sets = np.repeat(chosen[None], _SETS, axis=0)
+    for channel in order[fit.rate.effect[order] > 0]:
+        options = [p for p in (-1, 0, 1) if 0 <= chosen[channel] + p < len(GRID)]
+        gains = [
+            0.0 if p == 0 else value(np.where(each == channel, chosen + p, chosen)) - at_fit
+            for p in options
+        ]
+        chance = np.exp(np.minimum(gains, 0.0))
+        sets[1:, channel] += rng.choice(options, _SETS - 1, p=chance / chance.sum())
+    return list(sets)
+
+
+def _at(joint: Terms, grid: Terms, places: Ints, k: int) -> Terms:
+    """The joint likelihood with other half-lives of effects."""
+    if len(grid.weight) != len(joint.weight):
+        return joint
+    columns = places * k + np.arange(k)
+    carried, exposure = joint.carried.copy(), joint.exposure.copy()
+    carried[:, :k], exposure[:, :k] = grid.carried[:, columns], grid.exposure[:, columns]
+    return replace(joint, carried=carried, exposure=exposure)
+
+
+def _truncated_normal(terms: Terms, best: Floats, n_draws: int, rng: np.random.Generator) -> Floats:
+    """Draws of b ≥ 0 from exp(g·d − d·P d / 2), d = b − best: `(n_draws, n_parameters)`.
+
+    By Gibbs sampling: given the others each parameter is normal and cut off at 0. Parameters
+    without any exposure stay 0.
+    """
+    from scipy.special import ndtr, ndtri
+
+    gradient, hessian = terms.slopes(best)
+    values, vectors = np.linalg.eigh(-hessian)
+    largest = max(float(values.max(initial=0.0)), 1e-12)
+    precision = (vectors * np.maximum(values, _RIDGE * largest)) @ vectors.T
+    used = np.flatnonzero((terms.weight @ terms.exposure > 0) & (np.diag(precision) > 0))
+    gradient = np.where(best > 0, 0.0, np.minimum(gradient, 0.0))
+    away = np.zeros((n_draws, len(best)))
+    for _ in range(_SWEEPS):
+        for j in used:
+            at = precision[j, j]
+            pull = gradient[j] - away @ precision[j] + away[:, j] * at
+            mean, spread = pull / at, at**-0.5
+            low = ndtr((-best[j] - mean) / spread)
+            uniform = low + (1 - low) * rng.random(n_draws)
+            moved = mean + spread * ndtri(np.clip(uniform, 1e-300, 1 - 1e-16))
+            # Far below 0 the normal tail is an exponential one.
+            tail = -best[j] + rng.standard_exponential(n_draws) * spread**2 / np.maximum(
+                -best[j] - mean, spread
+            )
+            away[:, j] = np.where(low > 1 - 1e-10, tail, np.maximum(moved, -best[j]))
+    return best + away
+
+
+def _closed(credit: Floats, total: float) -> Draws:
+    """The draws with a baseline; where credit exceeds the total it is scaled down to it."""
+    whole = credit.sum(axis=1)
+    scale = np.divide(total, whole, out=np.ones_like(whole), where=whole > total)
+    credit = credit * scale[:, None]
+    return Draws(credit, np.maximum(total - credit.sum(axis=1), 0.0))
+
+
+def widened(draws: Draws, volume: Floats, total: float, rng: np.random.Generator) -> Draws:
+    """The draws with what models do not know: how far fits were off in worlds of known truth.
+
+    Tuned on seeds below 100 and draws 0 and 1 of the worlds, so that 90% intervals hold 85–95%.
+
+    Args:
+        draws: with chance in who converted.
+        volume: shape `(n_channels,)`, each channel's part of all touchpoints.
+        total: conversions.
+        rng: of the draws.
+    """
+    n, k = draws.credit.shape
+    common = np.exp(rng.normal(0, _COMMON, n))[:, None]
+    own = np.exp(rng.normal(0, _OWN, (n, k)))
+    off = rng.normal(0, _FLOOR * total, (n, k)) * np.sqrt(volume * k)
+    return _closed(np.maximum(draws.credit * common * own + off, 0.0), total)
