@@ -20,8 +20,8 @@ from mta_models.data.histories import Histories
 from mta_models.models.incremental.self_controlled.after_purchase import SPANS, purchase_changes
 from mta_models.models.incremental.self_controlled.control_sampling import ControlDays
 
-# A channel is changed if its touchpoints within 7 days, over those expected, are above this multiple
-# of the channels' median, or those within 28 days below this fraction, each with this z.
+# A channel is changed if its touchpoints within 7 days, over those expected, are above this
+# multiple of the channels' median, or those within 28 days below this part, each with this z.
 _MORE, _MORE_Z, _FEWER, _FEWER_Z = 1.15, 6.0, 0.9, -4.5
 # Touchpoints expected within 28 days, below which a channel is left as it is.
 _FEWEST = 30.0
