@@ -8,7 +8,7 @@ from benchmarks.truth import goals as measured
 from benchmarks.truth import report_tables as tables
 from benchmarks.truth.goals import Goal, medians, world_of
 from benchmarks.truth.kept import Kept, code, described
-from benchmarks.truth.suites import ANSWER
+from benchmarks.truth.suites import ANSWER, UNDECLARED
 from benchmarks.truth.text import table
 from mta_models.benchmark import CONTROLS, Results
 
@@ -29,6 +29,9 @@ def goals_of(kept: Kept) -> list[Goal]:
     one_thing = kept.results("answer_one_thing", "one_thing_rivals")
     intervals, million = kept.results("answer_intervals"), kept.results("answer_million")
     found = measured.visits(answer, ANSWER) if answer.rows else []
+    visits = kept.results("visits")
+    if visits.rows:
+        found += measured.undeclared(visits, UNDECLARED)
     if few.rows:
         found += measured.few(few, ANSWER)
     if one_thing.rows:

@@ -110,6 +110,12 @@ def visits(results: Results, model: str) -> list[Goal]:
     ]
 
 
+def undeclared(results: Results, model: str) -> list[Goal]:
+    """The goal where no channel is declared or guessed to be an entrance."""
+    about = "worlds of visits, no entrance declared: share error, mean"
+    return [_mean_goal(about, 0.15, medians(results, model), "visits")]
+
+
 def _baseline(results: Results, model: str, suite: str) -> Goal:
     """The baseline's relative error, where the verdict calls it identified."""
     said = results.table.filter(pl.col("model") == model)["baseline_identified"]
