@@ -18,8 +18,8 @@ _CLEAN = (
     *("harmful_channel", "repeat"),
 )
 _ABOUT = (
-    "Percent. A world's number is the median over its logs, four draws of its channels and effects "
-    "together; goals are for means over worlds."
+    "Percent. A world's number is the median over its logs, those of three draws of its channels "
+    "and effects together; goals are for means over worlds."
 )
 
 

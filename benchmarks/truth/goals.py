@@ -186,7 +186,7 @@ def one_thing(results: Results, model: str, best: Mapping[str, str]) -> list[Goa
             {world: error for world, error in errors.items() if world != RARE},
             suite,
         ),
-        Goal(f"share error in {RARE}", "reported", _points(errors.get(RARE)), True, suite),
+        Goal(f"share error in {RARE}", "reported", _rare(results, model, errors), True, suite),
         Goal(
             "one thing at a time: within 2 points of the model that was best on seeds for "
             "development",
@@ -197,6 +197,16 @@ def one_thing(results: Results, model: str, best: Mapping[str, str]) -> list[Goa
         ),
         _never_worse("one thing at a time", results, model, suite),
     ]
+
+
+def _rare(results: Results, model: str, errors: Numbers) -> str:
+    """The number of the smallest logs, or on how many of them the model refuses to answer."""
+    own = results.table.filter((pl.col("model") == model) & (pl.col("world") == RARE))
+    refused = own.filter(pl.col("error") != "")
+    if not len(refused):
+        return _points(errors.get(RARE))
+    least, most = refused["conversions"].min(), refused["conversions"].max()
+    return f"refused on {len(refused)} of {len(own)} logs, of {least:g} to {most:g} conversions"
 
 
 def few(results: Results, model: str) -> list[Goal]:

@@ -22,9 +22,10 @@ from mta_models.worlds.catalogue import make, names
 AnyModel = AttributionModel | type[AttributionModel] | str
 AnyWorld = BaseWorld | type[BaseWorld] | str
 
-# The benchmark's usual table: models that people use, and models of when users convert that take
-# seconds at most.
+# The benchmark's usual table: the default model, models that people use, and models of when users
+# convert that take seconds at most.
 USUAL = (
+    "Incremental",
     *("FirstTouch", "LastTouch", "Linear", "PositionBased", "TimeDecay"),
     *("Markov", "Markov(order=3)", "Markov(removal='fail')"),
     *("Shapley", "Shapley('rate')", "Shapley('model', model=Markov())", "SimpleProbabilistic"),

@@ -521,12 +521,13 @@ def test_the_quick_suite_comes_out_the_same_twice() -> None:
     second = benchmark.run(replace(suite, models=others))
     assert [row for row in stable(first) if row["model"] != "Logistic"] == stable(second)
     refused = first.errors()
-    assert refused["model"].to_list() == ["SelfControlled"]
-    assert refused["world"].to_list() == ["micro_upstream"]  # journeys end with their conversion
+    assert refused["model"].to_list() == ["Incremental", "SelfControlled"]
+    # Journeys end with their conversion.
+    assert refused["world"].to_list() == ["micro_upstream", "micro_upstream"]
     board = first.leaderboard()
     assert board["model"][-3:].to_list() == list(benchmark.CONTROLS)
     assert tuple(board.columns[2:]) == benchmark.QUICK_WORLDS
-    assert board.null_count().sum_horizontal()[0] == 1  # the one refused
+    assert board.null_count().sum_horizontal()[0] == 2  # those refused
 
 
 def test_the_examples_of_the_help_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,6 +152,18 @@ def test_the_best_other_model_is_chosen_on_seeds_for_development() -> None:
     goal = by_about(goals.one_thing(found, ANSWER, best), "within 2 points")
     assert goal.measured == "1; not in rare (40.0 against 30.0, Linear)"
     assert by_about(goals.one_thing(found, ANSWER, best), "mean without rare").measured == "11.0"
+    assert by_about(goals.one_thing(found, ANSWER, best), "error in rare").measured == "40.0"
+    refused = Results(
+        [
+            row | {"total_variation": "", "error": "few", "conversions": "17"}
+            if (row["world"], row["model"]) == ("rare", ANSWER)
+            else row
+            for row in found.rows
+        ],
+        "report",
+    )
+    said = by_about(goals.one_thing(refused, ANSWER, best), "error in rare").measured
+    assert said == "refused on 1 of 1 logs, of 17 to 17 conversions"
 
 
 def test_a_verdict_is_counted_over_channels_of_all_logs() -> None:
