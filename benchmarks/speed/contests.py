@@ -250,6 +250,8 @@ CONTESTS = (
         _time_model(name, 1_000_000, 0.05, 20.0)
         for name in ("Hazard", "SelfControlled", "Logistic")
     ),
+    _time_model("Incremental", 30_000, 0.15, 5.0),
+    _time_model("Incremental", 1_000_000, 0.05, 60.0),
     _time_model("BayesianHazard", 50_000, 0.1, 90.0),
     _program("import mta_models", "{python}", "-c", "import mta_models"),
     _program("mta-models --help", "{program}", "--help"),

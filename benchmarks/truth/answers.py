@@ -27,7 +27,7 @@ def goals_of(kept: Kept) -> list[Goal]:
     """Every goal whose rows were committed."""
     answer, few = kept.results("answer"), kept.results("answer_few")
     one_thing = kept.results("answer_one_thing", "one_thing_rivals")
-    intervals, million = kept.results("answer_intervals"), kept.results("answer_million")
+    intervals = kept.results("answer_intervals")
     found = measured.visits(answer, ANSWER) if answer.rows else []
     visits = kept.results("visits")
     if visits.rows:
@@ -38,13 +38,12 @@ def goals_of(kept: Kept) -> list[Goal]:
         models = [name for name in tables.Main(one_thing).models if name != ANSWER]
         best = measured.best_of(kept.results("main"), models)
         found += measured.one_thing(one_thing, ANSWER, best)
-    if million.rows:
-        found += measured.million(million, ANSWER)
     if intervals.rows:
         found += measured.intervals(intervals, ANSWER)
     if answer.rows:
         clean = [row for row in one_thing.rows if row["world"] in _CLEAN]
         found += measured.verdict(answer, Results(clean, "report"), ANSWER)
+        found += measured.speed(kept.lines("speed"), ANSWER)
     return found
 
 
@@ -159,15 +158,20 @@ def held_by_world(results: Results) -> str:
 
 
 def _goals_table(goals: list[Goal], *, commands: bool) -> str:
-    header = ["", "goal", "measured", ""] + ["python -m benchmarks.truth.run …"] * commands
+    header = ["", "goal", "measured", ""] + ["rows"] * commands
     rows = [
         [
             each.about,
             each.wanted,
             each.measured,
             "met" if each.met else "**missed**",
-            *([each.suite] if commands else []),
+            *([_command(each.suite)] if commands else []),
         ]
         for each in goals
     ]
     return table(header, rows)
+
+
+def _command(suite: str) -> str:
+    """What computes the rows of a goal."""
+    return f"`{suite}`" if suite.startswith("python") else f"`benchmarks.truth.run {suite}`"

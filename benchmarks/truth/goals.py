@@ -106,7 +106,6 @@ def visits(results: Results, model: str) -> list[Goal]:
         _mean_goal("worlds of visits: credit of all channels without effect", 0.04, nulls, suite),
         _baseline(results, model, suite),
         _never_worse("worlds of visits", results, model, suite),
-        _seconds(results, model, 5, suite),
     ]
 
 
@@ -148,15 +147,6 @@ def _never_worse(where: str, results: Results, model: str, suite: str) -> Goal:
     measured = f"worse in {len(worse)} of {len(own)}" + (f": {', '.join(worse)}" if worse else "")
     about = f"{where}: worse than {' or '.join(SIMPLE)}"
     return Goal(about, "in no world", measured, not worse, suite)
-
-
-def _seconds(results: Results, model: str, at_most: float, suite: str) -> Goal:
-    own = results.table.filter(pl.col("model") == model)
-    value = own["cpu_seconds"].median()
-    measured = "no rows" if value is None else f"{value:.1f}"
-    met = isinstance(value, float) and value <= at_most
-    about = f"CPU seconds of a fit and its credit, {own['n_users'].max():,} users, median"
-    return Goal(about, f"≤ {at_most:g}", measured, met, suite)
 
 
 def one_thing(results: Results, model: str, best: Mapping[str, str]) -> list[Goal]:
@@ -215,9 +205,19 @@ def few(results: Results, model: str) -> list[Goal]:
     return [_mean_goal(about, 0.20, medians(results, model), "answer_few")]
 
 
-def million(results: Results, model: str) -> list[Goal]:
-    """The goal for a million users."""
-    return [_seconds(results, model, 60, "answer_million")]
+def speed(lines: Iterable[Mapping[str, str]], model: str) -> list[Goal]:
+    """The goals of `benchmarks.speed` for the model, by the lines of its file."""
+    return [
+        Goal(
+            f"seconds: {line['work'].partition(': ')[2]}",
+            f"≤ {float(line['goal']):g}",
+            f"{float(line['ours']):.1f}",
+            line["met"] == "met",
+            "python -m benchmarks.speed",
+        )
+        for line in lines
+        if line["work"].startswith(f"{model}: ") and line["goal"]
+    ]
 
 
 def intervals(results: Results, model: str) -> list[Goal]:

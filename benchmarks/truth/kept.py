@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,13 @@ class Kept:
         rows = list({benchmark_rows.key(row): row for row in every}.values())
         purposes = {SUITES[name].suite.purpose for name in names}
         return Results(rows, "report" if purposes == {"report"} else "development")
+
+    def lines(self, name: str) -> list[dict[str, str]]:
+        """The lines of a file that is no suite's; none if it is not there."""
+        if not self.file(name).exists():
+            return []
+        with self.file(name).open(encoding="utf-8", newline="") as opened:
+            return list(csv.DictReader(opened))
 
     def file(self, name: str) -> Path:
         """The file of a suite's rows."""

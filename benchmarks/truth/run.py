@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.truth.suites import SUITES, Committed
 from mta_models import benchmark
+from mta_models.benchmark import rows
 from mta_models.benchmark.truths import cached_truth
 
 HERE = Path(__file__).resolve().parents[1]
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("suites", nargs="*", help=f"of {', '.join(SUITES)}; none: all")
     add("--seeds", type=int, help="only this number of seeds, from the first")
+    add("--again", action="append", default=[], metavar="MODEL", help="remove its rows first")
     add("--truths", action="store_true", help="only compute the truths, which runs reuse")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     add("--results", type=Path, default=RESULTS, help="the folder of the CSV files")
@@ -65,12 +67,15 @@ def keep_truths(chosen: Sequence[Committed], jobs: int, folder: Path = TRUTHS) -
 
 def run(committed: Committed, options: argparse.Namespace) -> None:
     """All passes of a suite, to its file."""
+    file = options.results / f"{committed.name}.csv"
+    if options.again:
+        rows.write(file, [row for row in rows.read(file) if row["model"] not in options.again])
     last = options.seeds or committed.passes[-1]
     for seeds in (*(n for n in committed.passes if n < last), last):
         print(f"{committed.name}: {seeds} seeds", file=sys.stderr, flush=True)
         benchmark.run(
             committed.up_to(seeds),
-            out=options.results / f"{committed.name}.csv",
+            out=file,
             jobs=options.jobs,
             progress=_Progress(),
             cache=TRUTHS,

@@ -116,7 +116,6 @@ ONE_THING_RIVALS = _reported(
     20_000,
     (2, 5),
 )
-ANSWER_MILLION = _reported("answer_million", DRAWN[:1], (ANSWER,), 1_000_000, (1,))
 # On seeds for development, where the other models are chosen that the default one is held against.
 MAIN = Committed(
     "main",
@@ -194,6 +193,6 @@ SUITES = {
     each.name: each
     for each in (
         *(ANSWERS, ANSWER_INTERVALS, ANSWER_ONE_THING, ANSWER_FEW, VISITS, ONE_THING_RIVALS),
-        *(ANSWER_MILLION, MAIN, LARGE, DOUBLY_ROBUST, STRENGTH, SIZE, INTERVALS, PEERS),
+        *(MAIN, LARGE, DOUBLY_ROBUST, STRENGTH, SIZE, INTERVALS, PEERS),
     )
 }

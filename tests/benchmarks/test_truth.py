@@ -305,6 +305,12 @@ def test_suites_run_in_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert run.main(["tiny", "--jobs", "1", "--results", str(tmp_path)]) == 0
     found = rows.read(tmp_path / "tiny.csv")
     assert [row["seed"] for row in found] == ["0"] * 4 + ["1"] * 4
+    (tmp_path / "tiny.csv").write_text((tmp_path / "tiny.csv").read_text().replace("rule", "old"))
+    again = ["tiny", "--jobs", "1", "--results", str(tmp_path), "--again", "LastTouch"]
+    assert run.main(again) == 0
+    estimands = {row["model"]: row["estimand"] for row in rows.read(tmp_path / "tiny.csv")}
+    assert estimands["LastTouch"] == "rule"
+    assert estimands["Uniform"] == "old"
     with pytest.raises(SystemExit):
         run.main(["nothing"])
 
