@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,6 +21,7 @@ from benchmarks.truth.suites import SUITES, Committed
 from mta_models import benchmark
 from mta_models.benchmark import rows
 from mta_models.benchmark.truths import cached_truth
+from mta_models.models.names import label_of
 
 HERE = Path(__file__).resolve().parents[1]
 RESULTS = HERE / "results"
@@ -33,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add("suites", nargs="*", help=f"of {', '.join(SUITES)}; none: all")
     add("--seeds", type=int, help="only this number of seeds, from the first")
+    add("--model", action="append", metavar="MODEL", help="only these models of the suites")
     add("--again", action="append", default=[], metavar="MODEL", help="remove its rows first")
     add("--truths", action="store_true", help="only compute the truths, which runs reuse")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
@@ -73,8 +76,12 @@ def run(committed: Committed, options: argparse.Namespace) -> None:
     last = options.seeds or committed.passes[-1]
     for seeds in (*(n for n in committed.passes if n < last), last):
         print(f"{committed.name}: {seeds} seeds", file=sys.stderr, flush=True)
+        suite = committed.up_to(seeds)
+        if options.model:
+            models = [each for each in suite.models if label_of(each) in options.model]  # type: ignore[arg-type]  # models by now
+            suite = replace(suite, models=models)
         benchmark.run(
-            committed.up_to(seeds),
+            suite,
             out=file,
             jobs=options.jobs,
             progress=_Progress(),
