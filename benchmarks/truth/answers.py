@@ -25,26 +25,33 @@ _ABOUT = (
 
 def goals_of(kept: Kept) -> list[Goal]:
     """Every goal whose rows were committed."""
-    answer, few = kept.results("answer"), kept.results("answer_few")
+    answer, few, intervals, visits = (
+        kept.results(name) for name in ("answer", "answer_few", "answer_intervals", "visits")
+    )
     one_thing = kept.results("answer_one_thing", "one_thing_rivals")
-    intervals = kept.results("answer_intervals")
-    found = measured.visits(answer, ANSWER) if answer.rows else []
-    visits = kept.results("visits")
-    if visits.rows:
+    found: list[Goal] = []
+    if _ran(answer):
+        found += measured.visits(answer, ANSWER)
+    if _ran(visits, UNDECLARED):
         found += measured.undeclared(visits, UNDECLARED)
-    if few.rows:
+    if _ran(few):
         found += measured.few(few, ANSWER)
-    if one_thing.rows:
+    if _ran(one_thing):
         models = [name for name in tables.Main(one_thing).models if name != ANSWER]
         best = measured.best_of(kept.results("main"), models)
         found += measured.one_thing(one_thing, ANSWER, best)
-    if intervals.rows:
+    if _ran(intervals):
         found += measured.intervals(intervals, ANSWER)
-    if answer.rows:
+    if _ran(answer):
         clean = [row for row in one_thing.rows if row["world"] in _CLEAN]
         found += measured.verdict(answer, Results(clean, "report"), ANSWER)
         found += measured.speed(kept.lines("speed"), ANSWER)
     return found
+
+
+def _ran(results: Results, model: str = ANSWER) -> bool:
+    """Whether there are rows of the model."""
+    return any(row["model"] == model for row in results.rows)
 
 
 def section(kept: Kept) -> list[str]:
@@ -68,7 +75,7 @@ def section(kept: Kept) -> list[str]:
             by_world(few),
         ]
     intervals = kept.results("answer_intervals")
-    if intervals.rows:
+    if _ran(intervals):
         parts += [
             "#### Its intervals",
             "How often 90 % intervals hold the truth, in percent, of channels with an effect, of "

@@ -79,7 +79,7 @@ def _mean_goal(about: str, at_most: float, values: Numbers, suite: str, unit: fl
     """A goal for the mean over worlds."""
     known = [value for value in values.values() if value is not None]
     gone = [world for world, value in values.items() if value is None]
-    measured = f"{unit * mean(known):.1f}" if known else "no rows"
+    measured = f"{unit * mean(known):.1f} in {len(known)} worlds" if known else "no rows"
     if gone:
         measured += f"; no number in {', '.join(gone)}"
     met = bool(known) and not gone and mean(known) <= at_most

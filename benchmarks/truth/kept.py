@@ -59,7 +59,8 @@ def described(results: Results) -> str:
     minimum, maximum = seeds["seed"].min(), seeds["seed"].max()
     users = ", ".join(f"{n:,}" for n in numbers["n_users"].unique().sort())
     versions = " and ".join(numbers["versions"].unique().sort())
-    n_seeds = f"{minimum} seeds" if minimum == maximum else f"{minimum} to {maximum} seeds"
+    several = f"{minimum} seed{'s' * (minimum != 1)}"
+    n_seeds = several if minimum == maximum else f"{minimum} to {maximum} seeds"
     return f"{n_seeds}{_with_fewer(numbers)}{_purpose(results)}, {users} users a log; {versions}"
 
 

@@ -74,7 +74,7 @@ def test_a_world_is_the_median_over_its_draws_and_logs() -> None:
 def test_goals_that_are_met() -> None:
     found = goals.visits(visits([0.02, 0.04, 0.9], 0.14), ANSWER)
     assert all(goal.met for goal in found), [goal for goal in found if not goal.met]
-    assert by_about(found, "error, mean").measured == "9.0"
+    assert by_about(found, "error, mean").measured == "9.0 in 2 worlds"
     assert by_about(found, "worst world").measured == "14.0 in visits_slow; above 18 in 0 of 2"
     assert by_about(found, "worse than").measured == "worse in 0 of 2"
 
@@ -150,7 +150,10 @@ def test_the_best_other_model_is_chosen_on_seeds_for_development() -> None:
     )
     goal = by_about(goals.one_thing(found, ANSWER, best), "within 2 points")
     assert goal.measured == "1; not in rare (40.0 against 30.0, Linear)"
-    assert by_about(goals.one_thing(found, ANSWER, best), "mean without rare").measured == "11.0"
+    assert (
+        by_about(goals.one_thing(found, ANSWER, best), "mean without rare").measured
+        == "11.0 in 1 worlds"
+    )
     assert by_about(goals.one_thing(found, ANSWER, best), "error in rare").measured == "40.0"
     refused = Results(
         [
