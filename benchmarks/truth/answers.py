@@ -170,7 +170,7 @@ def _goals_table(goals: list[Goal], *, commands: bool) -> str:
         [
             each.about,
             each.wanted,
-            each.measured,
+            each.measured if commands else each.measured.partition(";")[0],
             "met" if each.met else "**missed**",
             *([_command(each.suite)] if commands else []),
         ]

@@ -35,7 +35,7 @@ class Goal:
     Attributes:
         about: what is measured.
         wanted: the goal, in words.
-        measured: what the rows give, in words.
+        measured: what the rows give, in words; after a semicolon the worlds it is about.
         met: whether it is reached.
         suite: whose rows these are.
     """
@@ -58,7 +58,7 @@ def medians(
     """By world the median over logs; None where the model has no result on some log.
 
     Logs on which the column alone is empty are left out: there a world has no channel without
-    effect, or the model's verdict does not speak of the baseline.
+    effect, or there is no baseline.
     """
     value = pl.col(column).abs() if absolute else pl.col(column)
     own = world_of(results).filter(pl.col("model") == model)
@@ -128,9 +128,10 @@ def _baseline(results: Results, model: str, suite: str) -> Goal:
         }
         rows = [r for r in results.rows if (r["world"], int(r["seed"])) in identified]
         here = Results(rows, "report")
-        about += f", on the {len(identified)} of {len(said)} logs where it is called identified"
+        about += f", on the {len(identified)} of {len(said)} logs all of whose channels are called "
+        about += "identified"
     else:
-        about += " (no verdict on it: all logs)"
+        about += " (no verdict: all logs)"
     errors = medians(here, model, "relative_baseline_error", absolute=True)
     return _mean_goal(about, 0.15, errors, suite)
 
@@ -144,7 +145,7 @@ def _never_worse(where: str, results: Results, model: str, suite: str) -> Goal:
         best = min((each[world] for each in others if each.get(world) is not None), default=None)
         if best is not None and (error is None or error > best):
             worse.append(f"{world} ({_points(error)} against {_points(best)})")
-    measured = f"worse in {len(worse)} of {len(own)}" + (f": {', '.join(worse)}" if worse else "")
+    measured = f"worse in {len(worse)} of {len(own)}" + (f"; {', '.join(worse)}" if worse else "")
     about = f"{where}: worse than {' or '.join(SIMPLE)}"
     return Goal(about, "in no world", measured, not worse, suite)
 

@@ -28,8 +28,8 @@ METRICS = (
     "budget_regret",
 )
 # Of models with a verdict on each channel (`verdict_`): numbers of channels, of those that it calls
-# identified, of those whose 90% interval does not hold the truth, of both; and whether it calls the
-# baseline identified, 0 or 1, where it has a verdict on it.
+# identified, of those whose 90% interval does not hold the truth, of both; and whether it calls all
+# identified, and with them the baseline, 0 or 1.
 VERDICT = ("n_channels", "n_identified", "n_missed", "n_missed_identified", "baseline_identified")
 # Of the log: conversions observed, conversions expected, and the fraction without any channel.
 ABOUT = ("conversions", "true_total", "true_baseline_share")

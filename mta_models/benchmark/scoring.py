@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import mta_models
 from mta_models import metrics
 from mta_models.analysis.resampling import bootstrap
-from mta_models.attribution import BASELINE, Attribution
+from mta_models.attribution import Attribution
 from mta_models.benchmark.controls import ORACLE, ExposureShare, Uniform, oracle
 from mta_models.benchmark.rows import IDENTITY, Row, as_text
 from mta_models.benchmark.suite import Log
@@ -136,7 +136,8 @@ def _verdict(model: AttributionModel, attribution: Attribution, truth: Truth) ->
         "n_identified": sum(identified.get(channel, False) for channel in truth.channels),
         "n_missed": len(missed),
         "n_missed_identified": sum(identified.get(channel, False) for channel in missed),
-        "baseline_identified": int(identified[BASELINE]) if BASELINE in identified else None,
+        # What the channels did not cause is known where it is known of each what it caused.
+        "baseline_identified": int(all(identified.values())),
     }
 
 

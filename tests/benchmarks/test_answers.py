@@ -85,7 +85,7 @@ def test_goals_that_are_missed() -> None:
     assert by_about(found, "worst world").measured == "20.0 in visits_slow; above 18 in 1 of 2"
     worse = by_about(found, "worse than")
     assert not worse.met
-    assert worse.measured == "worse in 1 of 2: visits_clicks (16.0 against 15.0)"
+    assert worse.measured == "worse in 1 of 2; visits_clicks (16.0 against 15.0)"
     missing = goals.visits(visits([0.02, 0.04, None], 0.14), ANSWER)
     assert not by_about(missing, "error, mean").met
     assert "no number in visits_clicks" in by_about(missing, "error, mean").measured
