@@ -8,10 +8,14 @@ import numpy as np
 
 from mta_models.core.ragged import Floats, Mask
 from mta_models.data.histories import Histories
-from mta_models.errors import ParameterError, collected_warnings
+from mta_models.errors import JourneyError, collected_warnings
 from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.one_answer.entrances import WINDOW, treat
-from mta_models.models.incremental.one_answer.lift_answer import met_near
+from mta_models.models.incremental.one_answer.lift_answer import (
+    FittedLog,
+    meet_lift_tests,
+    met_near,
+)
 from mta_models.models.incremental.one_answer.passing_on import passing
 from mta_models.models.incremental.one_answer.results import (
     Estimate,
@@ -25,11 +29,14 @@ from mta_models.models.incremental.one_answer.within_draws import (
     widened,
 )
 from mta_models.models.incremental.one_answer.within_fit import (
+    WithinFit,
+    design_of,
     fit_within,
     prepare_log,
 )
 from mta_models.models.incremental.self_controlled.credit import conversion_parts, horizon_game
 
+_TESTED = "sampling, the lift tests' own errors and the bias of channels that they reveal"
 _ALL = "sampling, the spread between models, and whether coupons close sales"
 # Words of entrances that may close a sale: the chance that one does, and which part of the
 # purchases that it was met before, at most.
@@ -44,11 +51,6 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
         settings: entrances, tests, number of draws.
         rng: of the draws.
     """
-    if settings.lift_tests:
-        raise ParameterError(
-            "`lift_tests` must be None: Incremental does not use them yet. Give them to "
-            "BayesianHazard(lift_tests=...)"
-        )
     n, k, total = histories.n_events, histories.n_channels, histories.total
     if not len(histories.time):
         return nothing_credited(n, k, total, settings.n_draws)
@@ -59,6 +61,8 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
     game = horizon_game(fit.design, fit.rate, fit.repeat)
     raw, baseline = game.scaled(total)
     matrix = passing(fit.brought)
+    if settings.lift_tests:
+        return _with_lift_tests(histories, settings, fit, matrix, rng)
     drawn = sampling_draws(fit, raw, settings.n_draws, rng)
     sampling = Draws(drawn.credit @ matrix.T, drawn.baseline)
     credit = matrix @ raw
@@ -78,6 +82,51 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
         notes=(),
         sampling_draws=sampling.credit,
         sampling_baseline_draws=sampling.baseline,
+    )
+
+
+def _with_lift_tests(
+    histories: Histories,
+    settings: Settings,
+    fit: WithinFit,
+    matrix: Floats,
+    rng: np.random.Generator,
+) -> Estimate:
+    """The answer that meets the tests, with what they reveal about the bias of other channels."""
+
+    def fitted(other: Histories) -> FittedLog:
+        """The log of a test's own people, with the rate of this fit."""
+        log = prepare_log(other, settings.entrances)
+        near = met_near(other, settings.entrances, WINDOW)
+        return FittedLog(log.treated, design_of(log), fit.rate, near, fit.free.effect > 0)
+
+    own = FittedLog(
+        fit.treated,
+        fit.design,
+        fit.rate,
+        met_near(histories, settings.entrances, WINDOW),
+        fit.free.effect > 0,
+    )
+    answer = meet_lift_tests(
+        own,
+        histories.channels,
+        settings.lift_tests,
+        rng,
+        n_draws=max(settings.n_draws, 1),
+        brought=fit.brought if fit.brought.any() else None,
+        fit_of=fitted,
+    )
+    credit = matrix @ answer.credit
+    return Estimate(
+        credit=credit,
+        baseline=answer.baseline,
+        removal=answer.removal,
+        draws=(answer.draws @ matrix.T)[: settings.n_draws],
+        baseline_draws=answer.baseline_draws[: settings.n_draws],
+        holds=_TESTED,
+        parts=conversion_parts(fit.design, fit.rate) @ matrix.T,
+        half_life=fit.rate.half_life,
+        readings=_readings(histories, settings.entrances, credit, answer.baseline),
     )
 
 
@@ -118,6 +167,12 @@ def _readings(
 
 def _between_users(histories: Histories, settings: Settings, rng: np.random.Generator) -> Estimate:
     """The answer where no day after a conversion was observed: users compared with each other."""
+    if settings.lift_tests:
+        raise JourneyError(
+            "lift tests need users who were observed after a conversion, who are compared with "
+            "themselves; in these journeys observation ends with the conversion. Read the log with "
+            "`observed` bounds, or give the tests to BayesianHazard"
+        )
     treated = treat(histories, settings.entrances)
     total, k = treated.total, treated.n_channels
     with collected_warnings() as notices:
