@@ -153,6 +153,11 @@ class Histories:
         """When each touchpoint was met, shape `(n_touchpoints,)`; not always in order."""
         return self.time if self.met is None else self.met
 
+    @property
+    def by_content(self) -> Ints:
+        """Users in an order that names do not change, shape `(n_users,)`; see `FromTimes`."""
+        return self.derived.by_content
+
     def risk_end(self, repeat: bool | None = None) -> Floats:
         """End of each user's time at risk of a conversion, shape `(n_users,)`, days.
 

@@ -95,3 +95,43 @@ def test_rows_kept_keep_what_they_are(journeys: mta.Journeys) -> None:
     np.testing.assert_array_equal(np.diff(week), np.diff(sample.time // 7))
     cases = sample.adstock(3.0)[: sample.n_cases]
     np.testing.assert_array_equal(cases, histories.adstock(3.0))
+
+
+def test_times_after_touchpoints_stand_for_all_time_at_risk(journeys: mta.Journeys) -> None:
+    """Weights add up to the person-days at risk, and to each channel's exposure in them."""
+    histories = journeys.histories
+    stop = histories.risk_end()
+    exposure = []
+    for seed in range(20):
+        sample = CaseBaseSample.from_exposure(histories, np.random.default_rng(seed))
+        base = slice(sample.n_cases, None)
+        assert sample.weight[base].sum() == pytest.approx(histories.days(stop))
+        exposure.append(sample.weight[base] @ sample.adstock(2.0)[base])
+        assert (sample.time[base] <= stop[sample.user[base]]).all()
+        assert (sample.weight[base] > 0).all()
+    # At the hours of conversions, when adstock differs a little from that at all hours.
+    np.testing.assert_allclose(np.mean(exposure, axis=0), histories.totals(2.0, stop), rtol=0.1)
+
+
+def test_what_fades_within_hours_is_measured_by_times_drawn_after_it() -> None:
+    """A channel with few touchpoints: as many times drawn evenly hardly ever follow one."""
+    rng = np.random.default_rng(3)
+    users, day = np.arange(3_000), rng.uniform(0, 60, 3_000)
+    touched = pl.DataFrame({"user": users[:60], "time": day[:60], "channel": "A", "bought": 0})
+    bought = pl.DataFrame({"user": users[30:200], "time": day[30:200], "bought": 1})
+    journeys = mta.read_events(
+        pl.concat([touched, bought], how="diagonal"),
+        user="user", time="time", channel="channel", conversion="bought", lookback=None,
+        observed=pl.DataFrame({"user": users, "start": 0.0, "end": 60.0}),
+    )  # fmt: skip
+    spread = []
+    for draw in (
+        lambda rng: CaseBaseSample.from_person_time(journeys.histories, rng, 30_000),
+        lambda rng: CaseBaseSample.from_exposure(journeys.histories, rng),
+    ):
+        samples = [draw(np.random.default_rng(seed)) for seed in range(20)]
+        sums = [one.weight[one.n_cases :] @ one.adstock(0.3)[one.n_cases :, 0] for one in samples]
+        spread.append(np.std(sums))
+        expected = journeys.histories.totals(0.3, journeys.histories.risk_end())[0]
+        assert np.mean(sums) == pytest.approx(expected, abs=3 * spread[-1] / np.sqrt(20))
+    assert spread[1] < 0.4 * spread[0]

@@ -74,9 +74,7 @@ def fit_hazard(
             "risk for 0 days. Give each journey's days of observation (at_risk=, or observed= of "
             "read_events)"
         )
-    by_day = settings.rows == "days"
-    draw = CaseBaseSample.from_days if by_day else CaseBaseSample.from_histories
-    sample = draw(histories, rng)
+    sample = _sample(histories, settings, rng)
     fold = folds_of(histories, rng)
     held_out = choice is None and fold.any()
     if choice is None:
@@ -90,6 +88,15 @@ def fit_hazard(
     log_hazard = _fit(learner, rows, responses, table, settings, rng)
     fit = LogisticFit(log_hazard, responses, choice, None)
     return _with_scores(fit, learner, rows, table) if held_out and rows.columns.size else fit
+
+
+def _sample(histories: Histories, settings: Settings, rng: np.random.Generator) -> CaseBaseSample:
+    """The rows: times after touchpoints get weights, which not every learner takes."""
+    if settings.rows == "days":
+        return CaseBaseSample.from_days(histories, rng)
+    if settings.learner is None:
+        return CaseBaseSample.from_exposure(histories, rng)
+    return CaseBaseSample.from_histories(histories, rng)
 
 
 def _fit(

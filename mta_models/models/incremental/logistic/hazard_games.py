@@ -11,6 +11,7 @@ from mta_models.core.coalitions import MAX_PLAYERS, shapley_of_table
 from mta_models.core.orders import gains_along, mean_gains, random_orders
 from mta_models.core.quadrature import points_within
 from mta_models.core.ragged import Floats, Ints, Mask, chunks, owner
+from mta_models.data.case_base import ages_after, density_after
 from mta_models.data.histories import Histories
 from mta_models.models.incremental.horizon_games import HorizonGame
 from mta_models.models.incremental.logistic.features import Responses
@@ -124,7 +125,7 @@ class CoalitionHazard:
 
         Args:
             columns: shape `(n, n_pieces, n_columns)`, at the times to integrate over.
-            days: shape `(n,)`, days that each time stands for.
+            days: shape `(n, n_pieces)`, days that each time stands for.
             own: shape `(n, d)`, codes of the players.
             once: whether v is the chance of converting at all, 1 − exp(−integral).
             rng: draws orders of arrival where there are many channels.
@@ -134,7 +135,8 @@ class CoalitionHazard:
             return self._sampled(columns, days, own, once, rng)
         pieces = columns.shape[1]
         flat = self.table(columns.reshape(n * pieces, -1), np.repeat(own, pieces, axis=0))
-        value = _chance(flat.reshape(-1, n, pieces).sum(axis=2).T * days[:, None], once)
+        integral = np.einsum("snp,np->ns", flat.reshape(-1, n, pieces), days)
+        value = _chance(integral, once)
         full = (1 << d) - 1
         without = value[:, full ^ (1 << np.arange(d))]
         return Solved(
@@ -153,7 +155,7 @@ class CoalitionHazard:
             keep = np.zeros((n, len(self.responses.channels)), dtype=bool)
             np.put_along_axis(keep, own, inside, axis=1)
             hazard = self.kept(flat, np.repeat(keep, pieces, axis=0))
-            return _chance(hazard.reshape(n, pieces).sum(axis=1) * days, once)
+            return _chance((hazard.reshape(n, pieces) * days).sum(axis=1), once)
 
         nobody, everyone = value(np.zeros(own.shape, dtype=bool)), value(np.ones(own.shape, bool))
 
@@ -205,7 +207,7 @@ def moment_game(
     for rows, own in by_size(adstock > 0):
         for part in chunks(np.full(len(rows), coalition_cost(own.shape[1])), _AT_ONCE):
             here = rows[part]
-            one = np.ones(len(here))
+            one = np.ones((len(here), 1))
             solved = model.solve(columns[here][:, None], one, own[part], False, rng)
             shapley[here[:, None], own[part]] = solved.shapley / solved.everyone[:, None]
             removal[here[:, None], own[part]] = solved.removal / solved.everyone[:, None]
@@ -236,7 +238,12 @@ def horizon_game(
     cost = np.array([coalition_cost(d) for d in range(k + 1)])
     size = present.sum(axis=1)
     part_taken = min(1.0, budget / max(float(cost[size].sum()) * _PIECES, 1))
+    place = np.empty(histories.n_users, dtype=np.int64)
+    place[histories.by_content] = np.arange(histories.n_users)
     for rows, own in by_size(present):
+        # Users in an order that names do not change, since random numbers go by it.
+        order = np.argsort(place[rows])
+        rows, own = rows[order], own[order]
         alive = histories.weight[rows] > 0
         rows, own = rows[alive], own[alive]
         if not len(rows):
@@ -257,6 +264,38 @@ def horizon_game(
     return HorizonGame(sums[0], sums[1], totals[0], totals[1]), np.sqrt(variance)
 
 
+def _times(
+    histories: Histories, users: Ints, met: bool, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Times at which users' hazards are evaluated, and the days each stands for, `(n, _PIECES)`.
+
+    Two thirds of them are one in each of equal pieces of the observation, one third are drawn after
+    the user's touchpoints, where hazards are high and change fast; the days are 1 by the density of
+    both.
+    """
+    start, end = histories.start[users], histories.end[users]
+    if not met:
+        time, days = points_within(start, end, _PIECES, rng)
+        return time, np.repeat(days[:, None], _PIECES, axis=1)
+    n_after = _PIECES // 3
+    n_even = _PIECES - n_after
+    even, days = points_within(start, end, n_even, rng)
+    n, first = len(users), histories.offsets[:-1][users].astype(np.int64)
+    count = histories.offsets[1:][users].astype(np.int64) - first
+    place = (np.arange(n_after) + rng.random((n, n_after))) / n_after * count[:, None]
+    touched = first[:, None] + np.minimum(place.astype(np.int64), count[:, None] - 1)
+    after = histories.time[touched] + ages_after(n * n_after, rng).reshape(n, n_after)
+    time = np.hstack([even, after])
+    inside = (time >= start[:, None]) & (time < end[:, None])
+    dense = density_after(histories, np.repeat(users, _PIECES), time.ravel()).sum(axis=1)
+    density = 1 / np.maximum(days, 1e-300)[:, None]
+    density = density + n_after * dense.reshape(n, -1) / count[:, None]
+    each = np.where(inside, 1 / density, 0.0)
+    # Scaled to the days observed, so that a constant hazard is integrated exactly.
+    each *= (end - start)[:, None] / np.maximum(each.sum(axis=1, keepdims=True), 1e-300)
+    return time, each
+
+
 def _over_horizon(
     model: CoalitionHazard, histories: Histories, users: Ints, own: Ints, rng: np.random.Generator
 ) -> Solved:
@@ -264,7 +303,7 @@ def _over_horizon(
     cost = np.full(len(users), coalition_cost(min(own.shape[1], MAX_PLAYERS)) * _PIECES)
     for part in chunks(cost, _AT_ONCE):
         here = users[part]
-        time, days = points_within(histories.start[here], histories.end[here], _PIECES, rng)
+        time, days = _times(histories, here, own.shape[1] > 0, rng)
         user = np.repeat(here, _PIECES)
         columns = model.columns(histories, user, time.ravel()).reshape(len(here), _PIECES, -1)
         solved.append(model.solve(columns, days, own[part], not histories.repeats, rng))

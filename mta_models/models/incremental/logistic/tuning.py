@@ -149,7 +149,9 @@ class _Search:
     def own_half_lives(self) -> None:
         """Choose each channel's own half-life, channel by channel, where it gains enough."""
         lowest = self.loss()
-        for channel in range(self.table.histories.n_channels):
+        touched = np.bincount(self.table.histories.codes, minlength=self.table.histories.n_channels)
+        # By volume: in the order of codes the search would depend on the channels' names.
+        for channel in np.argsort(-touched, kind="stable").tolist():
             common = self.choice.half_life
 
             def alone(i: int, channel: int = channel, common: Floats = common) -> Floats:
@@ -203,6 +205,7 @@ def folds_of(histories: Histories, rng: np.random.Generator) -> Ints:
     fold = np.zeros(histories.n_users, dtype=np.int64)
     if converts.sum() < 2 * _FOLDS:
         return fold
-    for group in (np.flatnonzero(converts), np.flatnonzero(~converts)):
+    order = histories.by_content
+    for group in (order[converts[order]], order[~converts[order]]):
         fold[rng.permutation(group)] = np.arange(len(group)) % _FOLDS
     return fold

@@ -165,7 +165,7 @@ def test_many_channels_are_sampled_and_still_add_up() -> None:
     assert len(rows) > 3
     own = np.tile(np.arange(14), (len(rows), 1))
     rng = np.random.default_rng(0)
-    one = np.ones(len(rows))
+    one = np.ones((len(rows), 1))
     solved = model.solve(columns[rows][:, None], one, own, once=True, rng=rng)
     np.testing.assert_allclose(solved.shapley.sum(axis=1), solved.everyone - solved.nobody)
     from mta_models.core.coalitions import shapley_of_table

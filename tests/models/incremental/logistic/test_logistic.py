@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -287,3 +288,62 @@ def test_refuses_unknown_channels_and_what_rows_cannot_tell() -> None:
         warnings.simplefilter("ignore", mta.IdentifiabilityWarning)
         with pytest.raises(mta.JourneyError, match="at risk for some time"):
             mta.Logistic().fit(never)
+
+
+# Random numbers: answers depend on them little, and on names and orders not at all.
+
+
+def shop_log(n_users: int = 6_000) -> pl.DataFrame:
+    return mta.example_events(n_users=n_users)
+
+
+def read_shop(log: pl.DataFrame) -> mta.Journeys:
+    names = {name: name for name in ("user", "time", "channel", "conversion", "value")}
+    return mta.read_events(log, **names, lookback="30d")
+
+
+def test_names_and_orders_of_users_and_channels_do_not_matter() -> None:
+    log = shop_log(3_000)
+    users = log["user"].unique().sort()
+    shuffled = users.sample(fraction=1, shuffle=True, seed=4)
+    other_user = dict(zip(users.to_list(), shuffled.to_list(), strict=True))
+    channels = sorted(log["channel"].drop_nulls().unique())
+    other_channel = dict(zip(channels, channels[::-1], strict=True))
+    renamed = log.with_columns(
+        pl.col("user").replace_strict(other_user).cast(pl.String).str.reverse(),
+        pl.col("channel").replace_strict(other_channel, default=None),
+    )
+    model = mta.Logistic(random_state=1)
+    credit = model.fit_attribute(read_shop(log))
+    half_life = dict(zip(credit.channels, model.half_life_.tolist(), strict=True))
+    again = model.fit_attribute(read_shop(renamed))
+    back = [again.channels.index(other_channel[name]) for name in credit.channels]
+    assert [model.half_life_[i] for i in back] == list(half_life.values())
+    np.testing.assert_allclose(again.credit[back], credit.credit, atol=1e-3 * credit.total)
+    assert again.baseline == pytest.approx(credit.baseline, rel=1e-3)
+
+
+def test_credit_depends_little_on_the_seed() -> None:
+    """The package's log: Coupon Site is met minutes before purchases, so few other times carry it.
+
+    Of all times at risk so few carried it that credit by seed was between 72 and 416 of 1,191
+    conversions, the baseline between 182 and 511, and by seed 1 e-mail got −2,146.
+    """
+    journeys = read_shop(shop_log(20_000))
+    results = [mta.Logistic(random_state=seed).fit_attribute(journeys) for seed in range(6)]
+    credit = np.array([result.credit for result in results])
+    baseline = [result.baseline for result in results]
+    assert np.ptp(credit, axis=0).max() < 0.06 * journeys.total
+    assert np.ptp(baseline) < 0.06 * journeys.total
+    assert credit.min() > -0.02 * journeys.total
+
+
+def test_a_hazard_that_explodes_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    events, _ = world(600, seed=4)
+    journeys = read(events, 600)
+    model = mta.Logistic(half_life=3, penalty=1e-3).fit(journeys)
+    hazard = model._hazard
+    exploded = replace(hazard.log_hazard, coef=hazard.log_hazard.coef + 20.0)
+    model._hazard = replace(hazard, log_hazard=exploded)
+    with pytest.warns(mta.IdentifiabilityWarning, match="depends on which times were drawn"):
+        model.attribute(journeys)
