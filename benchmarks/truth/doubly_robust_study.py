@@ -17,6 +17,7 @@ from mta_models import (
     AttributionModel,
     DoublyRobust,
     Hazard,
+    JourneyError,
     LastTouch,
     Linear,
     MTAWarning,
@@ -80,7 +81,10 @@ def main(n_seeds: int) -> None:
                     continue
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", MTAWarning)
-                    result = model.fit_attribute(simulation.journeys)
+                    try:
+                        result = model.fit_attribute(simulation.journeys)
+                    except JourneyError:  # conversions change exposure
+                        continue
                 baseline = result.baseline / truth.baseline - 1
                 runs[label].append((metrics.total_variation(result, truth), baseline))
         cells = " | ".join(cell(each) for each in runs.values())

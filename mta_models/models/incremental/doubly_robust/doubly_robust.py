@@ -10,12 +10,14 @@ import numpy as np
 from mta_models.core.checks import check_one_of, check_seed, check_whole_number, is_number
 from mta_models.core.durations import as_days
 from mta_models.core.ragged import Floats
+from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.errors import IdentifiabilityWarning, JourneyError, warn
 from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.doubly_robust.aipw import Window, estimate_effects, followed
 from mta_models.models.incremental.logistic.features import check_covariates
 from mta_models.models.incremental.logistic.learners import check_learner
+from mta_models.models.incremental.self_controlled.after_purchase import purchase_changes
 from mta_models.models.parameters import generator
 
 # Effective sample size of the weighted rows below which a warning says that they are few.
@@ -23,6 +25,11 @@ _FEW = 50
 # Draws from the joint normal distribution of the effects, for intervals.
 _DRAWS = 500
 _MOST_FOLDS = 100
+
+# Exposure is taken to change with a conversion where its ratio, over the days after, is outside
+# these bounds and its z is larger than this. In worlds in
+# which conversions change no exposure (seeds 0 and 1) no channel was.
+_DAYS_AFTER, _RATIOS, _LARGE_Z = 14.0, (0.9, 1.15), 4.0
 
 Duration = str | timedelta | float
 
@@ -63,7 +70,8 @@ class DoublyRobust(AttributionModel):
           counts are taken to mean equal stable intent. That is false where a conversion changes
           the exposure after it (`suppression`). `"past"` reads nothing after t and remains valid
           there, but a short past says little about intent: use it with covariates that explain
-          targeting. Neither covers intent that changes within days.
+          targeting. Journeys in which touchpoints of a channel become more or fewer after
+          conversions are refused with `"whole"`. Neither covers intent that changes within days.
         - For users who meet a channel there are similar users who do not at that time (overlap).
         - Nobody decides to buy earlier than `lag` before the conversion.
 
@@ -161,6 +169,8 @@ class DoublyRobust(AttributionModel):
                 "with read_events"
             )
         histories = journeys.histories
+        if self.history == "whole":
+            _check_unchanged(histories)
         effects = estimate_effects(
             histories,
             self.learner,
@@ -216,3 +226,28 @@ class DoublyRobust(AttributionModel):
         if of != "conversions":
             worth /= histories.total or 1.0
         return np.asarray(count * worth, dtype=np.float64)
+
+
+def _check_unchanged(histories: Histories) -> None:
+    """Refuse to read touchpoints after t where conversions change them.
+
+    Such touchpoints are consequences of the outcome: users who have more of them have bought, and
+    a comparison of users with equal counts then compares buyers with buyers.
+    """
+    changes = purchase_changes(histories, (0.0, _DAYS_AFTER))
+    z = changes.z[:, 0]
+    # Without a touchpoint before any conversion there is no ratio.
+    ratio = np.where(np.isnan(changes.ratio[:, 0]), np.inf, changes.ratio[:, 0])
+    fewer = (ratio < _RATIOS[0]) & (z < -_LARGE_Z)
+    more = (ratio > _RATIOS[1]) & (z > _LARGE_Z)
+    if (fewer | more).any():
+        named = ", ".join(
+            f"{histories.channels[code]} ({ratio[code]:.2g} times as many)"
+            for code in np.flatnonzero(fewer | more)
+        )
+        raise JourneyError(
+            'with history="whole" exposure must not change with conversions, because touchpoints '
+            f"after them are then their consequences; in the {_DAYS_AFTER:g} days after "
+            f'conversions users met {named} as long before. Use history="past" with covariates '
+            "that explain who is targeted, or a model that corrects for it: SelfControlled"
+        )

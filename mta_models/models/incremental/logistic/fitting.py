@@ -94,7 +94,7 @@ def _sample(histories: Histories, settings: Settings, rng: np.random.Generator) 
     """The rows: times after touchpoints get weights, which not every learner takes."""
     if settings.rows == "days":
         return CaseBaseSample.from_days(histories, rng)
-    if settings.learner is None:
+    if settings.learner is None and len(histories.time):
         return CaseBaseSample.from_exposure(histories, rng)
     return CaseBaseSample.from_histories(histories, rng)
 

@@ -17,6 +17,8 @@ from mta_models.models.base import AttributionModel
 PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 # With a greater penalty all effects vanish, and linear systems become singular.
 MOST_PENALTY = 1e6
+# With a smaller one than this the linear systems of separable outcomes are singular.
+LEAST_PENALTY = 1e-8
 # Probabilities are kept this far from 0 and 1: a tree may predict 0, whose logarithm is infinite.
 _EDGE = 1e-9
 

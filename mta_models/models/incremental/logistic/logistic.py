@@ -29,7 +29,11 @@ from mta_models.models.incremental.logistic.hazard_games import (
     horizon_game,
     moment_game,
 )
-from mta_models.models.incremental.logistic.learners import MOST_PENALTY, check_learner
+from mta_models.models.incremental.logistic.learners import (
+    LEAST_PENALTY,
+    MOST_PENALTY,
+    check_learner,
+)
 from mta_models.models.incremental.logistic.settings import Settings
 from mta_models.models.parameters import HalfLife, check_half_life, generator
 
@@ -178,7 +182,7 @@ class Logistic(TimedModel):
                 'touchpoints one after the other; got "removal". Use "horizon" or "moment" with it'
             )
         if self.penalty is not None:
-            check_number(self.penalty, "penalty", maximum=MOST_PENALTY, above=True)
+            check_number(self.penalty, "penalty", minimum=LEAST_PENALTY, maximum=MOST_PENALTY)
         check_whole_number(self.n_bags, "n_bags", 0, _MOST_BAGS)
         check_interactions(self.interactions)
         check_covariates(self.covariates)

@@ -40,12 +40,12 @@ def likelihood_of(journeys: mta.Journeys) -> LogisticLikelihood:
 
 
 def test_the_point_fit_is_the_regression_on_the_whole_sample(journeys: mta.Journeys) -> None:
-    """The point fit is Logistic's, within a twentieth though person-time is binned."""
+    """The point fit is Logistic's, though person-time is binned and each draws times of its own."""
     likelihood = likelihood_of(journeys)
     same = mta.Logistic(
         half_life=3.0, saturation="log", interactions=None, penalty=1e-8, random_state=0
     ).fit(journeys)
-    np.testing.assert_allclose(likelihood.point.coef, same.coef_, rtol=0.05)
+    np.testing.assert_allclose(likelihood.point.coef, same.coef_, rtol=0.08)
     assert likelihood.total == journeys.total
     assert len(likelihood.weight) - likelihood.n_cases <= 1 << 12
     assert 0 < likelihood.binning_error < 0.08
