@@ -271,7 +271,7 @@ def _mass_by_channel(histories: Histories) -> Floats:
     """The chance of each channel's touchpoint to be drawn, per user it stands for."""
     weight = histories.weight[histories.owner]
     met = np.bincount(histories.codes, weight, histories.n_channels).astype(np.float64)
-    n_met = max(np.count_nonzero(met), 1)
+    n_met = max(int(np.count_nonzero(met)), 1)
     mass: Floats = np.divide(1 / n_met, met, out=np.zeros_like(met), where=met > 0)
     return mass
 
