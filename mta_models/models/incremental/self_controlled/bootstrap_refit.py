@@ -13,6 +13,7 @@ from mta_models.models.incremental.self_controlled.conditional_likelihood import
     Terms,
     maximise_conditional,
 )
+from mta_models.models.incremental.self_controlled.moving_intent import Gate
 from mta_models.models.incremental.self_controlled.relative_rate import (
     MIN_FOR_OWN_HALF_LIVES,
     Design,
@@ -30,7 +31,8 @@ _MAX_CHANNELS = 12
 class BootstrapRefit:
     """A fit, ready to be repeated with other weights.
 
-    Factors of time and the choice of corrections stay those of the fit. Half-lives that were
+    Factors of time and frailty by volume stay those of the fit; so does moving intent, unless its
+    gain was close to what it needs. Half-lives that were
     chosen are chosen again among their neighbours on the grid, because the baseline depends on them
     more than on anything else: with the fit's half-lives, 90% intervals of the baseline held the
     truth in only 50–60% of cases.
@@ -41,28 +43,52 @@ class BootstrapRefit:
         joint: the likelihood of β and δ at the fit's half-lives.
         grid: the likelihood of β, δ given, with columns at every half-life, and the places of the
             fit's half-lives on the grid; None where half-lives are given.
+        other: the same of the fit that decides otherwise about moving intent, and the gain of each
+            conversion, `(n_events,)`, with the total gain that moving intent needs; None where the
+            decision is clear.
+        kept: whether moving intent is in the fit, where that was not clear.
     """
 
     design: Design
     rate: RelativeRate
     joint: Terms
     grid: tuple[Terms, Ints] | None
+    other: tuple[BootstrapRefit, Floats, float] | None = None
+    kept: bool = False
 
     @classmethod
-    def from_fit(cls, design: Design, rate: RelativeRate, free: bool) -> BootstrapRefit:
-        """Prepare a fit; `free`: whether its half-lives were chosen."""
+    def from_fit(
+        cls, design: Design, rate: RelativeRate, free: bool, gate: Gate | None = None
+    ) -> BootstrapRefit:
+        """Prepare a fit.
+
+        Args:
+            design: the conversions.
+            rate: fitted.
+            free: whether its half-lives were chosen.
+            gate: what decided about moving intent, where it is not clear; None: it is.
+        """
+        other, kept = None, gate is not None and rate is gate.moving
+        if gate is not None:
+            rival = gate.plain if kept else gate.moving
+            other = cls.from_fit(design, rival, free), gate.gains(design), gate.required
         joint = joint_terms(design, rate)
         if not free or not design.n_channels:
-            return cls(design, rate, joint, None)
+            return cls(design, rate, joint, None, other, kept)
         place = np.argmin(np.abs(np.log(rate.half_life[:, None] / GRID)), axis=1)
-        return cls(design, rate, joint, (grid_terms(design, rate), place))
+        return cls(design, rate, joint, (grid_terms(design, rate), place), other, kept)
 
     def refit(self, weight: Floats) -> tuple[Design, RelativeRate]:
         """The conversions with other weights, shape `(n_events,)`, and the rate fitted to them.
 
         Where exposure is imputed, one imputation of those of the fit, chosen by the weights: so
-        draws differ by imputation too, and the same weights give the same fit.
+        draws differ by imputation too, and the same weights give the same fit. Where the decision
+        about moving intent was close, it is made again, by the gains of the conversions drawn.
         """
+        if self.other is not None:
+            rival, gains, required = self.other
+            if (weight @ gains > required) != self.kept:
+                return rival.refit(weight)
         n, copies = len(weight), self.design.copies
         copy = crc32(np.ascontiguousarray(weight).tobytes()) % copies
         part = slice(copy * n, (copy + 1) * n)

@@ -42,8 +42,13 @@ class Terms:
 
     def value(self, b: Floats) -> float:
         """Log L."""
+        return float(self.weight @ self.values(b))
+
+    def values(self, b: Floats) -> Floats:
+        """Each row's own log L, shape `(n_rows,)`, unweighted."""
         case, control = self.case + self.carried @ b, self.control + self.exposure @ b
-        return float(self.weight @ (np.log(case) - np.log(control)))
+        each: Floats = np.log(case) - np.log(control)
+        return each
 
     def scores(self, b: Floats) -> Floats:
         """The gradient of each row's own log L, shape `(n_rows, k)`, unweighted."""

@@ -9,7 +9,7 @@ frailty: a baseline that is higher for users with many touchpoints.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
     fit_effects_and_intent,
     fit_half_lives,
     fit_time_factors,
+    joint_terms,
 )
 
 # Half-lives, days, of the touchpoints that stand for moving intent, and of those for frailty.
@@ -28,6 +29,9 @@ MOVING, _FRAILTY = (3.0, 8.0), (np.inf,)
 # parameter gains by noise; and the fraction of it that is enough after the lead test rejected.
 _GAIN, _GAIN_PER_CHANNEL, _GAIN_REJECTED = 15.0, 2.5, 2 / 3
 _ROUNDS = 3
+# Standard errors within which a gain is close to the one required, so that a draw may decide
+# otherwise.
+_CLOSE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,37 @@ class MovingIntent:
     kept: bool
     gain: float
     effect: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """What decides whether moving intent is kept, where other users might have decided otherwise.
+
+    Attributes:
+        plain: the fit without moving intent.
+        tried: the same factors of time and half-lives, with moving intent.
+        moving: the fit with moving intent.
+        required: the gain that moving intent needs.
+    """
+
+    plain: RelativeRate
+    tried: RelativeRate
+    moving: RelativeRate
+    required: float
+
+    def gains(self, design: Design) -> Floats:
+        """The gain in log-likelihood of each conversion, shape `(n_events,)`."""
+        terms, spans = joint_terms(design, self.tried), len(self.plain.spans)
+        intent = np.zeros_like(self.tried.intent)
+        intent[len(intent) - spans :] = self.plain.intent
+        before, after = (
+            terms.values(np.concatenate([effect, delta.ravel()]))
+            for effect, delta in (
+                (self.plain.effect, intent),
+                (self.tried.effect, self.tried.intent),
+            )
+        )
+        return design.by_conversion(after - before)
 
 
 @dataclass(frozen=True)
@@ -85,24 +120,42 @@ def fit_frailty_columns(
 
 def fit_moving_intent(
     design: Design, rate: RelativeRate, value: float, search: Search
-) -> tuple[RelativeRate, float, MovingIntent]:
+) -> tuple[RelativeRate, float, MovingIntent, Gate | None]:
     """Add moving intent, if it gains enough.
 
     Returns:
-        The rate, its log-likelihood, and the correction.
+        The rate, its log-likelihood, the correction, and what decided; None where the gain differs
+        from the one required by more than two standard errors (as in Vuong 1989).
     """
     spans = np.array((*MOVING, *rate.spans))
     tried, reached = fit_effects_and_intent(design, rate, spans)
     gain = reached - value
     required = required_gain(design.n_channels) * (_GAIN_REJECTED if search.rejected else 1)
-    if not search.always and gain <= required:
-        return rate, value, MovingIntent(False, gain, tried.intent[: len(MOVING)])
+    gate = Gate(rate, tried, rate, required)
+    weight = design.by_conversion(design.weight) * design.copies
+    spread = float(np.sqrt(weight @ gate.gains(design) ** 2))
+    close = not search.always and abs(gain - required) < _CLOSE * spread
+    kept = search.always or gain > required
+    correction = MovingIntent(kept, gain, tried.intent[: len(MOVING)])
+    if not kept and not close:
+        return rate, value, correction, None
+    moving, reached = _fit_rest(design, tried, search)
+    gate = replace(gate, moving=moving)
+    if not kept:
+        return rate, value, correction, gate
+    correction = replace(correction, effect=moving.intent[: len(MOVING)])
+    return moving, reached, correction, gate if close else None
+
+
+def _fit_rest(design: Design, tried: RelativeRate, search: Search) -> tuple[RelativeRate, float]:
+    """The rest of the rate, fitted again with moving intent in it, and the log-likelihood."""
+    spans, reached = tried.spans, 0.0
     for _ in range(_ROUNDS):
         tried = fit_time_factors(design, tried, search.calendar)
         tried, reached = fit_effects_and_intent(design, tried, spans)
     if search.half_lives:
         tried, reached = fit_effects_and_intent(design, fit_half_lives(design, tried), spans)
-    return tried, reached, MovingIntent(True, gain, tried.intent[: len(MOVING)])
+    return tried, reached
 
 
 def required_gain(n_channels: int) -> float:
