@@ -102,7 +102,9 @@ def _known(name: str) -> type[AttributionModel]:
     if model is None:
         near = difflib.get_close_matches(_plain(name), models, 1, 0.5)
         hint = f"Did you mean {models[near[0]].__name__}? " if near else ""
-        known = ", ".join(each.__name__ for each in models.values())
+        from mta_models.models.registry import FOR_COMPARISON
+
+        known = ", ".join(each.__name__ for each in models.values() if each not in FOR_COMPARISON)
         raise ParameterError(f"there is no model {name!r}. {hint}There are {known}")
     return model
 

@@ -51,6 +51,9 @@ class DoublyRobust(AttributionModel):
     number of touchpoints; it may be negative, and nothing is assumed about how effects fade, add up
     or differ between people.
 
+    It is kept for comparison with the literature: of the benchmark's worlds it is best, and clearly
+    so, in one only, in which a coupon is fetched for purchases already decided.
+
     Doubly robust means: the estimate is consistent if m or w is consistent; one of the two is
     enough. The theorem is about histories known at t, `history="past"`. The default, `"whole"`,
     also reads the user's touchpoints after t; then the estimate is doubly robust only where these
