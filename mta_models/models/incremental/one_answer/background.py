@@ -37,10 +37,12 @@ class Column:
     Attributes:
         weight: shape `(n_channels,)`, >= 0.
         half_life: days.
+        need: whether it stands for needs; else for visits on the way.
     """
 
     weight: Floats
     half_life: float
+    need: bool = False
 
 
 def background_of(others: Histories, entrances: Mask, near: Floats) -> tuple[Column, ...]:
@@ -57,7 +59,7 @@ def background_of(others: Histories, entrances: Mask, near: Floats) -> tuple[Col
         columns += [Column(weight, half_life) for half_life in _ON_THE_WAY]
     weight = _in_need(others, entrances)
     if weight[entrances].any():
-        columns += [Column(weight, half_life) for half_life in _NEEDS]
+        columns += [Column(weight, half_life, need=True) for half_life in _NEEDS]
     return tuple(columns)
 
 

@@ -20,30 +20,41 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-# Words, without accents. A channel is an entrance if its name has one of these words ...
-_ALWAYS = _set(
+# Words, without accents. A channel is an entrance, and may close sales, if its name has one of
+# these words or beginnings ...
+_CLOSING = _set(
     """
-    direct direkt directo diretto direto bezposrednie direktzugriff direktzugriffe direkteingabe
-    bookmark bookmarks bookmarked seo markensuche referral referrals
     coupon coupons couponing voucher vouchers cupon cupones cupom cupons kupon kupony kupongs
     promocode promocodes rabattcode rabattcodes rabattkod kortingscode kortingscodes cashback
     affiliate affiliates affiliation affiliazione affiliati afiliado afiliados afiliacion
-    referring referrer referrers topcashback quidco igraal retailmenot idealo kelkoo pricerunner
-    awin tradedoubler shareasale
-    prijsvergelijker comparateur comparateurs comparador comparadores comparatore comparatori
+    topcashback quidco igraal retailmenot awin tradedoubler shareasale
+    referral referrals referring referrer referrers
     """
 )
-_BEGINNINGS = ("gutschein", "preisvergleich")
-# ... or these words next to each other ...
-_PAIRS = frozenset(
+_CLOSING_BEGINNINGS = ("gutschein",)
+# ... or two of these next to each other ...
+_CLOSING_PAIRS = frozenset(
     {
         *("cash back", "promo code", "promo codes", "discount code", "discount codes"),
         *("code promo", "codes promo", "codigo promocional", "codigos promocionales"),
         *("codigo descuento", "codice sconto", "codici sconto", "bon plan", "bons plans"),
-        *("price comparison", "price comparisons", "comparison shopping", "comparison site"),
-        *("comparison sites", "comparison engine", "comparison engines", "deal site", "deal sites"),
+        *("deal site", "deal sites"),
     }
 )
+_CLOSING_TEXTS = ("クーポン", "アフィリエイト", "优惠券", "返利", "купон", "промокод", "кэшбэк")
+# It is an entrance by one of these too ...
+_ALWAYS = _CLOSING | _set(
+    """
+    direct direkt directo diretto direto bezposrednie direktzugriff direktzugriffe direkteingabe
+    bookmark bookmarks bookmarked seo markensuche idealo kelkoo pricerunner
+    prijsvergelijker comparateur comparateurs comparador comparadores comparatore comparatori
+    """
+)
+_BEGINNINGS = (*_CLOSING_BEGINNINGS, "preisvergleich")
+_PAIRS = _CLOSING_PAIRS | {
+    *("price comparison", "price comparisons", "comparison shopping", "comparison site"),
+    *("comparison sites", "comparison engine", "comparison engines"),
+}
 # ... or one of these, by itself or with a word of search.
 _IN_SEARCH = _set(
     """
@@ -61,19 +72,9 @@ _SEARCH = _set(
 _NEUTRAL = _set("traffic visit visits site website web channel the paid ads")
 # Parts of names in languages that this file does not cut into words.
 _TEXTS = (
-    *("ダイレクト", "オーガニック", "自然検索", "指名検索", "クーポン", "アフィリエイト"),
-    *(
-        "直接",
-        "自然搜索",
-        "品牌词",
-        "优惠券",
-        "返利",
-        "прямые",
-        "органик",
-        "купон",
-        "промокод",
-        "кэшбэк",
-    ),
+    *_CLOSING_TEXTS,
+    *("ダイレクト", "オーガニック", "自然検索", "指名検索"),
+    *("直接", "自然搜索", "品牌词", "прямые", "органик"),
 )
 # Words of what is pushed to people, or read for its own sake: a name with one is no entrance.
 _PUSHED = _set(
@@ -122,6 +123,28 @@ def is_entrance_name(name: str) -> bool:
         return True
     alone = found <= _IN_SEARCH | _NEUTRAL
     return bool(found & _IN_SEARCH and not found & _NOT_OWN and (alone or found & _SEARCH))
+
+
+def may_close_sales(name: str) -> bool:
+    """Whether a channel's name says that it may win a purchase at the last step.
+
+    Coupons, promo codes, cashback, deals, affiliates and referrals: no log shows whether their
+    buyers would have bought anyway.
+
+    Example:
+        >>> [may_close_sales(each) for each in ("Coupon Site", "Direct", "Coupon Newsletter")]
+        [True, False, False]
+    """
+    words = _words(name)
+    if any(text in name.lower() for text in _CLOSING_TEXTS):
+        return True
+    if set(words) & _PUSHED:
+        return False
+    return bool(
+        set(words) & _CLOSING
+        or any(each.startswith(_CLOSING_BEGINNINGS) for each in words)
+        or any(" ".join(pair) in _CLOSING_PAIRS for pair in pairwise(words))
+    )
 
 
 def guessed_entrances(channels: tuple[str, ...]) -> Mask:

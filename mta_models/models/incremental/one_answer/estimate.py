@@ -16,9 +16,12 @@ from mta_models.models.incremental.one_answer.lift_answer import (
     meet_lift_tests,
     met_near,
 )
+from mta_models.models.incremental.one_answer.limits.findings_of_log import findings_of
+from mta_models.models.incremental.one_answer.limits.open_part import with_closing, with_unknown
 from mta_models.models.incremental.one_answer.passing_on import passing
 from mta_models.models.incremental.one_answer.results import (
     Estimate,
+    Findings,
     Reading,
     Settings,
     nothing_credited,
@@ -37,10 +40,7 @@ from mta_models.models.incremental.one_answer.within_fit import (
 from mta_models.models.incremental.self_controlled.credit import conversion_parts, horizon_game
 
 _TESTED = "sampling, the lift tests' own errors and the bias of channels that they reveal"
-_ALL = "sampling, the spread between models, and whether coupons close sales"
-# Words of entrances that may close a sale: the chance that one does, and which part of the
-# purchases that it was met before, at most.
-_CLOSES, _AT_MOST = 0.3, 0.6
+_ALL = "sampling and the spread between models"
 
 
 def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Generator) -> Estimate:
@@ -66,7 +66,10 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
     drawn = sampling_draws(fit, raw, settings.n_draws, rng)
     sampling = Draws(drawn.credit @ matrix.T, drawn.baseline)
     credit = matrix @ raw
+    # Without draws this is one of a bootstrap's fits, of which nobody asks what limits it.
+    found = findings_of(histories, settings, fit) if settings.n_draws else None
     wide = widened(sampling, _volume(histories), total, rng)
+    wide, holds = _with_open(wide, found, histories.channels, rng)
     parts = conversion_parts(fit.design, fit.rate) @ matrix.T
     removal = game.removal * (total / game.everyone if game.everyone else 0.0)
     return Estimate(
@@ -75,13 +78,14 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
         removal=removal + fit.brought @ raw,
         draws=wide.credit,
         baseline_draws=wide.baseline,
-        holds=_ALL,
+        holds=holds,
         parts=parts,
         half_life=fit.rate.half_life,
         readings=_readings(histories, settings.entrances, credit, baseline),
         notes=(),
         sampling_draws=sampling.credit,
         sampling_baseline_draws=sampling.baseline,
+        found=found,
     )
 
 
@@ -127,7 +131,28 @@ def _with_lift_tests(
         parts=conversion_parts(fit.design, fit.rate) @ matrix.T,
         half_life=fit.rate.half_life,
         readings=_readings(histories, settings.entrances, credit, answer.baseline),
+        found=findings_of(histories, settings, fit) if settings.n_draws else None,
     )
+
+
+def _with_open(
+    draws: Draws, found: Findings | None, channels: tuple[str, ...], rng: np.random.Generator
+) -> tuple[Draws, str]:
+    """The draws with what no log can tell, and what they hold, in words."""
+    holds = [_ALL]
+    if found is None:
+        return draws, _ALL
+    if (found.closed > 0).any():
+        draws = with_closing(draws, found.closed, rng)
+        holds.append(f"whether {_named(channels, found.closed > 0)} closes sales")
+    if found.steady.any():
+        draws = with_unknown(draws, found.steady, found.before, rng)
+        holds.append(f"any effect of {_named(channels, found.steady)}")
+    return draws, ", and ".join(holds)
+
+
+def _named(channels: tuple[str, ...], chosen: Mask) -> str:
+    return " or ".join(channels[code] for code in np.flatnonzero(chosen))
 
 
 def _volume(histories: Histories) -> Floats:
@@ -192,14 +217,16 @@ def _between_users(histories: Histories, settings: Settings, rng: np.random.Gene
         one, base = again._account_of(drawn, drawn.event_weight, "conversions")
         draws.credit[i] = one * (total / drawn.total)
         draws.baseline[i] = base * (total / drawn.total)
+    found = findings_of(histories, settings, None)
     wide = widened(draws, _volume(histories), total, rng)
+    wide, holds = _with_open(wide, found, histories.channels, rng)
     return Estimate(
         credit=credit,
         baseline=baseline,
         removal=model.removal_,
         draws=wide.credit,
         baseline_draws=wide.baseline,
-        holds=_ALL,
+        holds=holds,
         parts=model._parts(treated),
         half_life=model.half_life_,
         readings=_readings(histories, settings.entrances, credit, baseline),
@@ -210,4 +237,5 @@ def _between_users(histories: Histories, settings: Settings, rng: np.random.Gene
         ),
         sampling_draws=draws.credit,
         sampling_baseline_draws=draws.baseline,
+        found=found,
     )

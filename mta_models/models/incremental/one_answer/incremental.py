@@ -14,7 +14,13 @@ from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
 from mta_models.data.kernels import HalfLifeKernel
 from mta_models.data.lift_tests import LiftTest
-from mta_models.errors import JourneyError, ParameterError, UnknownChannelError
+from mta_models.errors import (
+    IdentifiabilityWarning,
+    JourneyError,
+    ParameterError,
+    UnknownChannelError,
+    warn,
+)
 from mta_models.models.base import AttributionModel, Refitter
 from mta_models.models.incremental.accounts import (
     placed_in_journeys,
@@ -239,6 +245,20 @@ class Incremental(AttributionModel):
         self.readings_, self.removal_ = found.readings, found.removal
         self.verdict_ = verdict_of(journeys.channels, met, found, settings)
         self._estimate, self._fitted_on = found, _fingerprint(histories)
+        self._warn_of(found, journeys.channels)
+
+    def _warn_of(self, found: Estimate, channels: tuple[str, ...]) -> None:
+        if found.found is None or not found.found.steady.any():
+            return
+        steady = ", ".join(channels[code] for code in np.flatnonzero(found.found.steady))
+        warn(
+            f"touchpoints of a channel must come at various times of observation; all of {steady} "
+            "come at one time since its start, as in a trial read as a log. The log does not "
+            "identify the effect: its interval holds anything up to all conversions that it was "
+            "met before. Compare users who met it with users who did not, or read when each user "
+            "was really first observed",
+            IdentifiabilityWarning,
+        )
 
     def prepare(self, journeys: Journeys, of: str) -> Refitter:
         """See `AttributionModel.prepare`: histories are built once, and draws draw nothing."""

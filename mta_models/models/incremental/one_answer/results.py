@@ -47,6 +47,48 @@ class Reading:
 
 
 @dataclass(frozen=True, eq=False)
+class Findings:
+    """What a log shows of each channel that limits what can be said of its effect.
+
+    Shapes are `(n_channels,)` unless said otherwise; amounts are conversions.
+
+    Attributes:
+        met: touchpoints.
+        before: conversions that the channel was met before.
+        near: conversions that it was met before within half a day.
+        closed: how many purchases it may close, if its name says that it may close some: those of
+            `near` beyond what chance would bring.
+        steady: whether all its touchpoints come at one time since the start of observation.
+        slow: whether purchases follow it after days rather than at once.
+        own_effect: of entrances: gain in log-likelihood of an effect of their own.
+        more: whether a purchase brings about more touchpoints of it.
+        fewer: whether a purchase stops some.
+        ratio: touchpoints in the month after a purchase over those expected.
+        brought: part of its touchpoints that other channels brought about.
+        harm: z of an effect below 0; 0 where the effect is above 0, and for entrances.
+        intent: whether the fit has intent that moves.
+        needs: whether it has needs that raise visits and purchases together.
+        between: whether users were compared with each other and not with themselves.
+    """
+
+    met: Floats
+    before: Floats
+    near: Floats
+    closed: Floats
+    steady: Mask
+    slow: Mask
+    own_effect: Floats
+    more: Mask
+    fewer: Mask
+    ratio: Floats
+    brought: Floats
+    harm: Floats
+    intent: bool
+    needs: bool
+    between: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """How many of the conversions of some histories each channel caused, with draws.
 
@@ -68,6 +110,7 @@ class Estimate:
         sampling_draws: as `draws`, with chance in who was observed only; None: `draws` hold only
             that.
         sampling_baseline_draws: shape `(n_draws,)`, or None.
+        found: what limits the answer; None where no channel was met before any conversion.
     """
 
     credit: Floats
@@ -82,6 +125,7 @@ class Estimate:
     notes: tuple[str, ...] = field(default=())
     sampling_draws: Floats | None = None
     sampling_baseline_draws: Floats | None = None
+    found: Findings | None = None
 
 
 def nothing_credited(n_events: int, n_channels: int, total: float, n_draws: int) -> Estimate:

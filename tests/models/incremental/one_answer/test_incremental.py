@@ -220,6 +220,7 @@ def at_the_edge() -> dict[str, mta.Journeys]:
     }
 
 
+@pytest.mark.filterwarnings("ignore:.*come at one time:mta_models.IdentifiabilityWarning")
 @pytest.mark.parametrize("name", at_the_edge())
 def test_it_answers_at_the_edge(name: str) -> None:
     journeys = at_the_edge()[name]
