@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import mta_models as mta
+from mta_models.errors import collected_warnings
 from mta_models.models.base import AttributionModel, clone
 from tests.contract.test_edge_cases import events
 from tests.contract.test_every_model import (  # noqa: F401 (pytest runs them here on the fixtures of this file)
@@ -220,12 +221,13 @@ def at_the_edge() -> dict[str, mta.Journeys]:
     }
 
 
-@pytest.mark.filterwarnings("ignore:.*come at one time:mta_models.IdentifiabilityWarning")
 @pytest.mark.parametrize("name", at_the_edge())
 def test_it_answers_at_the_edge(name: str) -> None:
     journeys = at_the_edge()[name]
     for entrances in ("auto", journeys.channels[:1]):
-        model = mta.Incremental(entrances=entrances).fit(journeys)
+        with collected_warnings() as notices:
+            model = mta.Incremental(entrances=entrances).fit(journeys)
+        assert all("come at one time" in each.message for each in notices)
         for of in ("conversions", "value"):
             result = model.attribute(journeys, of=of)
             assert np.isfinite(result.interval()).all()
