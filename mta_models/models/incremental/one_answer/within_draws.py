@@ -32,7 +32,7 @@ _MAX_ROWS = 20_000
 _RIDGE = 1e-6  # of the largest curvature, where the likelihood is flat
 # How far models are off beyond chance: s.d. of the log of each credit, and of all together; and
 # s.d. of each credit as a part of all conversions, for channels met as often as the mean.
-_OWN, _COMMON, _FLOOR = 0.15, 0.12, 0.006
+_OWN, _COMMON, _FLOOR = 0.2, 0.12, 0.008
 
 
 @dataclass(frozen=True, eq=False)
