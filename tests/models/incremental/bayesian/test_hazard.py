@@ -375,7 +375,8 @@ def test_prior_is_wide(journeys: mta.Journeys) -> None:
 @pytest.fixture(scope="module")
 def sampled(journeys: mta.Journeys) -> mta.BayesianHazard:
     tests = [mta.LiftTest("Search", -5.0, 20.0)]
-    return mta.BayesianHazard(tests, random_state=1).fit(journeys)
+    with pytest.warns(mta.IdentifiabilityWarning, match="the same for all users"):
+        return mta.BayesianHazard(tests, random_state=1).fit(journeys)
 
 
 def test_sampled(sampled: mta.BayesianHazard, journeys: mta.Journeys) -> None:

@@ -164,7 +164,8 @@ def test_prior_and_parameters(journeys: mta.Journeys) -> None:
 
 def test_sampled(journeys: mta.Journeys) -> None:
     tests = [mta.LiftTest("Search", -5.0, 20.0)]
-    model = mta.BayesianLogistic(tests, random_state=1, half_life=3).fit(journeys)
+    with pytest.warns(mta.IdentifiabilityWarning, match="the same for all users"):
+        model = mta.BayesianLogistic(tests, random_state=1, half_life=3).fit(journeys)
     result = model.attribute(journeys)
     assert result.estimand == "incremental:horizon"
     assert model.diagnostics_.problem == ""
