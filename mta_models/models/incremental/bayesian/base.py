@@ -23,6 +23,7 @@ from mta_models.models.incremental.bayesian.lift_likelihood import (
     LiftOf,
     check_lift_tests,
     check_tested_channels,
+    check_whole_log,
     population_of,
 )
 from mta_models.models.incremental.bayesian.predictive_checks import replicate_weeks
@@ -82,7 +83,7 @@ class BayesianModel(TimedModel):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_half_life(self.half_life)
-        check_lift_tests(self.lift_tests)
+        check_whole_log(check_lift_tests(self.lift_tests))
         self._full_prior()
         check_flag(self.nonnegative, "nonnegative")
         check_whole_number(self.n_draws, "n_draws", 100, 100_000)

@@ -42,6 +42,15 @@ def check_lift_tests(lift_tests: Iterable[LiftTest] | None) -> tuple[LiftTest, .
             f"`lift_tests` must be a list of LiftTest objects; got {shown(lift_tests)}. Make each "
             "with LiftTest(channel, lift, standard_error)"
         )
+    return tests
+
+
+def check_whole_log(tests: tuple[LiftTest, ...]) -> None:
+    """Refuse tests of a part of the log, of a dose, or of so many people.
+
+    Raises:
+        ParameterError: a test is one.
+    """
     for test in tests:
         if not test.whole:
             raise ParameterError(
@@ -49,7 +58,6 @@ def check_lift_tests(lift_tests: Iterable[LiftTest] | None) -> tuple[LiftTest, .
                 f"one of {test.channel} has a start, end, dose or people. Give the lift of the "
                 "whole log without them"
             )
-    return tests
 
 
 def check_tested_channels(

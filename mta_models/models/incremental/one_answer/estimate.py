@@ -13,8 +13,10 @@ from mta_models.models.incremental.hazard.hazard import Hazard
 from mta_models.models.incremental.one_answer.entrances import WINDOW, treat
 from mta_models.models.incremental.one_answer.lift_answer import (
     FittedLog,
+    LiftAnswer,
     meet_lift_tests,
     met_near,
+    shown_to_accompany,
 )
 from mta_models.models.incremental.one_answer.limits.findings_of_log import findings_of
 from mta_models.models.incremental.one_answer.limits.open_part import with_closing, with_unknown
@@ -40,6 +42,8 @@ from mta_models.models.incremental.one_answer.within_fit import (
 from mta_models.models.incremental.self_controlled.credit import conversion_parts, horizon_game
 
 _TESTED = "sampling, the lift tests' own errors and the bias of channels that they reveal"
+_FEWEST_DRAWS = 100  # for the medians of effects, where no draws are asked for
+_LEAST = 1e-4  # of all conversions; credit below it is taken as this much
 _ALL = "sampling and the spread between models"
 
 
@@ -62,7 +66,7 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
     raw, baseline = game.scaled(total)
     matrix = passing(fit.brought)
     if settings.lift_tests:
-        return _with_lift_tests(histories, settings, fit, matrix, rng)
+        return _with_lift_tests(histories, settings, fit, rng)
     drawn = sampling_draws(fit, raw, settings.n_draws, rng)
     sampling = Draws(drawn.credit @ matrix.T, drawn.baseline)
     credit = matrix @ raw
@@ -90,48 +94,70 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
 
 
 def _with_lift_tests(
-    histories: Histories,
-    settings: Settings,
-    fit: WithinFit,
-    matrix: Floats,
-    rng: np.random.Generator,
+    histories: Histories, settings: Settings, fit: WithinFit, rng: np.random.Generator
 ) -> Estimate:
-    """The answer that meets the tests, with what they reveal about the bias of other channels."""
+    """The answer that meets the tests, with what they reveal about the bias of other channels.
 
-    def fitted(other: Histories) -> FittedLog:
-        """The log of a test's own people, with the rate of this fit."""
-        log = prepare_log(other, settings.entrances)
-        near = met_near(other, settings.entrances, WINDOW)
-        return FittedLog(log.treated, design_of(log), fit.rate, near, fit.free.effect > 0)
-
-    own = FittedLog(
-        fit.treated,
-        fit.design,
-        fit.rate,
-        met_near(histories, settings.entrances, WINDOW),
-        fit.free.effect > 0,
-    )
-    answer = meet_lift_tests(
-        own,
-        histories.channels,
-        settings.lift_tests,
-        rng,
-        n_draws=max(settings.n_draws, 1),
-        brought=fit.brought if fit.brought.any() else None,
-        fit_of=fitted,
-    )
+    A channel that its test shows to accompany purchases is taken as an entrance.
+    """
+    answer = _met(histories, settings, fit, rng)
+    shown = shown_to_accompany(answer, histories.channels, settings.lift_tests)
+    shown &= ~settings.entrances
+    notes: tuple[str, ...] = ()
+    if shown.any():
+        settings = replace(settings, entrances=settings.entrances | shown)
+        fit = fit_within(prepare_log(histories, settings.entrances), settings.entrances)
+        answer = _met(histories, settings, fit, rng)
+        notes = (
+            f"Lift tests show that little of what the log shows of "
+            f"{_named(histories.channels, shown)} is an effect: taken as met on the way to "
+            "purchases, as entrances are.",
+        )
+    matrix, total = passing(fit.brought), histories.total
     credit = matrix @ answer.credit
+    raw = horizon_game(fit.design, fit.rate, fit.repeat).scaled(total)[0]
+    drawn = sampling_draws(fit, raw, settings.n_draws, rng).credit
+    # Chance in who converted is that of the fit, smaller where less of it is caused.
+    caused = np.minimum(np.abs(answer.credit) / np.maximum(raw, _LEAST * total), 1)
+    sampling = credit + ((drawn - raw) * caused) @ matrix.T
     return Estimate(
         credit=credit,
         baseline=answer.baseline,
-        removal=answer.removal,
+        removal=answer.removal + fit.brought @ answer.credit,
         draws=(answer.draws @ matrix.T)[: settings.n_draws],
         baseline_draws=answer.baseline_draws[: settings.n_draws],
         holds=_TESTED,
-        parts=conversion_parts(fit.design, fit.rate) @ matrix.T,
+        parts=answer.parts @ matrix.T,
         half_life=fit.rate.half_life,
         readings=_readings(histories, settings.entrances, credit, answer.baseline),
+        notes=notes,
+        sampling_draws=sampling,
+        sampling_baseline_draws=total - sampling.sum(axis=1),
         found=findings_of(histories, settings, fit) if settings.n_draws else None,
+    )
+
+
+def _met(
+    histories: Histories, settings: Settings, fit: WithinFit, rng: np.random.Generator
+) -> LiftAnswer:
+    """What the tests make of a fit."""
+    entrances, free = settings.entrances, fit.free.effect > 0
+
+    def fitted(other: Histories) -> FittedLog:
+        """The log of a test's own people, with the rate of this fit."""
+        log = prepare_log(other, entrances)
+        near = met_near(other, entrances, WINDOW)
+        return FittedLog(log.treated, design_of(log), fit.rate, near, free)
+
+    near = met_near(histories, entrances, WINDOW)
+    return meet_lift_tests(
+        FittedLog(fit.treated, fit.design, fit.rate, near, free),
+        histories.channels,
+        settings.lift_tests,
+        rng,
+        n_draws=max(settings.n_draws, _FEWEST_DRAWS),
+        brought=fit.brought if fit.brought.any() else None,
+        fit_of=fitted,
     )
 
 

@@ -98,7 +98,12 @@ class Incremental(AttributionModel):
     each, seed 0.
 
     Args:
-        lift_tests: `LiftTest`s of channels, or None.
+        lift_tests: `LiftTest`s of channels, or None. A test meets what buyers would have lost
+            without the channel, among the people and in the span that it tested. What the log shows
+            of a channel beyond that is a bias, which belongs to the baseline. Biases found say how
+            large those of channels not tested may be; entrances have one in common. The test of an
+            entrance also says whether it closes purchases. A channel of which nearly nothing is
+            left is taken as an entrance. All fields of a test are used.
         entrances: names of the channels that are entrances, or `"auto"`: guessed from names.
         bought: names of channels that are pushed or bought and so are no entrances, whatever their
             names; or None.

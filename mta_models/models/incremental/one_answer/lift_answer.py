@@ -12,10 +12,12 @@ from mta_models.data.histories import Histories
 from mta_models.data.lift_tests import LiftTest
 from mta_models.errors import ParameterError, UnknownChannelError
 from mta_models.models.incremental.one_answer.lift_posterior import (
-    BiasScale,
+    LARGEST_EFFECT,
     MeasuredLift,
     PosteriorDraws,
     PosteriorSampler,
+    bias_scale_of,
+    conversions_per_effect,
 )
 from mta_models.models.incremental.one_answer.removal import Effects, Removals
 from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms
@@ -26,21 +28,8 @@ from mta_models.models.incremental.self_controlled.relative_rate import (
 )
 from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
 
-# S.d. of the part by which the effects of entrances, and those of the other channels, are off
-# together, and how far each is off by itself, in the unit of biases' scale. Chosen on logs for
-# development: draw 0 of the worlds of visits, and four older worlds, seed 1.
-_ENTRANCES_SLOPE, _SLOPE, _SPREAD = 0.7, 0.2, 0.2
-# Conversions with a channel's carry-over below which they say nothing of it, and the carry-over.
-_FEW, _CARRIED = 3.0, 0.01
 # Part of its observed effect below which a channel is shown to accompany, and how surely.
 _LITTLE, _SURE = 1 / 3, 0.95
-_NONE = 1e-3  # s.d. of the effect of such a channel
-# Largest effect to start from, and largest s.d. of effects. Where a channel is met before every
-# conversion and never else, the likelihood has no maximum.
-_LARGEST = 1_000.0
-# Part of its credit if touchpoints were equally effective that the scale of a bias has at least.
-_EQUAL = 0.5
-_LEAST_SCALE = 1e-3  # smallest scale of a bias, as a part of all conversions
 _MAX_ROWS = 20_000  # conversions whose game is solved for each draw; of more, every n-th
 
 
@@ -119,6 +108,8 @@ class LiftAnswer:
         removal_draws: shape `(n_draws, n_channels)`.
         effects: θ, β and the rest, of each draw.
         implied: shape `(n_draws, n_tests)`, the lifts that the model implies, of the people tested.
+        parts: shape `(n_conversions, n_channels)`, how much of the rate at each conversion each
+            channel causes, at the median effects.
     """
 
     credit: Floats
@@ -129,6 +120,7 @@ class LiftAnswer:
     removal_draws: Floats
     effects: PosteriorDraws
     implied: Floats
+    parts: Floats
 
 
 def meet_lift_tests(
@@ -172,13 +164,13 @@ def meet_lift_tests(
             has its own journeys.
     """
     terms = channel_terms(log.design, log.rate)
-    start = np.minimum(log.rate.effect, _LARGEST)
-    per_effect = _conversions_per_effect(terms, start)
+    start = np.minimum(log.rate.effect, LARGEST_EFFECT)
+    per_effect = conversions_per_effect(terms, start)
     tested = tuple(_measured(test, log, channels, brought, fit_of) for test in tests)
     free = np.ones(len(channels), dtype=bool) if log.free is None else log.free.copy()
     for each in tested:
         free |= each.removed != 0
-    prior = _prior(terms, per_effect, start, bias_scale, (log.entrances, free))
+    prior = bias_scale_of(terms, per_effect, start, bias_scale, (log.entrances, free))
     # So that draws do not depend on the order of channels.
     order = np.argsort(-per_effect, kind="stable")
     sampler = PosteriorSampler(
@@ -206,44 +198,7 @@ def meet_lift_tests(
         removal_draws=removal[:, back],
         effects=draws,
         implied=np.array(implied).reshape(n_draws, len(tested)),
-    )
-
-
-def _conversions_per_effect(terms: Terms, effect: Floats) -> Floats:
-    """Conversions that an effect of 1 is part of, at the moment they come, `(n_channels,)`."""
-    each: Floats = terms.weight / (terms.case + terms.carried @ effect)
-    return each @ terms.carried
-
-
-def _prior(
-    terms: Terms,
-    per_effect: Floats,
-    effect: Floats,
-    bias_scale: Floats | None,
-    kinds: tuple[Mask, Mask],
-) -> BiasScale:
-    """Priors in units of an effect, from those in conversions.
-
-    Args:
-        terms: the conditional likelihood of θ.
-        per_effect: shape `(n_channels,)`.
-        effect: fitted.
-        bias_scale: as in `meet_lift_tests`.
-        kinds: which channels are entrances, and which may have an effect.
-    """
-    total, (entrances, free) = float(terms.weight.sum()), kinds
-    met = free & (terms.weight @ (terms.carried > _CARRIED) >= _FEW)
-    unit = np.where(met, per_effect, 1.0)
-    credit = np.where(met, effect * unit, 0.0)
-    if bias_scale is None:
-        equal = credit.sum() * unit / max(float(unit[met].sum()), 1e-300)
-        bias_scale = credit + _EQUAL * equal
-    return BiasScale(
-        common=np.array([entrances, ~entrances]) * (credit / unit),
-        own=np.where(met, np.maximum(bias_scale, _LEAST_SCALE * total) / unit, _NONE),
-        effect=np.where(met, np.minimum(total / unit, _LARGEST), _NONE),
-        slope=np.array([_ENTRANCES_SLOPE, _SLOPE]),
-        spread=_SPREAD,
+        parts=_parts(log, terms, median.columns(back)),
     )
 
 
@@ -321,6 +276,19 @@ def _games(
         credit.append(game.shapley + missed)
         removal.append(game.removal)
     return np.array(credit), np.array(removal)
+
+
+def _parts(log: FittedLog, terms: Terms, effects: Effects) -> Floats:
+    """How much of each conversion each channel causes, `(n_conversions, n_channels)`."""
+    rate = np.maximum(terms.case + terms.carried @ effects.observed, 1e-300)
+    parts = log.design.by_conversion(terms.carried * effects.caused / rate[:, None])
+    if log.near is not None:
+        # Of what no channel causes, entrances that close purchases have their part.
+        rest = np.maximum(1 - parts.sum(axis=1), 0.0)[:, None]
+        parts = parts + rest * log.near * effects.closing / np.maximum(
+            (log.near * effects.closing).sum(axis=1, keepdims=True), 1.0
+        )
+    return parts
 
 
 def variance_explained(answer: LiftAnswer, standard_error: Floats) -> Floats:

@@ -4,7 +4,7 @@ Unknown are θ, the observed effects, β, their causal parts, what the biases b 
 common (κ, τ), and how far tested entrances close purchases (φ):
 
     log p = log L(θ) + Σ_j log t7((L_j − ρ_j R_j(θ, β, φ)) / s_j)
-            + Σ_c log t3((b_c − κ e_c) / (τ d_c)) + log N(κ) + log N(log τ) + log p(β) + log p(φ)
+            + Σ_c log t3((b_c − κ e_c) / (τ d_c)) + log t3(κ) + log N(log τ) + log p(β) + log p(φ)
 
 L is the conditional likelihood and R_j the removal that the model implies for test j; L_j ± s_j was
 measured. e is the direction in which effects may be off together, d how far each may be off; there
@@ -22,14 +22,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mta_models.core.ragged import Floats, Ints
+from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.models.incremental.one_answer.removal import Effects, Removals
 from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms
 
-# Degrees of freedom of Student's t around a lift, and around a bias.
+# Degrees of freedom of Student's t around a lift, and around a bias and a κ.
 LIFT_DF, BIAS_DF = 7.0, 3.0
 # S.d. of the logarithm of τ.
-_SPREAD_LOG_SD = 0.6
+_SPREAD_LOG_SD = 0.7
 # S.d. of a negative observed effect, in units of the user's own baseline.
 _NEGATIVE = 0.25
 _NEWTON_STEPS = 100
@@ -43,6 +43,21 @@ _TAUS = np.exp(np.linspace(np.log(0.01), np.log(5.0), 160))
 # φ, and its prior: half at 0, half uniform.
 _PHIS = np.linspace(0, 1, 101)
 _PHI_PRIOR = np.log(np.where(_PHIS == 0, 0.5, 0.5 / (len(_PHIS) - 1)))
+
+
+# Scale of the part by which the effects of entrances, and those of the other channels, are off
+# together, and how far each is off by itself, in the unit of biases' scale. Chosen on logs for
+# development: draw 0 of the worlds of visits, and four older worlds, seed 1.
+_ENTRANCES_SLOPE, _SLOPE, _SPREAD = 0.5, 0.1, 0.12
+# Conversions with a channel's carry-over below which they say nothing of it, and the carry-over.
+_FEW, _CARRIED = 3.0, 0.01
+_NONE = 1e-3  # s.d. of the effect of such a channel
+# Largest effect to start from, and largest s.d. of effects. Where a channel is met before every
+# conversion and never else, the likelihood has no maximum.
+LARGEST_EFFECT = 1_000.0
+# Part of its credit if touchpoints were equally effective that the scale of a bias has at least.
+_EQUAL = 0.3
+_LEAST_SCALE = 1e-3  # smallest scale of a bias, as a part of all conversions
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +102,7 @@ class BiasScale:
             together; 0 for the channels of other groups.
         own: d, shape `(n_channels,)`, > 0.
         effect: s.d. of θ and of β around 0, shape `(n_channels,)`, > 0.
-        slope: s.d. of each group's κ around 0, shape `(n_groups,)`.
+        slope: scale of each group's κ around 0, shape `(n_groups,)`.
         spread: median of τ, whose logarithm is normal.
     """
 
@@ -101,6 +116,44 @@ class BiasScale:
         """The same with the channels in another order."""
         common, own, effect = self.common[:, channels], self.own[channels], self.effect[channels]
         return replace(self, common=common, own=own, effect=effect)
+
+
+def conversions_per_effect(terms: Terms, effect: Floats) -> Floats:
+    """Conversions that an effect of 1 is part of, at the moment they come, `(n_channels,)`."""
+    each: Floats = terms.weight / (terms.case + terms.carried @ effect)
+    return each @ terms.carried
+
+
+def bias_scale_of(
+    terms: Terms,
+    per_effect: Floats,
+    effect: Floats,
+    bias_scale: Floats | None,
+    kinds: tuple[Mask, Mask],
+) -> BiasScale:
+    """Priors in units of an effect, from those in conversions.
+
+    Args:
+        terms: the conditional likelihood of θ.
+        per_effect: shape `(n_channels,)`.
+        effect: fitted.
+        bias_scale: as in `meet_lift_tests`.
+        kinds: which channels are entrances, and which may have an effect.
+    """
+    total, (entrances, free) = float(terms.weight.sum()), kinds
+    met = free & (terms.weight @ (terms.carried > _CARRIED) >= _FEW)
+    unit = np.where(met, per_effect, 1.0)
+    credit = np.where(met, effect * unit, 0.0)
+    if bias_scale is None:
+        equal = credit.sum() * unit / max(float(unit[met].sum()), 1e-300)
+        bias_scale = credit + _EQUAL * equal
+    return BiasScale(
+        common=np.array([entrances, ~entrances]) * (credit / unit),
+        own=np.where(met, np.maximum(bias_scale, _LEAST_SCALE * total) / unit, _NONE),
+        effect=np.where(met, np.minimum(total / unit, LARGEST_EFFECT), _NONE),
+        slope=np.array([_ENTRANCES_SLOPE, _SLOPE]),
+        spread=_SPREAD,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,9 +251,10 @@ def _penalised(terms: Terms, theta: Floats, scale: Floats) -> tuple[Floats, Floa
 
 @dataclass(frozen=True, eq=False)
 class _Common:
-    """What is drawn beside (θ, β) and φ: κ, τ, and the precisions of lifts and of biases."""
+    """What is drawn beside (θ, β) and φ: κ, τ, and the precisions of κ, lifts and biases."""
 
     slope: Floats
+    slopes: Floats
     spread: float
     lifts: Floats
     biases: Floats
@@ -240,6 +294,7 @@ class PosteriorSampler:
         phi = np.zeros(k)
         common = _Common(
             np.zeros(len(self._prior.slope)),
+            np.ones(len(self._prior.slope)),
             self._prior.spread,
             np.ones(len(self._tests)),
             np.ones(k),
@@ -286,13 +341,14 @@ class PosteriorSampler:
         biases = rng.gamma((BIAS_DF + 1) / 2, 2 / (BIAS_DF + own**2))
         weight = biases / (common.spread * prior.own) ** 2
         # No channel is in two groups, so that their κ are independent.
-        precision = 1 / prior.slope**2 + prior.common**2 @ weight
+        slopes = rng.gamma((BIAS_DF + 1) / 2, 2 / (BIAS_DF + (common.slope / prior.slope) ** 2))
+        precision = slopes / prior.slope**2 + prior.common**2 @ weight
         mean = prior.common @ (weight * bias) / precision
         slope = mean + rng.standard_normal(len(mean)) / np.sqrt(precision)
         squares = float(biases @ ((bias - slope @ prior.common) / prior.own) ** 2)
         log = -k * np.log(_TAUS) - squares / (2 * _TAUS**2)
         log -= (np.log(_TAUS / prior.spread) / _SPREAD_LOG_SD) ** 2 / 2
-        return _Common(slope, _drawn(_TAUS, log, rng), lifts, biases)
+        return _Common(slope, slopes, _drawn(_TAUS, log, rng), lifts, biases)
 
     def _draw_closing(
         self, x: Floats, phi: Floats, common: _Common, rng: np.random.Generator

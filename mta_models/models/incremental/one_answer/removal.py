@@ -81,6 +81,10 @@ class Effects:
     caused: Floats
     closing: Floats
 
+    def columns(self, channels: Ints) -> Effects:
+        """The same with the channels in another order."""
+        return Effects(self.observed[channels], self.caused[channels], self.closing[channels])
+
 
 @dataclass(frozen=True, eq=False)
 class Removals:
