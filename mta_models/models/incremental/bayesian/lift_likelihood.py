@@ -46,7 +46,7 @@ def check_lift_tests(lift_tests: Iterable[LiftTest] | None) -> tuple[LiftTest, .
 
 
 def check_whole_log(tests: tuple[LiftTest, ...]) -> None:
-    """Refuse tests of a part of the log, of a dose, or of so many people.
+    """Refuse tests of a part of the log, of a dose, or of a number of people.
 
     Raises:
         ParameterError: a test is one.
