@@ -19,9 +19,15 @@ from mta_models.models.incremental.one_answer.lift_answer import (
     shown_to_accompany,
 )
 from mta_models.models.incremental.one_answer.limits.findings_of_log import findings_of
-from mta_models.models.incremental.one_answer.limits.open_part import with_closing, with_unknown
+from mta_models.models.incremental.one_answer.limits.open_part import (
+    with_closing,
+    with_entrances,
+    with_unknown,
+)
 from mta_models.models.incremental.one_answer.passing_on import passing
 from mta_models.models.incremental.one_answer.results import (
+    ENTRANCES_CAUSE,
+    OWN_EFFECT,
     Estimate,
     Findings,
     Reading,
@@ -86,7 +92,7 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
         parts=parts,
         half_life=fit.rate.half_life,
         readings=_readings(histories, settings.entrances, credit, baseline),
-        notes=(),
+        notes=_notes(found, settings, histories.channels),
         sampling_draws=sampling.credit,
         sampling_baseline_draws=sampling.baseline,
         found=found,
@@ -171,10 +177,29 @@ def _with_open(
     if (found.closed > 0).any():
         draws = with_closing(draws, found.closed, rng)
         holds.append(f"whether {_named(channels, found.closed > 0)} closes sales")
+    if found.looks.any():
+        draws = with_entrances(draws, found.looks, rng)
+        holds.append(f"whether {_named(channels, found.looks)} is an entrance")
     if found.steady.any():
         draws = with_unknown(draws, found.steady, found.before, rng)
         holds.append(f"any effect of {_named(channels, found.steady)}")
     return draws, ", and ".join(holds)
+
+
+def _notes(
+    found: Findings | None, settings: Settings, channels: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Entrances that the log shows to have an effect of their own, as a sentence."""
+    if found is None:
+        return ()
+    own = settings.entrances & (found.own_effect >= OWN_EFFECT)
+    if not own.any():
+        return ()
+    return (
+        f"Earlier visits through {_named(channels, own)} come before purchases more often than the "
+        "way to a purchase explains, so that it has credit. If it is bought or pushed and no "
+        "entrance, say so by bought=.",
+    )
 
 
 def _named(channels: tuple[str, ...], chosen: Mask) -> str:
@@ -207,7 +232,7 @@ def _readings(
     return (
         first,
         Reading(
-            "entrances cause",
+            ENTRANCES_CAUSE,
             "purchases that no other channel caused are caused by the entrances met within 12 "
             "hours before them",
             credit + given,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,12 @@ from mta_models.models.incremental.one_answer.breakdown import (
 )
 from mta_models.models.incremental.one_answer.entrances import guessed_entrances, treat
 from mta_models.models.incremental.one_answer.estimate import estimate_credit
-from mta_models.models.incremental.one_answer.results import Estimate, Reading, Settings
+from mta_models.models.incremental.one_answer.results import (
+    IS_ENTRANCE,
+    Estimate,
+    Reading,
+    Settings,
+)
 from mta_models.models.incremental.one_answer.verdict import ChannelVerdict, verdict_of
 from mta_models.models.parameters import generator
 
@@ -244,7 +250,11 @@ class Incremental(AttributionModel):
         settings = self._settings(journeys.channels, _DRAWS)
         met = np.bincount(histories.codes, minlength=histories.n_channels) > 0
         check_tested_channels(settings.lift_tests, journeys.channels, np.flatnonzero(met))
-        found = estimate_credit(histories, settings, generator(self.random_state, 0))
+        found = _with_reading(
+            estimate_credit(histories, settings, generator(self.random_state, 0)),
+            histories,
+            settings,
+        )
         names = np.array(journeys.channels, dtype=object)
         self.entrances_ = tuple(names[settings.entrances])
         self.readings_, self.removal_ = found.readings, found.removal
@@ -253,7 +263,18 @@ class Incremental(AttributionModel):
         self._warn_of(found, journeys.channels)
 
     def _warn_of(self, found: Estimate, channels: tuple[str, ...]) -> None:
-        if found.found is None or not found.found.steady.any():
+        if found.found is None:
+            return
+        if found.found.looks.any():
+            looks = ", ".join(channels[code] for code in np.flatnonzero(found.found.looks))
+            warn(
+                "channels through which people come who have decided must be in `entrances`; "
+                f"{looks} is not, and is met within the hour before purchases and hardly on the "
+                "days before them, as entrances are. `readings_` has the answer if it is one. Name "
+                "it in entrances=, or in bought= if people do not come through it by themselves",
+                IdentifiabilityWarning,
+            )
+        if not found.found.steady.any():
             return
         steady = ", ".join(channels[code] for code in np.flatnonzero(found.found.steady))
         warn(
@@ -353,6 +374,23 @@ class Incremental(AttributionModel):
 
 
 _DRAWS = 200
+
+
+def _with_reading(found: Estimate, histories: Histories, settings: Settings) -> Estimate:
+    """The estimate with the reading in which channels that look like entrances are."""
+    if found.found is None or not found.found.looks.any():
+        return found
+    looks = found.found.looks
+    as_entrances = replace(settings, entrances=settings.entrances | looks, n_draws=0)
+    other = estimate_credit(histories, as_entrances, np.random.default_rng(0))
+    names = ", ".join(histories.channels[code] for code in np.flatnonzero(looks))
+    reading = Reading(
+        IS_ENTRANCE,
+        f"{names} is met on the way to purchases that were decided before",
+        other.credit,
+        other.baseline,
+    )
+    return replace(found, readings=(*found.readings, reading))
 
 
 def _names(given: object, parameter: str, words: str) -> tuple[str, ...]:

@@ -9,6 +9,13 @@ import numpy as np
 from mta_models.core.ragged import Floats, Mask
 from mta_models.data.lift_tests import LiftTest
 
+# Name of the reading in which entrances cause the purchases they were met before.
+ENTRANCES_CAUSE = "entrances cause"
+# Name of the reading in which channels that look like entrances are.
+IS_ENTRANCE = "what looks like an entrance is one"
+# Gain in log-likelihood from which an entrance has an effect of its own.
+OWN_EFFECT = 8.0
+
 
 @dataclass(frozen=True, eq=False)
 class Settings:
@@ -58,12 +65,13 @@ class Findings:
         near: conversions that it was met before within half a day.
         closed: how many purchases it may close, if its name says that it may close some: those of
             `near` beyond what chance would bring.
+        looks: whether it is no entrance and yet is met within the hour before purchases and hardly
+            on the days before.
         steady: whether all its touchpoints come at one time since the start of observation.
         slow: whether purchases follow it after days rather than at once.
         own_effect: of entrances: gain in log-likelihood of an effect of their own.
         more: whether a purchase brings about more touchpoints of it.
         fewer: whether a purchase stops some.
-        ratio: touchpoints in the month after a purchase over those expected.
         brought: part of its touchpoints that other channels brought about.
         harm: z of an effect below 0; 0 where the effect is above 0, and for entrances.
         intent: whether the fit has intent that moves.
@@ -75,12 +83,12 @@ class Findings:
     before: Floats
     near: Floats
     closed: Floats
+    looks: Mask
     steady: Mask
     slow: Mask
     own_effect: Floats
     more: Mask
     fewer: Mask
-    ratio: Floats
     brought: Floats
     harm: Floats
     intent: bool

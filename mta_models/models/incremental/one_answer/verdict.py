@@ -11,7 +11,14 @@ from typing import Literal
 import numpy as np
 
 from mta_models.core.ragged import Floats, Mask
-from mta_models.models.incremental.one_answer.results import Estimate, Findings, Settings
+from mta_models.models.incremental.one_answer.results import (
+    ENTRANCES_CAUSE,
+    IS_ENTRANCE,
+    OWN_EFFECT,
+    Estimate,
+    Findings,
+    Settings,
+)
 
 Status = Literal["identified", "bounded", "not identified"]
 
@@ -19,9 +26,9 @@ Status = Literal["identified", "bounded", "not identified"]
 _MATTERS = 0.02
 # Conversions of a log that are few, and conversions after a channel that are too few.
 _FEW, _FEWEST = 1_000.0, 30.0
-# Gain of an entrance's own effect; z of harm; part of a channel's touchpoints that others brought
+# z of harm; part of a channel's touchpoints that others brought
 # about; width of an interval over the credit.
-OWN_EFFECT, HARM, _BROUGHT, _WIDE = 8.0, -3.0, 0.2, 1.5
+_HARM, _BROUGHT, _WIDE = -3.0, 0.2, 1.5
 
 
 @dataclass(frozen=True)
@@ -118,7 +125,8 @@ def _rules(
         nobody = "No channel was met before any conversion."
         return [unmet, _Rule(everyone, "identified", nobody)]
     total = float(estimate.credit.sum()) + estimate.baseline
-    causes = estimate.readings[1].credit if len(estimate.readings) > 1 else None
+    readings = {each.name: each.credit for each in estimate.readings}
+    causes, is_entrance = readings.get(ENTRANCES_CAUSE), readings.get(IS_ENTRANCE)
     matters = estimate.credit > _MATTERS * total
     few = found.before < _FEWEST
     return [
@@ -128,6 +136,12 @@ def _rules(
             "not identified",
             "All touchpoints of {} come at one time since the start of observation, so that its "
             "effect looks like any other reason to buy soon, or late.",
+        ),
+        _Rule(
+            found.looks,
+            "bounded",
+            "{} makes people buy at once; it comes right before purchases, as entrances do.",
+            is_entrance,
         ),
         *_entrance_rules(settings.entrances, found, _MATTERS * total, causes),
         _Rule(
@@ -188,7 +202,7 @@ def _effect_rules(found: Findings, credited: Mask) -> list[_Rule]:
             "A purchase brings about more touchpoints of {}, as many as were found and taken out.",
         ),
         _Rule(
-            found.harm < HARM,
+            found.harm < _HARM,
             "bounded",
             "{} may harm: people buy less after it, which credit, never below 0, cannot show.",
         ),

@@ -17,6 +17,7 @@ from mta_models.models.incremental.one_answer.background import (
 )
 from mta_models.models.incremental.one_answer.entrances import WINDOW, treat, until_next_event
 from mta_models.models.incremental.one_answer.passing_on import brought_about
+from mta_models.models.incremental.one_answer.results import OWN_EFFECT
 from mta_models.models.incremental.one_answer.spacing import spaced
 from mta_models.models.incremental.one_answer.undoing import Changes, changes_of, undone
 from mta_models.models.incremental.one_answer.within_rate import (
@@ -37,9 +38,8 @@ from mta_models.models.incremental.self_controlled.volume_groups import (
     volume,
 )
 
-# Gain in log-likelihood for which an entrance is taken to have an effect of its own, and the
-# half-lives at which one is looked for.
-_OWN_EFFECT, _TRIED = 8.0, (1.0, 3.0, 8.0)
+# Half-lives at which an effect of an entrance's own is looked for.
+_TRIED = (1.0, 3.0, 8.0)
 # Touchpoints of an entrance away from purchases, below which no effect is looked for.
 _FEWEST = 20
 _ROUNDS = 3
@@ -214,7 +214,7 @@ def _with_entrances(
                 own[channel] = max(own[channel], reached - value)
                 if reached - value > best_gain:
                     best_gain, best, best_rate = reached - value, channel, tried
-        if best_gain < _OWN_EFFECT:
+        if best_gain < OWN_EFFECT:
             break
         free = replace(free, effect=np.where(np.arange(k) == best, 1.0, free.effect))
         waiting.remove(best)

@@ -181,3 +181,35 @@ def test_a_tested_channel_is_identified() -> None:
     assert found["Coupon Site"].status == "identified"
     assert "lift test of Coupon Site" in found["Coupon Site"].assumption
     assert found["Direct"].status == "identified"
+
+
+# Names against the log.
+
+
+def test_a_channel_that_looks_like_an_entrance_is_said() -> None:
+    journeys = mta.worlds.make("visits_clicks", n_users=12_000, seed=1).simulate().journeys
+    declared = ["Coupon Site", "Brand Search", "Organic Search"]
+    with pytest.warns(mta.IdentifiabilityWarning, match="Direct is not, and is met within"):
+        model = mta.Incremental(entrances=declared).fit(journeys)
+    (direct,) = (each for each in model.verdict_ if each.channel == "Direct")
+    assert direct.status == "bounded"
+    assert direct.other_reading == pytest.approx(0, abs=5)
+    result = model.attribute(journeys)
+    lower, upper = result.interval(0.9)[model.channels_.index("Direct")]
+    assert lower == 0
+    assert upper > direct.credit > 50
+    assert "whether Direct is an entrance" in result.interval_holds
+    right = mta.Incremental().fit_attribute(journeys)
+    np.testing.assert_allclose(model.readings_[-1].credit, right.credit)
+    # Whoever says that it is bought is believed.
+    mta.Incremental(entrances=declared, bought=["Direct"]).fit(journeys)
+
+
+def test_an_entrance_with_an_effect_of_its_own_is_said() -> None:
+    model, _ = fitted("visits_working_brand", 20_000)
+    (brand,) = (each for each in model.verdict_ if each.channel == "Brand Search")
+    assert brand.status == "bounded"
+    assert brand.credit > 0
+    assert brand.other_reading == 0
+    (note,) = model._estimate.notes
+    assert note.startswith("Earlier visits through Brand Search")

@@ -18,6 +18,8 @@ from mta_models.models.incremental.one_answer.within_draws import Draws
 # draws 0 and 1 of the world visits_closing_coupon (.37 and .40 of them) and in other logs for
 # development (up to .61), and still hold 0.
 _CLOSES, _AT_MOST = 0.5, 0.9
+# Chance that a channel which looks like an entrance is one.
+_ENTRANCE = 0.5
 # Of the closed purchases that another channel caused too, half the credit is the other one's.
 _SHARED = 0.5
 # Even parts from 0 to 1 begin and end this far outside and are cut off, so that 90% intervals have
@@ -61,6 +63,20 @@ def with_unknown(draws: Draws, unknown: Mask, before: Floats, rng: np.random.Gen
     taken = np.zeros_like(credit)
     taken[:, some] = np.clip(part, 0, 1) * before[some]
     return _given(Draws(credit, baseline), taken, 1.0)
+
+
+def with_entrances(draws: Draws, looks: Mask, rng: np.random.Generator) -> Draws:
+    """The draws with the reading in which some channels are entrances and cause nothing.
+
+    Args:
+        draws: with their credit if they are none.
+        looks: shape `(n_channels,)`, which channels.
+        rng: of the draws.
+    """
+    as_entrance = rng.random(len(draws.credit)) < _ENTRANCE
+    given = draws.credit[:, looks].sum(axis=1)
+    credit = np.where(as_entrance[:, None] & looks, 0.0, draws.credit)
+    return Draws(credit, draws.baseline + np.where(as_entrance, given, 0.0))
 
 
 def _in_order(amount: Floats) -> Ints:
