@@ -45,17 +45,23 @@ class Column:
     need: bool = False
 
 
-def background_of(others: Histories, entrances: Mask, near: Floats) -> tuple[Column, ...]:
+def background_of(
+    others: Histories, entrances: Mask, near: Floats, brought: Floats
+) -> tuple[Column, ...]:
     """The columns that the log calls for.
 
     Args:
         others: some of the users who never convert, as `without_conversion` gives them.
         entrances: shape `(n_channels,)`.
         near: shape `(n_channels,)`, touchpoints shortly before a conversion of the same user.
+        brought: shape `(n_channels, n_channels)`, the part of each (second) channel's touchpoints
+            that each (first) channel brings about.
     """
     columns: list[Column] = []
     if (near * entrances).sum() > 0:
         weight = _on_the_way(others, entrances, near)
+        # Retargeting that follows visits follows those on the way too.
+        weight = np.where(entrances, weight, weight @ brought)
         columns += [Column(weight, half_life) for half_life in _ON_THE_WAY]
     weight = _in_need(others, entrances)
     if weight[entrances].any():

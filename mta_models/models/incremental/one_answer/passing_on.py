@@ -19,7 +19,7 @@ _FEWEST = 50  # touchpoints
 _HALF = 0.5
 
 
-def brought_about(others: Histories, sources: Mask) -> Floats:
+def brought_about(others: Histories) -> Floats:
     """The part of each channel's touchpoints that each other channel brings about.
 
         ρ_cd = (P(c in the 5 days before a touchpoint of d) − P(c in the 5 days after)) /
@@ -30,7 +30,6 @@ def brought_about(others: Histories, sources: Mask) -> Floats:
 
     Args:
         others: users who never convert.
-        sources: shape `(n_channels,)`, channels that may bring about others.
 
     Returns:
         Shape `(n_channels, n_channels)`: row c, column d; 0 where it is not clear.
@@ -38,7 +37,7 @@ def brought_about(others: Histories, sources: Mask) -> Floats:
     k = others.n_channels
     part = np.zeros((k, k))
     total = np.bincount(others.codes, minlength=k).astype(np.float64)
-    for c in np.flatnonzero(sources & (total >= _FEWEST)):
+    for c in np.flatnonzero(total >= _FEWEST):
         own = np.flatnonzero(others.codes == c)
         cuts = np.searchsorted(others.owner[own], np.arange(others.n_users + 1))
         own_time = others.time[own]

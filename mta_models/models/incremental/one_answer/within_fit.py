@@ -96,12 +96,14 @@ def prepare_log(histories: Histories, entrances: Mask) -> Prepared:
     """Treat a log, and measure what accompanies purchases and what follows them."""
     others = without_conversion(histories)
     near = near_conversions(histories, until_next_event(histories), WINDOW)
+    brought = brought_about(others)
     return Prepared(
         treated=treat(histories, entrances),
         near=near,
         changes=changes_of(histories),
-        columns=background_of(others, entrances, near),
-        brought=brought_about(others, ~entrances),
+        columns=background_of(others, entrances, near, brought),
+        # A visit through an entrance takes no credit of what follows it.
+        brought=np.where(entrances[:, None], 0.0, brought),
     )
 
 
