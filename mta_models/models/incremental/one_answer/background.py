@@ -84,7 +84,8 @@ def without_conversion(histories: Histories) -> Histories:
     if step > 1:
         first = histories.time[histories.offsets[:-1][users]]
         last = histories.time[histories.offsets[1:][users] - 1]
-        users = users[np.lexsort((counts, last, first))][::step]
+        together = np.bincount(histories.owner, histories.time, histories.n_users)[users]
+        users = users[np.lexsort((together, counts, last, first))][::step]
     return histories.take(users)
 
 

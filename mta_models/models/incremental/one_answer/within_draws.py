@@ -16,9 +16,11 @@ from mta_models.core.ragged import Floats, Ints
 from mta_models.models.incremental.half_lives import GRID
 from mta_models.models.incremental.one_answer.within_fit import WithinFit, places_on_grid
 from mta_models.models.incremental.one_answer.within_rate import (
+    at_rows,
     half_life_terms,
     joint_columns,
     parameters_of,
+    some_rows,
 )
 from mta_models.models.incremental.self_controlled.conditional_likelihood import (
     Terms,
@@ -27,7 +29,7 @@ from mta_models.models.incremental.self_controlled.conditional_likelihood import
 
 # Sets of half-lives that are drawn, and sweeps of the Gibbs sampler.
 _SETS, _SWEEPS = 12, 40
-# Conversions used for the likelihood of draws; of more, every n-th, with n times the weight.
+# Maximum of conversions used for the likelihood of draws; of more, some stand for all.
 _MAX_ROWS = 20_000
 _RIDGE = 1e-6  # of the largest curvature, where the likelihood is flat
 # How far models are off beyond chance: s.d. of the log of each credit, and of all together; and
@@ -64,13 +66,17 @@ def sampling_draws(fit: WithinFit, credit: Floats, n_draws: int, rng: np.random.
     if not n_draws:
         return Draws(np.zeros((0, k)), np.zeros(0))
     order = np.argsort(-fit.near - credit - fit.rate.effect, kind="stable")
-    joint = _rows(joint_columns(fit.design, fit.rate, fit.free))
-    grid = _rows(half_life_terms(fit.design, fit.rate, fit.free))
+    rows = some_rows(fit.design, _MAX_ROWS)
+    joint = at_rows(joint_columns(fit.design, fit.rate, fit.free), rows)
+    grid = half_life_terms(fit.design, fit.rate, fit.free, rows)
     start = parameters_of(fit.rate)
     chosen = places_on_grid(fit.rate)
     fitted_rate = _per_effect(joint, start)[:k]
     moment = float(fitted_rate @ fit.rate.effect)
-    kept = float(credit.sum()) / moment if moment > 0 else 1.0
+    # Where nobody would be lost without channels, an effect may still be larger than at the fit.
+    kept = float(credit.sum()) / moment if moment > 0 and credit.any() else 1.0
+    due = fit.rate.effect * fitted_rate * kept
+    ratio = np.clip(np.divide(credit, due, where=due > 0, out=np.ones(k)), 0.5, 2.0)
     drawn = []
     counts = np.diff(np.linspace(0, n_draws, _SETS + 1).astype(int))
     for places, count in zip(_half_lives(grid, chosen, fit, order, rng), counts, strict=True):
@@ -79,18 +85,8 @@ def sampling_draws(fit: WithinFit, credit: Floats, n_draws: int, rng: np.random.
         effects = _truncated_normal(terms, best, int(count), rng)[:, :k]
         # Conversions per unit of effect at the fit, or at these half-lives.
         per = _per_effect(terms, best)[:k] * kept
-        ratio = np.divide(
-            credit, fit.rate.effect * fitted_rate * kept, where=fit.rate.effect > 0, out=np.ones(k)
-        )
-        drawn.append(effects * per * np.clip(ratio, 0.5, 2.0) * (fit.free.effect > 0))
+        drawn.append(effects * per * ratio * (fit.free.effect > 0))
     return _closed(np.concatenate(drawn), total)
-
-
-def _rows(terms: Terms) -> Terms:
-    """Some of the rows, where there are many."""
-    step = -(-len(terms.weight) // _MAX_ROWS)
-    some = terms.rows(slice(None, None, step))
-    return replace(some, weight=some.weight * (terms.weight.sum() / max(some.weight.sum(), 1e-300)))
 
 
 def _per_effect(terms: Terms, values: Floats) -> Floats:
@@ -107,8 +103,6 @@ def _half_lives(
     Each channel's half-life is drawn given the others at the fit; the first set is the fit's.
     """
     n, each = len(chosen), np.arange(len(chosen))
-    if len(grid.weight) == 0:
-        return [chosen] * _SETS
 
     def value(places: Ints) -> float:
         return maximise_conditional(grid.columns(places * n + each), fit.rate.effect)[1]
@@ -128,8 +122,6 @@ def _half_lives(
 
 def _at(joint: Terms, grid: Terms, places: Ints, k: int) -> Terms:
     """The joint likelihood with other half-lives of effects."""
-    if len(grid.weight) != len(joint.weight):
-        return joint
     columns = places * k + np.arange(k)
     carried, exposure = joint.carried.copy(), joint.exposure.copy()
     carried[:, :k], exposure[:, :k] = grid.carried[:, columns], grid.exposure[:, columns]
@@ -148,7 +140,10 @@ def _truncated_normal(terms: Terms, best: Floats, n_draws: int, rng: np.random.G
     values, vectors = np.linalg.eigh(-hessian)
     largest = max(float(values.max(initial=0.0)), 1e-12)
     precision = (vectors * np.maximum(values, _RIDGE * largest)) @ vectors.T
-    used = np.flatnonzero((terms.weight @ terms.exposure > 0) & (np.diag(precision) > 0))
+    exposure = terms.weight @ terms.exposure
+    used = np.flatnonzero((exposure > 0) & (np.diag(precision) > 0))
+    # In an order that does not depend on that of channels.
+    used = used[np.argsort(-exposure[used], kind="stable")]
     gradient = np.where(best > 0, 0.0, np.minimum(gradient, 0.0))
     away = np.zeros((n_draws, len(best)))
     for _ in range(_SWEEPS):
@@ -188,6 +183,10 @@ def widened(draws: Draws, volume: Floats, total: float, rng: np.random.Generator
     """
     n, k = draws.credit.shape
     common = np.exp(rng.normal(0, _COMMON, n))[:, None]
-    own = np.exp(rng.normal(0, _OWN, (n, k)))
-    off = rng.normal(0, _FLOOR * total, (n, k)) * np.sqrt(volume * k)
+    own, off = np.empty((n, k)), np.empty((n, k))
+    # Drawn in an order that does not depend on that of channels.
+    order = np.lexsort((draws.credit.sum(axis=0), volume))
+    own[:, order] = np.exp(rng.normal(0, _OWN, (n, k)))
+    off[:, order] = rng.normal(0, _FLOOR * total, (n, k))
+    off *= np.sqrt(volume * k)
     return _closed(np.maximum(draws.credit * common * own + off, 0.0), total)

@@ -26,7 +26,6 @@ from mta_models.models.incremental.one_answer.within_rate import (
     fit_half_lives,
     fit_rate,
     fit_time,
-    half_life_terms,
     start_rate,
 )
 from mta_models.models.incremental.self_controlled.control_sampling import control_days
@@ -160,7 +159,7 @@ def _fit_in_turn(
     for _ in range(_ROUNDS):
         rate, value = fit_rate(design, fit_time(design, rate), free)
     if half_lives:
-        rate = fit_half_lives(half_life_terms(design, rate, free), rate)
+        rate = fit_half_lives(design, rate, free)
         rate, _ = fit_rate(design, rate, free)
         rate, value = fit_rate(design, fit_time(design, rate), free)
     return rate, value
@@ -186,7 +185,7 @@ def _with_intent(
         return rate, value, gain, False
     for _ in range(_ROUNDS):
         moving, reached = fit_rate(design, fit_time(design, moving), free)
-    moving = fit_half_lives(half_life_terms(design, moving, free), moving)
+    moving = fit_half_lives(design, moving, free)
     return *fit_rate(design, moving, free), gain, True
 
 
@@ -222,7 +221,7 @@ def _with_entrances(
         waiting.remove(best)
         rate, value, added = best_rate, value + best_gain, True
     if added:
-        rate = fit_half_lives(half_life_terms(design, rate, free), rate)
+        rate = fit_half_lives(design, rate, free)
         rate, value = fit_rate(design, rate, free)
     return rate, value, free, own
 

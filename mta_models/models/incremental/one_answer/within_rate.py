@@ -221,29 +221,55 @@ def _fit_spacing(design: Design, rate: AnswerRate, spacing: Floats) -> AnswerRat
     return replace(rate, calendar=calendar, spacing=spacing)
 
 
-def half_life_terms(design: Design, rate: AnswerRate, free: Free) -> Terms:
+def some_rows(design: Design, most: int | None = None) -> Ints:
+    """Conversions that stand for all, in their order: all, or every n-th if there are too many.
+
+    They are counted off by time, so that the choice does not depend on the order of users.
+
+    Args:
+        design: the conversions.
+        most: maximum; None: as many as the search for half-lives needs.
+    """
+    searched = _MAX_SEARCHED // max(design.n_channels, 1) ** 2
+    most = max(1, searched if most is None else min(most, searched))
+    step = -(-design.n_rows // most)
+    if step <= 1:
+        return np.arange(design.n_rows)
+
+    def keys(block: ControlDays) -> Floats:
+        met = np.bincount(block.row, block.slot + block.delay, block.n_rows)
+        return np.stack([met, block.size, block.case, block.first + block.case], axis=1)
+
+    return np.sort(np.lexsort(design.per_row(keys).T)[::step])
+
+
+def at_rows(terms: Terms, rows: Ints) -> Terms:
+    """Some of the rows, which weigh as much as all together."""
+    some = terms.rows(rows)
+    scale = terms.weight.sum() / max(float(some.weight.sum()), 1e-300)
+    return replace(some, weight=some.weight * scale)
+
+
+def half_life_terms(design: Design, rate: AnswerRate, free: Free, rows: Ints) -> Terms:
     """The likelihood of β at every half-life of the grid, as `grid_terms`, for free channels.
 
-    Of more conversions than the search needs, every n-th is used, with n times its weight.
+    Args:
+        design: the conversions.
+        rate: of which everything but effects and half-lives is taken.
+        free: which channels may have an effect.
+        rows: those of `some_rows`, which stand for all.
     """
-    n = design.n_channels
-    stride = max(1, -(-design.n_rows * n * n // _MAX_SEARCHED))
-    terms = grid_terms(design, rate).rows(slice(None, None, stride))
+    terms = at_rows(grid_terms(design, rate), rows)
     allowed = np.tile(free.effect, len(GRID))
-    return replace(
-        terms,
-        carried=terms.carried * allowed,
-        exposure=terms.exposure * allowed,
-        weight=terms.weight * stride,
-    )
+    return replace(terms, carried=terms.carried * allowed, exposure=terms.exposure * allowed)
 
 
-def fit_half_lives(terms: Terms, rate: AnswerRate) -> AnswerRate:
-    """The rate with half-lives by profile likelihood, from `half_life_terms`.
+def fit_half_lives(design: Design, rate: AnswerRate, free: Free) -> AnswerRate:
+    """The rate with half-lives by profile likelihood, given the rest.
 
     All channels share one below 1,000 conversions.
     """
-    n = len(rate.effect)
+    terms, n = half_life_terms(design, rate, free, some_rows(design)), len(rate.effect)
     each = np.arange(n)
 
     def log_likelihood(choice: Ints) -> float:

@@ -67,7 +67,7 @@ class Terms:
         """The same rows with some of the columns."""
         return replace(self, carried=self.carried[:, chosen], exposure=self.exposure[:, chosen])
 
-    def rows(self, chosen: slice) -> Terms:
+    def rows(self, chosen: slice | Ints) -> Terms:
         """Some of the rows."""
         return Terms(
             self.carried[chosen],
