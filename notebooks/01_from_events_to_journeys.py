@@ -315,7 +315,7 @@ plt.show()
 # `diagnose` says what these journeys can and cannot support, and what to do about it.
 
 # %%
-print(mta.diagnose(journeys, n_draws=20 if fast else 100))
+print(mta.diagnose(journeys))
 
 # %% [markdown]
 # ## What no reading decides

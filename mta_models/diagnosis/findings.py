@@ -30,7 +30,7 @@ class Finding:
 
     Example:
         >>> from mta_models import Journeys, diagnose
-        >>> finding = diagnose(Journeys.from_paths([["TV"]], [40]), models=()).findings[0]
+        >>> finding = diagnose(Journeys.from_paths([["TV"]], [40])).findings[0]
         >>> finding.name, finding.severity
         ('no_nulls', 'problem')
         >>> finding.do
@@ -53,15 +53,16 @@ class Diagnosis(Printed):
         findings: most severe first.
         silent: names of the checks that found nothing.
         skipped: by name, why a check could not be made.
-        verdict: a few sentences: the channels whose effects no check found biased, and the
-            experiment with the highest expected value.
+        verdict: a few sentences: the channels whose effects `Incremental` identifies, what carries
+            the other numbers, and the experiment with the highest expected value.
         experiments: by channel, highest first, the expected value of a perfect lift test of it: the
-            conversions gained if a tenth of the touchpoints is then moved to the channels where
-            they do most; see `worth_of_tests.value_of_tests`. Empty without times.
+            conversions gained if a tenth of the touchpoints, or of the cost where the log has
+            costs, is then moved to the channels where they do most; see
+            `worth_of_tests.value_of_tests`. Empty without times.
 
     Example:
         >>> from mta_models import Journeys, diagnose
-        >>> diagnosis = diagnose(Journeys.from_paths([["TV"], []], conversions=[3, 2]), models=())
+        >>> diagnosis = diagnose(Journeys.from_paths([["TV"], []], conversions=[3, 2]))
         >>> diagnosis.to_frame()["name"].tolist()
         ['no_nulls', 'untouched', 'thin_channels', 'no_times']
     """

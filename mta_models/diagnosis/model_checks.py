@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
 
-from mta_models.analysis.resampling import bootstrap
 from mta_models.core.ragged import Floats
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
@@ -15,11 +14,11 @@ from mta_models.diagnosis.findings import Finding
 from mta_models.diagnosis.path_checks import PathContext, phrase
 from mta_models.diagnosis.placebo import PlaceboTest, thinned
 from mta_models.errors import JourneyError, collected_warnings
-from mta_models.models.base import AttributionModel
 from mta_models.models.incremental.hazard.hazard import Hazard
+from mta_models.models.incremental.one_answer.entrances import guessed_entrances, treat
+from mta_models.models.incremental.one_answer.incremental import Incremental
 from mta_models.models.incremental.self_controlled.leads import NAMED_Z, REJECTION_LEVEL
 from mta_models.models.incremental.self_controlled.self_controlled import SelfControlled
-from mta_models.models.names import label_of
 
 _ORDER_GAP = 0.1  # share of credit that moves between order 1 and order 3
 _CONVERTING, _OTHERS = 10_000, 40_000  # maximum of users; larger logs are sampled
@@ -31,8 +30,17 @@ _STAYS = 0.5  # maximum fraction of credit that may stay with times moved
 class ModelContext:
     """Incremental models of the journeys and quantities from them, each computed once."""
 
-    def __init__(self, journeys: Journeys) -> None:
+    def __init__(
+        self, journeys: Journeys, random_state: int | np.random.Generator | None = 0
+    ) -> None:
         self.journeys = journeys
+        self.random_state = random_state
+
+    @cached_property
+    def answer(self) -> Incremental:
+        """The default model, fitted on all users."""
+        with collected_warnings():
+            return Incremental(random_state=self.random_state).fit(self.journeys)
 
     @cached_property
     def histories(self) -> Histories:
@@ -52,9 +60,10 @@ class ModelContext:
 
     @cached_property
     def self_controlled(self) -> SelfControlled:
-        """A `SelfControlled` fitted on `histories`."""
+        """A `SelfControlled` fitted on `histories`, entrances to decided purchases left out."""
+        entrances = guessed_entrances(self.histories.channels)
         with collected_warnings():
-            return SelfControlled().fit_histories(self.histories)
+            return SelfControlled().fit_histories(treat(self.histories, entrances))
 
     @cached_property
     def test(self) -> PlaceboTest:
@@ -158,66 +167,7 @@ def lead_test(seen: ModelContext) -> Iterator[Finding]:
         + ("after it, the test finds no bias" if passed else "and remains biased after it"),
         "prefer the credit of SelfControlled to that of models that compare users"
         if passed
-        else "hold the channels out: no model here corrects for this",
+        else "hold the channels out, and read the verdict of Incremental, which undoes touchpoints "
+        "that stop or follow because of a purchase",
         tuple(np.array(seen.journeys.channels, dtype=object)[most].tolist()),
     )
-
-
-Shares = tuple[str, Floats, Floats]
-
-
-def models_disagree(shares: Iterable[Shares], channels: tuple[str, ...]) -> Iterator[Finding]:
-    """Models whose intervals of a channel's share of credit do not overlap.
-
-    Args:
-        shares: for each model its label, its shares, shape `(n_channels,)`, and draws of them,
-            shape `(n_draws, n_channels)`.
-        channels: names.
-    """
-    labels, points, drawn = zip(*shares, strict=True)
-    lower, upper = (
-        np.array([np.quantile(each, q, axis=0) for each in drawn]) for q in (0.025, 0.975)
-    )
-    disjoint = np.max(lower, axis=0) > np.min(upper, axis=0)
-    if disjoint.any():
-        share = np.array(points)
-        most = int(np.argmax(np.where(disjoint, np.ptp(share, axis=0), -1)))
-        high, low = int(np.argmax(share[:, most])), int(np.argmin(share[:, most]))
-        names = tuple(np.array(channels, dtype=object)[disjoint].tolist())
-        yield Finding(
-            "models_disagree",
-            "note",
-            f"95% intervals of {', '.join(labels)} do not overlap for {phrase(names)}; widest for "
-            f"{channels[most]}: {share[low, most]:.0%} by {labels[low]}, "
-            f"{share[high, most]:.0%} by {labels[high]}",
-            "the choice of model changes these credits by more than sampling does; the models "
-            "answer different questions, and more data will not make them agree",
-            "decide what the credit should measure (the estimand) before choosing a model",
-            names,
-        )
-
-
-def drawn_shares(
-    model: AttributionModel,
-    journeys: Journeys,
-    n_draws: int,
-    random_state: int | np.random.Generator | None,
-) -> Shares:
-    """The label of a model, its shares of credit, and bootstrap draws of them."""
-    with collected_warnings():
-        result = bootstrap(model, journeys, n_draws=n_draws, random_state=random_state)
-    assert result.draws is not None
-    return label_of(model), result.share, _share(result.draws)
-
-
-def hazard_shares(seen: ModelContext, n_draws: int) -> Shares:
-    """Label, shares and draws of the fitted hazard; draws are by the information matrix."""
-    rng, credit = np.random.default_rng(0), seen.test.credit
-    drawn = rng.multivariate_normal(credit, seen.covariance, n_draws, method="eigh")
-    return "Hazard", _share(credit[None])[0], _share(np.maximum(drawn, 0))
-
-
-def _share(credit: Floats) -> Floats:
-    given = credit.sum(axis=1, keepdims=True)
-    share: Floats = np.divide(credit, given, out=np.zeros_like(credit), where=given > 0)
-    return share

@@ -11,12 +11,12 @@ from mta_models.core.ragged import Floats, Mask
 from mta_models.data.case_base import CaseBaseSample
 from mta_models.data.histories import Histories
 from mta_models.data.journeys import Journeys
-from mta_models.diagnosis.e_values import e_value
 from mta_models.diagnosis.exposure_ratios import FEW, exposure_around, exposure_before
 from mta_models.diagnosis.findings import Finding
 from mta_models.diagnosis.path_checks import inflated, phrase
 from mta_models.diagnosis.rates import WEEK, RateRatios, rate_ratios, sample_of
 from mta_models.errors import JourneyError
+from mta_models.models.incremental.one_answer.entrances import guessed_entrances
 
 _RISE = 2.0  # times the exposure of the week before, with 99% confidence
 _AROUND = 1.25  # times the exposure two to four weeks away
@@ -62,14 +62,6 @@ class TimeContext:
         later = (sample.met(0, WEEK) > 0).astype(np.float64)
         before = [sample.met(-WEEK, 0), sample.adstock(3.0), sample.adstock(21.0)]
         return sample, later, rate_ratios(sample, later, np.log1p(np.hstack(before)))
-
-    @cached_property
-    def ratios(self) -> RateRatios:
-        """Rate ratios of times within a week after meeting a channel to other times, by channel.
-
-        Each is adjusted for the other channels.
-        """
-        return rate_ratios(self.sample, self.recent, np.zeros((len(self.recent), 0)))
 
     @property
     def z(self) -> float:
@@ -159,7 +151,7 @@ def exposure_stops(seen: TimeContext) -> Iterator[Finding]:
     """Touchpoints that fail to appear after conversions."""
     _, _, ratios = seen.ahead
     _, upper = ratios.bounds(seen.z)
-    stops = upper < 1
+    stops = (upper < 1) & ~guessed_entrances(seen.journeys.channels)
     if stops.any():
         yield Finding(
             "exposure_stops",
@@ -168,8 +160,9 @@ def exposure_stops(seen: TimeContext) -> Iterator[Finding]:
             f"{seen.times(stops, np.exp(ratios.log))}",
             "buyers no longer meet it, or are no longer logged: models that compare users with "
             "themselves take its absence after a conversion for an effect",
-            "end observation at the conversion if logging stops there; else prefer models that "
-            "use only touchpoints before conversions",
+            "end observation at the conversion if logging stops there; else use Incremental, which "
+            "puts back touchpoints that stop, or models that use only touchpoints before "
+            "conversions",
             seen.names(stops),
         )
 
@@ -260,31 +253,6 @@ def on_and_off(seen: TimeContext) -> Iterator[Finding]:
         )
 
 
-def unmeasured_confounding(seen: TimeContext) -> Iterator[Finding]:
-    """The strength of a confounder that would explain each channel's association."""
-    ratios = seen.ratios
-    lower, _ = ratios.bounds(1.96)
-    raised = (lower > 1) & np.isfinite(ratios.error)
-    if raised.any():
-        point, bound = e_value(np.exp(ratios.log)), e_value(np.maximum(lower, 1))
-        order = np.flatnonzero(raised)[np.argsort(bound[raised])]
-        words = [
-            f"{seen.journeys.channels[c]} (rate ratio {np.exp(ratios.log[c]):.2f}, E-value "
-            f"{point[c]:.2f}, of the interval's bound {bound[c]:.2f})"
-            for c in order.tolist()
-        ]
-        yield Finding(
-            "unmeasured_confounding",
-            "note",
-            "conversions are more frequent within a week of meeting the channel, adjusted for the "
-            f"other channels and the calendar week: {phrase(words, most=8)}",
-            "an unmeasured confounder with a rate ratio of the E-value both to meeting the channel "
-            "and to converting would explain it away; weaker ones would not",
-            "consider which confounders could be that strong: intent often is",
-            seen.names(raised),
-        )
-
-
 TIME_CHECKS: tuple[Callable[[TimeContext], Iterable[Finding]], ...] = (
     rising_exposure,
     raised_around,
@@ -293,5 +261,4 @@ TIME_CHECKS: tuple[Callable[[TimeContext], Iterable[Finding]], ...] = (
     collinear_in_time,
     no_support,
     on_and_off,
-    unmeasured_confounding,
 )

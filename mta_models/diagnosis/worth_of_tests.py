@@ -6,54 +6,50 @@ import numpy as np
 
 from mta_models.core.ragged import Floats
 
-MOVED = 0.1  # of each channel's touchpoints
-_GRID = 401
+MOVED = 0.1  # of what goes to each channel
 
 
-def value_of_tests(
-    mean: Floats, covariance: Floats, volume: Floats, *, moved: float = MOVED
-) -> Floats:
+def value_of_tests(draws: Floats, volume: Floats, *, moved: float = MOVED) -> Floats:
     """The expected value of a perfect lift test of each channel for a budget decision.
 
-    The decision: up to the fraction `moved` of each channel's touchpoints may be added to it or
-    taken from it; the sum over channels stays. With effects β per touchpoint, the best choice adds
-    to channels with more than the median effect (weighted by volume) and takes from the others:
+    The decision: up to the fraction `moved` of what goes to each channel, touchpoints or money, may
+    be added to it or taken from it; the sum over channels stays. With effects β per unit, the best
+    choice adds to channels with more than the median effect (weighted by volume) and takes from the
+    others:
 
         D(β) = max { Σ δ_c β_c : |δ_c| <= moved · n_c, Σ δ_c = 0 } = min_m moved · Σ n_c |β_c − m|.
 
-    A test that reveals β_j changes the means of the others by their covariances. Its value is
+    A test that reveals β_j changes the means of the others by their covariances with it. Its value
+    is
 
         E[ D(E[β | β_j]) ] − D(E[β]),
 
     the expected value of partial perfect information (Strong and Oakley,
-    doi:10.1177/0272989X12465123), here with Gaussian effects, so that E[β | β_j] is linear in one
-    normal variable. It assumes that touchpoints of all channels cost the same, and that the move
-    does not change effects.
+    doi:10.1177/0272989X12465123), here over draws of β_j, with E[β | β_j] linear in it. It assumes
+    that the move does not change effects.
 
     Args:
-        mean: conversions per touchpoint, shape `(n_channels,)`.
-        covariance: shape `(n_channels, n_channels)`.
-        volume: touchpoints of each channel, shape `(n_channels,)`.
-        moved: fraction of the touchpoints, 0 to 1.
+        draws: conversions per unit, shape `(n_draws, n_channels)`.
+        volume: what goes to each channel now, in units, shape `(n_channels,)`.
+        moved: fraction of it, 0 to 1.
 
     Returns:
         Values in conversions, shape `(n_channels,)`, >= 0; 0 for a channel whose effect is known.
 
     Example:
-        >>> value_of_tests(np.zeros(2), np.diag([0.01, 0.0]), np.array([100.0, 100.0])).round(2)
-        array([0.8, 0. ])
+        >>> effects = np.array([[0.1, 0.1], [0.2, 0.1], [0.0, 0.1]])
+        >>> value_of_tests(effects, np.array([90.0, 90.0])).round(2)
+        array([0.6, 0. ])
     """
-    from scipy.special import ndtri
-
-    z = ndtri((np.arange(_GRID) + 0.5) / _GRID)
-    spread = np.sqrt(np.diag(covariance))
-    slopes = np.divide(
-        covariance, spread[:, None], out=np.zeros_like(covariance), where=spread[:, None] > 0
-    )
+    mean = draws.mean(axis=0)
+    away = draws - mean
+    covariance = away.T @ away / len(draws)
     now = _gain(mean[None], volume)[0]
-    means = mean + z[:, None, None] * slopes  # grid × tested × channel
-    after = _gain(means.reshape(-1, len(mean)), volume).reshape(_GRID, -1)
-    worth: Floats = np.maximum(after.mean(axis=0) - now, 0)
+    worth = np.zeros(len(volume))
+    for tested in np.flatnonzero(np.diag(covariance) > 0):
+        slope = covariance[:, tested] / covariance[tested, tested]
+        known = mean + away[:, [tested]] * slope
+        worth[tested] = max(float(_gain(known, volume).mean()) - now, 0.0)
     return moved * worth
 
 

@@ -97,7 +97,7 @@ def test_draws_and_diagnoses_have_one_thread(
         return []
 
     monkeypatch.setattr(checking, "CHECKS", (check,))
-    mta.diagnose(journeys, models=())
+    mta.diagnose(journeys)
     assert set(seen) == {1}
     assert set(blas_threads()) == {2}
 

@@ -29,7 +29,7 @@ def balanced(
 
 
 def diagnose(journeys: mta.Journeys) -> mta.Diagnosis:
-    return mta.diagnose(journeys, models=())
+    return mta.diagnose(journeys)
 
 
 def finding(journeys: mta.Journeys, name: str) -> mta.Finding:
@@ -284,23 +284,6 @@ def test_rising_exposure_of_a_channel_met_only_on_the_last_day() -> None:
     assert "Display" not in found.channels
     again = mta.read_events(log, **columns)
     assert finding(again, "rising_exposure").found == found.found  # whatever the lookback
-
-
-def test_models_disagree_beyond_their_intervals() -> None:
-    paths = [["A", "B"], ["A"], ["B"], []]
-    apart = mta.Journeys.from_paths(paths, [900, 10, 10, 20], [900, 90, 90, 900])
-    diagnosis = mta.diagnose(apart, models=["FirstTouch", mta.LastTouch()], n_draws=50)
-    (found,) = [each for each in diagnosis.findings if each.name == "models_disagree"]
-    assert found.channels == ("A", "B")
-    assert "FirstTouch, LastTouch" in found.found
-    similar = mta.Journeys.from_paths([["A"], ["B"], []], [90, 80, 20], [100, 100, 900])
-    silent = mta.diagnose(similar, n_draws=50)
-    assert "models_disagree" in silent.silent
-
-
-def test_what_a_model_refuses_is_given_as_the_reason() -> None:
-    diagnosis = mta.diagnose(balanced(), models=["TimeDecay"], n_draws=5)
-    assert "needs the age" in diagnosis.skipped["models_disagree"]
 
 
 def test_gravest_first_and_everything_in_the_table_and_the_text() -> None:

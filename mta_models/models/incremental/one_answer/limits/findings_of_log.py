@@ -21,9 +21,9 @@ _DAY, _APART = 1.0, 0.05
 # before it, and a fortnight long before; z from which a channel is slow, and that of all together.
 _LAST, _THREE, _LONG = (0.0, 1.0), (1.0, 4.0), (14.0, 28.0)
 _SLOW_Z, _ALL_SLOW_Z = -1.0, -3.0
-# Part of purchases that must follow a touchpoint within an hour: else the log's times are too
-# coarse, or leave the last hours out.
-_HOUR, _AT_ONCE = 1 / 24, 0.02
+# Part of the usual number of touchpoints that there must be in the last hour: else the log's times
+# are too coarse, or leave the last hours out.
+_HOUR, _AT_ONCE = 1 / 24, 0.5
 # A channel looks like an entrance if its touchpoints in the last hour, beyond those by chance, are
 # this part of all purchases, those of the week before that at most this part of these, and those of
 # the half day too. No channel that is not an entrance does so in 93 logs for development.
@@ -95,7 +95,7 @@ def findings_of(histories: Histories, settings: Settings, fit: WithinFit | None)
         closed=np.maximum(near - usual, 0.0) * (closes & settings.entrances),
         looks=_looks(earlier, histories.total) & ~settings.entrances & ~settings.bought,
         steady=_steady(histories) & (met > 0),
-        slow=zeros > 0 if fit is None else _slow(earlier, histories.total, fit, settings),
+        slow=zeros > 0 if fit is None else _slow(earlier, fit, settings),
         own_effect=zeros if fit is None else fit.own_effect,
         more=zeros > 0 if fit is None else _more(fit),
         fewer=zeros > 0 if fit is None else fit.changes.fewer,
@@ -136,18 +136,18 @@ def _steady(histories: Histories) -> Mask:
     return steady
 
 
-def _slow(earlier: _Earlier, total: float, fit: WithinFit, settings: Settings) -> Mask:
+def _slow(earlier: _Earlier, fit: WithinFit, settings: Settings) -> Mask:
     """Channels met as often one to four days before purchases as on the last day, `(n_channels,)`.
 
     An effect that begins at once and fades is largest on the last day.
     """
-    if earlier.weight[earlier.age <= _HOUR].sum() < _AT_ONCE * total:
-        return np.zeros(earlier.n_channels, dtype=bool)
 
     def a_day(span: tuple[float, float]) -> Floats:
         return earlier.touchpoints(*span) / (span[1] - span[0])
 
     last, three, long = a_day(_LAST), a_day(_THREE), a_day(_LONG)
+    if (earlier.touchpoints(0.0, _HOUR) - _AT_ONCE * _HOUR * long)[~settings.entrances].sum() < 0:
+        return np.zeros(earlier.n_channels, dtype=bool)
     works = ~settings.entrances & (fit.rate.effect > 0)
     z = (three - last) / np.sqrt(three / 3 + last + 1)
     more_last, more_three = (np.maximum(each - long, 0)[works].sum() for each in (last, three))
