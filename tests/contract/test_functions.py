@@ -40,7 +40,7 @@ ODD = [
 CALLS: list[tuple[Callable[..., Any], dict[str, Any], str]] = [
     (mta.bootstrap, {"model": "LastTouch", "journeys": FEW, "n_draws": 2}, "random_state of"),
     (mta.compare, {"models": ["Linear"], "journeys": FEW}, "of skip_refused validate"),
-    (mta.diagnose, {"journeys": FEW, "models": (), "n_draws": 2}, "random_state"),
+    (mta.diagnose, {"journeys": FEW}, "random_state"),
     (mta.sensitivity, {"model": "Linear", "source": LOG, **COLUMNS}, "lookbacks sessions of other"),
     (
         mta.validate_forward,
