@@ -38,6 +38,7 @@ from mta_models.models.incremental.one_answer.within_draws import (
     Draws,
     sampling_draws,
     widened,
+    with_missed,
 )
 from mta_models.models.incremental.one_answer.within_fit import (
     WithinFit,
@@ -126,12 +127,16 @@ def _with_lift_tests(
     # Chance in who converted is that of the fit, smaller where less of it is caused.
     caused = np.minimum(np.abs(answer.credit) / np.maximum(raw, _LEAST * total), 1)
     sampling = credit + ((drawn - raw) * caused) @ matrix.T
+    tested = [test.channel for test in settings.lift_tests]
+    untested = ~np.isin(np.array(histories.channels, dtype=object), tested)
+    met = Draws(answer.draws @ matrix.T, answer.baseline_draws)
+    wide = with_missed(met, untested, _volume(histories), total, rng)
     return Estimate(
         credit=credit,
         baseline=answer.baseline,
         removal=answer.removal + fit.brought @ answer.credit,
-        draws=(answer.draws @ matrix.T)[: settings.n_draws],
-        baseline_draws=answer.baseline_draws[: settings.n_draws],
+        draws=wide.credit[: settings.n_draws],
+        baseline_draws=wide.baseline[: settings.n_draws],
         holds=_TESTED,
         parts=answer.parts @ matrix.T,
         half_life=fit.rate.half_life,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mta_models.core.ragged import Floats, Ints
+from mta_models.core.ragged import Floats, Ints, Mask
 from mta_models.models.incremental.half_lives import GRID
 from mta_models.models.incremental.one_answer.within_fit import WithinFit, places_on_grid
 from mta_models.models.incremental.one_answer.within_rate import (
@@ -183,10 +183,37 @@ def widened(draws: Draws, volume: Floats, total: float, rng: np.random.Generator
     """
     n, k = draws.credit.shape
     common = np.exp(rng.normal(0, _COMMON, n))[:, None]
-    own, off = np.empty((n, k)), np.empty((n, k))
-    # Drawn in an order that does not depend on that of channels.
-    order = np.lexsort((draws.credit.sum(axis=0), volume))
-    own[:, order] = np.exp(rng.normal(0, _OWN, (n, k)))
-    off[:, order] = rng.normal(0, _FLOOR * total, (n, k))
-    off *= np.sqrt(volume * k)
+    own = np.exp(_in_order(rng.normal(0, _OWN, (n, k)), draws.credit, volume))
+    off = _missed(draws.credit, volume, total, rng)
     return _closed(np.maximum(draws.credit * common * own + off, 0.0), total)
+
+
+def with_missed(
+    draws: Draws, untested: Mask, volume: Floats, total: float, rng: np.random.Generator
+) -> Draws:
+    """Draws that meet lift tests, with what a fit misses of the channels that were not tested.
+
+    Args:
+        draws: that meet the tests.
+        untested: shape `(n_channels,)`.
+        volume: as in `widened`.
+        total: conversions.
+        rng: of the draws.
+    """
+    off = _missed(draws.credit, volume, total, rng)
+    wider = np.maximum(draws.credit + off, np.minimum(draws.credit, 0.0))
+    credit = np.where(untested, wider, draws.credit)
+    return Draws(credit, total - credit.sum(axis=1))
+
+
+def _missed(credit: Floats, volume: Floats, total: float, rng: np.random.Generator) -> Floats:
+    """What fits miss of channels however small their credit, `(n_draws, n_channels)`."""
+    off = rng.normal(0, _FLOOR * total, credit.shape)
+    return _in_order(off, credit, volume) * np.sqrt(volume * len(volume))
+
+
+def _in_order(noise: Floats, credit: Floats, volume: Floats) -> Floats:
+    """Noise by channel, given out in an order that does not depend on that of channels."""
+    ordered = np.empty_like(noise)
+    ordered[:, np.lexsort((credit.sum(axis=0), volume))] = noise
+    return ordered
