@@ -24,6 +24,7 @@ from mta_models.models.incremental.one_answer.limits.open_part import (
     with_entrances,
     with_unknown,
 )
+from mta_models.models.incremental.one_answer.limits.stray_dates import without_stray_dates
 from mta_models.models.incremental.one_answer.passing_on import passing
 from mta_models.models.incremental.one_answer.results import (
     ENTRANCES_CAUSE,
@@ -65,6 +66,14 @@ def estimate_credit(histories: Histories, settings: Settings, rng: np.random.Gen
     n, k, total = histories.n_events, histories.n_channels, histories.total
     if not len(histories.time):
         return nothing_credited(n, k, total, settings.n_draws)
+    histories, notes = without_stray_dates(histories)
+    found = _estimated(histories, settings, rng)
+    return replace(found, notes=(*notes, *found.notes))
+
+
+def _estimated(histories: Histories, settings: Settings, rng: np.random.Generator) -> Estimate:
+    """The estimate from dates that are near each other."""
+    total = histories.total
     after = histories.end[histories.event_user] - histories.event_time
     if not (after >= 1).any():
         return _between_users(histories, settings, rng)
@@ -261,8 +270,12 @@ def _between_users(histories: Histories, settings: Settings, rng: np.random.Gene
     credit, baseline = model._account_of(treated, treated.event_weight, "conversions")
     draws = Draws(np.zeros((settings.n_draws, k)), np.full(settings.n_draws, total))
     half_lives = dict(zip(treated.channels, model.half_life_.tolist(), strict=True))
+    # Weights are drawn in an order that does not depend on that of users.
+    met = np.bincount(treated.owner, treated.time, treated.n_users)
+    users = np.lexsort((met, treated.end, treated.start, treated.first_event))
+    picked = np.empty(treated.n_users)
     for i in range(settings.n_draws):
-        picked = rng.standard_exponential(treated.n_users)
+        picked[users] = rng.standard_exponential(treated.n_users)
         drawn = replace(
             treated,
             weight=treated.weight * picked,
