@@ -156,9 +156,14 @@ def _rules(
         ),
         *_effect_rules(found, matters & ~settings.entrances),
         _Rule(
-            matters & (everyone & (total < _FEW) | (upper - lower > _WIDE * estimate.credit)),
+            matters & (total < _FEW),
             "bounded",
             "The few conversions of this log are typical of those after {}.",
+        ),
+        _Rule(
+            matters & (upper - lower > _WIDE * estimate.credit),
+            "bounded",
+            "{} works on few people or little, and those who bought after it are typical.",
         ),
         usual,
     ]
