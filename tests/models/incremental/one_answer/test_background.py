@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mta_models as mta
-from mta_models.core.ragged import Mask
+from mta_models.core.ragged import Floats, Mask
 from mta_models.data.histories import Histories
 from mta_models.models.incremental.one_answer import background
 from mta_models.models.incremental.one_answer.background import (
@@ -91,11 +91,16 @@ def test_near_conversions_is_a_double_loop(
     np.testing.assert_array_equal(near_conversions(h, until_next_event(h), WINDOW), expected)
 
 
+def nothing(k: int) -> Floats:
+    """No channel brings another about."""
+    return np.zeros((k, k))
+
+
 def columns_in(name: str) -> tuple[tuple[Column, ...], Mask]:
     journeys = mta.worlds.make(name, n_users=6_000, seed=1).simulate().journeys
     h, entrances = journeys.histories, guessed_entrances(journeys.channels)
     near = near_conversions(h, until_next_event(h), WINDOW)
-    return background_of(without_conversion(h), entrances, near), entrances
+    return background_of(without_conversion(h), entrances, near, nothing(len(near))), entrances
 
 
 def test_only_needs_raise_ads_around_visits() -> None:
@@ -132,7 +137,20 @@ def test_an_ad_that_a_visit_brings_about_is_no_need() -> None:
     ahead, z = _around(log, entrances, 1.0)
     assert ahead[1] > 2
     assert z[1] > 10
-    assert background_of(log, entrances, np.zeros(3)) == ()
+    assert background_of(log, entrances, np.zeros(3), nothing(3)) == ()
+
+
+def test_what_visits_bring_about_is_on_the_way_with_them() -> None:
+    """Of C, A brings about a half and B a tenth; entrances keep their own weights."""
+    rng = np.random.default_rng(0)
+    log = histories_of(300, 40.0, *drawn(rng, 300, 40.0, np.array([0.05, 0.05, 0.05])))
+    met = np.bincount(log.codes, minlength=3)
+    brought = np.array([[0.0, 0.7, 0.5], [0.0, 0.0, 0.1], [0.0, 0.0, 0.0]])
+    near = np.array([1.0, 0.5, 8.0]) * met
+    columns = background_of(log, np.array([True, True, False]), near, brought)
+    assert [each.half_life for each in columns] == [1, 2, 4, 8]
+    for each in columns:
+        np.testing.assert_allclose(each.weight, [1.0, 0.5, 0.5 + 0.05])
 
 
 def test_users_who_never_convert_are_counted_off_in_any_order(
