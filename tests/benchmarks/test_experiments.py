@@ -122,7 +122,7 @@ def test_the_page_says_what_the_rows_say() -> None:
         assert all((m < w) == turned for m, w in zip(men, women, strict=True))
     assert max(means.of("ratio", ("Logistic, one day",), **chance)) < 0
     held, of = means.held(["Incremental, one day", "Incremental, any day"])
-    assert held < of / 2
+    assert held == of  # its intervals hold anything up to all conversions
     adjusted = means.of("ratio", (findings.ADJUSTED,), **visits)
     assert 0.7 < min(adjusted) <= max(adjusted) < 1.2
     known = means.of("ratio", running.REFERENCES[1:], **visits)
