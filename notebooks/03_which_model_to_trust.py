@@ -105,7 +105,8 @@ for ax, name in zip(axes, names, strict=True):
         each = mta.compare([model], journeys).attributions[model]
         ax.plot([*each.credit[order], each.baseline], at, linestyle="", alpha=0.6, **looks[model])
         errors.append((model, mta.metrics.total_variation(each, truth)))
-    ax.set_title(name + "\n" + "\n".join(f"{model} {error:.0%}" for model, error in errors))
+    ax.set_title(name + "\n" + "\n".join(f"{model} {error:.0%}" for model, error in errors), size=9)
+    ax.set_xlabel("conversions")
 fig.suptitle("Credit, truth (x), and share error", fontsize=11)
 for model in others:
     axes[-1].plot([], [], linestyle="", label=model, **looks[model])
@@ -116,8 +117,9 @@ plt.show()
 
 # %% [markdown]
 # In the third the coupon site does close sales: half of those who find no coupon do not buy. No log
-# shows that, so the answer is wrong there, and says on what it rests (`verdict_`, `readings_`).
-# Notebook 05 repairs it with one lift test.
+# shows that, so the answer is wrong there. Its interval is wide in all three worlds, since it holds
+# that the coupon may close sales, and `verdict_` says on what the number rests. Notebook 05 repairs
+# it with one lift test.
 #
 # ## Worlds of one thing at a time
 #
