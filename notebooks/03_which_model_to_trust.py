@@ -128,7 +128,8 @@ plt.show()
 # if those days were observed.
 
 # %%
-main.filter(pl.col("error").is_not_null()).group_by("model", "error").agg(pl.col("world").unique())
+refused = main.filter(pl.col("error").is_not_null()).group_by("model", "error")
+refused.agg(pl.col("world").unique().sort()).sort("model", "error")
 
 # %% [markdown]
 # ## A world, its log and its truth
