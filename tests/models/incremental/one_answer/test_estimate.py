@@ -12,6 +12,7 @@ import pytest
 
 import mta_models as mta
 from mta_models.core.ragged import Floats
+from mta_models.models.incremental.one_answer import within_draws, within_rate
 from mta_models.models.incremental.one_answer.estimate import estimate_credit
 from mta_models.models.incremental.one_answer.results import Settings
 from tests.contract.test_edge_cases import events
@@ -74,6 +75,15 @@ def test_the_order_of_users_changes_neither_credit_nor_draws() -> None:
         mta.Incremental().fit_attribute(read(others).recode(CHANNELS)),
         mta.Incremental().fit_attribute(read(rows).recode(CHANNELS)),
     )
+
+
+def test_conversions_that_stand_for_many_do_not_depend_on_the_order_of_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a log of millions, where half-lives and draws come from some of the conversions."""
+    monkeypatch.setattr(within_rate, "_MAX_SEARCHED", 16 * 90)
+    monkeypatch.setattr(within_draws, "_MAX_ROWS", 60)
+    test_the_order_of_users_changes_neither_credit_nor_draws()
 
 
 def test_the_order_of_users_changes_nothing_where_users_are_compared() -> None:

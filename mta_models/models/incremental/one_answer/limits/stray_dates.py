@@ -18,13 +18,19 @@ def without_stray_dates(histories: Histories) -> tuple[Histories, tuple[str, ...
 
     A date is far if between it and the others nothing happens for more than a year, and for longer
     than the others last, and if at most one touchpoint or conversion in a thousand is beyond that.
-    Taken as it stands, one such date makes each user observed for decades without an ad.
+    Taken as it stands, one such date makes each user observed for decades without an ad. Bounds of
+    observation so far from all touchpoints and conversions are moved too: nothing was recorded.
     """
     time = np.sort(np.concatenate([histories.met_at, histories.event_time]))
     begin, until = _usual(time), -_usual(-time[::-1])
+    far = int(((time < begin) | (time > until)).sum())
+    first, last = max(begin, time[0]), min(until, time[-1])
+    away = max(last - first, _FAR)
+    begin = first if histories.start.min() < first - away else begin
+    until = last if histories.end.max() > last + away else until
     if begin == -np.inf and until == np.inf:
         return histories, ()
-    far = int(((time < begin) | (time > until)).sum())
+    what = f"{far} of {len(time)} touchpoints and conversions" if far else "Bounds of observation"
 
     def moved(times: Floats) -> Floats:
         return np.clip(times, begin, until)
@@ -37,9 +43,8 @@ def without_stray_dates(histories: Histories) -> tuple[Histories, tuple[str, ...
         end=moved(histories.end),
         met=None if histories.met is None else moved(histories.met),
     ), (
-        f"{far} of {len(time)} touchpoints and conversions have dates more than a year from all "
-        "others, and count as if they had come at the first or last date of the others. Correct "
-        "the dates, or leave them out.",
+        f"{what} have dates more than a year from all others, and count as if they had come at "
+        "the first or last date of the others. Correct the dates, or leave them out.",
     )
 
 

@@ -24,14 +24,16 @@ def log_with(far: Floats, bought: bool = False) -> Histories:
     if bought:
         events = np.concatenate([events[0], who]), np.concatenate([events[1], far])
         who, far = none, none * 1.0
-    return histories_of(
+    time = np.concatenate([time + 20_000, far])
+    log = histories_of(
         N,
-        40_000.0,
+        max(20_000 + DAYS + 10, *time, *events[1]),
         np.concatenate([user, who]),
-        np.concatenate([time + 20_000, far]),
+        time,
         np.concatenate([code, np.zeros(len(who), dtype=np.int64)]),
         events,
     )
+    return replace(log, start=np.full(N, min(19_990.0, *time, *events[1])))
 
 
 @pytest.mark.parametrize("bought", [False, True])
@@ -43,8 +45,8 @@ def test_far_dates_are_moved_to_the_edges_of_the_others(far: list[float], bought
     usual = log_with(np.zeros(0))
     times = np.concatenate([usual.time, usual.event_time])
     # Only where something is beyond them: elsewhere observation lasts as long as it is said to.
-    low = times.min() if min(far) == 0.0 else 0.0
-    high = times.max() if max(far) == 39_000.0 else 40_000.0
+    low = times.min() if min(far) == 0.0 else -np.inf
+    high = times.max() if max(far) == 39_000.0 else np.inf
     for name in ("time", "event_time", "start", "end"):
         expected = np.clip(getattr(log, name), low, high)
         np.testing.assert_array_equal(getattr(moved, name), expected)
@@ -70,10 +72,25 @@ def test_a_log_without_far_dates_is_left_alone() -> None:
         assert notes == ()
 
 
+def test_bounds_of_observation_far_from_everything_are_moved_too() -> None:
+    """As where users are observed from 1970 on because nobody knows since when."""
+    log = log_with(np.zeros(0))
+    times = np.concatenate([log.time, log.event_time])
+    far = np.arange(N) % 10 == 0
+    early, late = np.where(far, 0.0, log.start), np.where(far, 40_000.0, log.end)
+    moved, (note,) = without_stray_dates(replace(log, start=early, end=late))
+    assert note.startswith("Bounds of observation have dates more than a year from all others")
+    np.testing.assert_array_equal(moved.start, times.min())
+    np.testing.assert_array_equal(moved.end, times.max())
+    np.testing.assert_array_equal(moved.time, log.time)
+    half, _ = without_stray_dates(replace(log, start=early))
+    np.testing.assert_array_equal(half.end, log.end)
+
+
 def test_a_long_log_may_have_a_long_gap() -> None:
     """Two years between the first touchpoint and the others, which last for three."""
     rng = np.random.default_rng(0)
     user, time, code = drawn(rng, N, 1_100.0, np.array([0.001, 0.001, 0.001]))
     time = np.concatenate([time + 730, [0.0]])
-    log = histories_of(N, 2_000.0, np.append(user, 0), time, np.append(code, 0))
+    log = histories_of(N, 1_830.0, np.append(user, 0), time, np.append(code, 0))
     assert without_stray_dates(log)[0] is log
