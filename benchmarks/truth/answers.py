@@ -39,9 +39,10 @@ def goals_of(kept: Kept) -> list[Goal]:
     if _ran(one_thing):
         models = [name for name in tables.Main(one_thing).models if name != ANSWER]
         best = measured.best_of(kept.results("main"), models)
-        found += measured.one_thing(one_thing, ANSWER, best)
-    if _ran(intervals):
-        found += measured.intervals(intervals, ANSWER)
+        found += measured.one_thing(one_thing, ANSWER, best, models)
+    for name, results in (("answer_intervals", intervals), ("answer", answer)):
+        if _ran(results):
+            found += measured.intervals(results, ANSWER, name)
     if _ran(answer):
         clean = [row for row in one_thing.rows if row["world"] in _CLEAN]
         found += measured.verdict(answer, Results(clean, "report"), ANSWER)
@@ -74,15 +75,15 @@ def section(kept: Kept) -> list[str]:
             f"Share error, medians over logs. {described(few)}.",
             by_world(few),
         ]
-    intervals = kept.results("answer_intervals")
-    if _ran(intervals):
-        parts += [
-            "#### Its intervals",
-            "How often 90 % intervals hold the truth, in percent, of channels with an effect, of "
-            "channels whose truth is 0 and of the baseline; and the mean width of channels' "
-            f"intervals, in percent of all conversions. {described(intervals)}.",
-            held_by_world(intervals),
-        ]
+    for results in (kept.results("answer_intervals"), kept.results("answer")):
+        if _ran(results):
+            parts += [
+                f"#### Its intervals, {results.table['conversions'].median():,.0f} conversions",
+                "How often 90 % intervals hold the truth, in percent, of channels with an effect, "
+                "of channels whose truth is 0 and of the baseline; and the mean width of channels' "
+                f"intervals, in percent of all conversions. {described(results)}.",
+                held_by_world(results),
+            ]
     one_thing = kept.results("answer_one_thing", "one_thing_rivals")
     if one_thing.rows:
         parts += [
