@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from benchmarks.truth import report_tables as tables
-from benchmarks.truth.suites import SUITES
+from benchmarks.truth.suites import CHANGED, SUITES
 from mta_models.benchmark import Results
 from mta_models.benchmark import rows as benchmark_rows
 from mta_models.benchmark.purpose import REPORTING_DRAWS, REPORTING_SEEDS
@@ -61,7 +61,18 @@ def described(results: Results) -> str:
     versions = " and ".join(numbers["versions"].unique().sort())
     several = f"{minimum} seed{'s' * (minimum != 1)}"
     n_seeds = several if minimum == maximum else f"{minimum} to {maximum} seeds"
-    return f"{n_seeds}{_with_fewer(numbers)}{_purpose(results)}, {users} users a log; {versions}"
+    said = f"{n_seeds}{_with_fewer(numbers)}{_purpose(results)}, {users} users a log; {versions}"
+    older = [code(model) for model in CHANGED if is_older(results, model)]
+    were = (
+        f". Rows of {', '.join(older)} are of these models as they were before they were corrected"
+    )
+    return said + were * bool(older)
+
+
+def is_older(results: Results, model: str) -> bool:
+    """Whether the rows of a model that was changed since are of what it was before."""
+    own = results.table.filter((pl.col("model") == model) & (pl.col("error") == ""))
+    return model in CHANGED and len(own) > 0 and own["cpu_seconds"].is_null().all()
 
 
 def _purpose(results: Results) -> str:
