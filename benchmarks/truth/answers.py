@@ -64,8 +64,8 @@ def section(kept: Kept) -> list[str]:
     if visits.rows:
         parts += [
             "#### Worlds of visits",
-            f"Share error, medians over logs. {described(visits)}. Purchases happen in visits, "
-            "which people enter through channels that cause nothing.",
+            f"Share error, medians over logs. {described(visits)}. {logs_of(visits)} Purchases "
+            "happen in visits, which people enter through channels that cause nothing.",
             by_world(visits),
         ]
     few = kept.results("answer_few")
@@ -88,7 +88,7 @@ def section(kept: Kept) -> list[str]:
     if one_thing.rows:
         parts += [
             "#### Worlds of one thing at a time, seeds for reporting",
-            f"Share error, medians over logs. {described(one_thing)}.",
+            f"Share error, medians over logs. {described(one_thing)}. {logs_of(one_thing)}",
             by_world(one_thing),
         ]
     return parts if parts[1:] else []
@@ -126,6 +126,15 @@ def in_short(visits: Results) -> str:
         said.append(f"{code(model)} {100 * sum(known) / len(known):.0f}")
     n_worlds = world_of(visits)["name"].n_unique()
     return f"Share error in {n_worlds} worlds of visits, mean of medians: {', '.join(said)}."
+
+
+def logs_of(results: Results) -> str:
+    """How many logs of a world the models were run on."""
+    counts = world_of(results).group_by("model", "name", maintain_order=True).len("logs")
+    least = counts.group_by("model", maintain_order=True).agg(pl.col("logs").min())
+    most = least["logs"].max()
+    fewer = [f"{code(model)} {n}" for model, n in least.iter_rows() if n != most]
+    return f"Logs a world: {most}" + (f" ({', '.join(fewer)})." if fewer else ".")
 
 
 def by_world(results: Results) -> str:

@@ -71,6 +71,15 @@ def test_a_world_is_the_median_over_its_draws_and_logs() -> None:
     assert goals.medians(visits([0.02, 0.04, None], 0.14), ANSWER)["visits_clicks"] is None
 
 
+def test_the_page_says_how_many_logs_each_model_was_run_on() -> None:
+    assert answers.logs_of(visits([0.1, 0.1, 0.1], 0.1)) == "Logs a world: 3."
+    cells = {
+        **of(ANSWER, "visits_slow_draw_2", 0.1, 0.1),
+        **of("Linear", "visits_slow_draw_2", 0.1),
+    }
+    assert answers.logs_of(made(cells)) == "Logs a world: 2 (`Linear` 1)."
+
+
 def test_goals_that_are_met() -> None:
     found = goals.visits(visits([0.02, 0.04, 0.9], 0.14), ANSWER)
     assert all(goal.met for goal in found), [goal for goal in found if not goal.met]
