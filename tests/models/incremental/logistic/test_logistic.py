@@ -253,7 +253,7 @@ def test_any_classifier_learns() -> None:
         ({"trend": "spline"}, "`trend` must be one of"),
         ({"rows": "hours"}, "`rows` must be one of"),
         ({"split": "removal", "counterfactual": "backward"}, 'must be "shapley" where'),
-        ({"penalty": 0.0}, "`penalty` must be a number above 0"),
+        ({"penalty": 0.0}, "`penalty` must be a number of at least 1e-08"),
         ({"n_bags": -1}, "`n_bags` must be a whole number"),
         ({"half_life": [1, 2]}, "`half_life` must be a span of time above 0"),
         ({"half_life": -1}, "`half_life` must be a span of time above 0"),
