@@ -12,6 +12,7 @@ from mta_models.models.incremental.one_answer.within_draws import (
     _truncated_normal,
     sampling_draws,
     widened,
+    with_missed,
 )
 from mta_models.models.incremental.one_answer.within_fit import fit_within, prepare_log
 from mta_models.models.incremental.self_controlled.conditional_likelihood import Terms
@@ -190,3 +191,16 @@ def test_widened_draws_do_not_depend_on_the_order_of_channels() -> None:
         Draws(credit[:, order], draws.baseline), volume[order], 1_000.0, np.random.default_rng(0)
     )
     np.testing.assert_allclose(again.credit, first.credit[:, order])
+
+
+def test_channels_that_were_not_tested_keep_what_a_fit_misses() -> None:
+    credit = np.tile([100.0, 0.0, -20.0], (2_000, 1))
+    met = Draws(credit, 1_000 - credit.sum(axis=1))
+    untested, volume = np.array([False, True, True]), np.array([0.4, 0.4, 0.2])
+    wide = with_missed(met, untested, volume, 1_000.0, np.random.default_rng(0))
+    np.testing.assert_array_equal(wide.credit[:, 0], 100.0)
+    low, high = np.quantile(wide.credit[:, 1], (0.05, 0.95))
+    assert low == 0
+    assert high > 5
+    assert wide.credit[:, 2].min() == -20.0  # harm that tests show is not taken back
+    np.testing.assert_allclose(wide.credit.sum(axis=1) + wide.baseline, 1_000.0)
