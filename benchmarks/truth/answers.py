@@ -181,7 +181,7 @@ def _goals_table(goals: list[Goal], *, commands: bool) -> str:
             each.about,
             each.wanted,
             each.measured if commands else each.measured.partition(";")[0],
-            "met" if each.met else "**missed**",
+            {True: "met", False: "**missed**", None: ""}[each.met],
             *([_command(each.suite)] if commands else []),
         ]
         for each in goals

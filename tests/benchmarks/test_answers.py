@@ -82,7 +82,8 @@ def test_the_page_says_how_many_logs_each_model_was_run_on() -> None:
 
 def test_goals_that_are_met() -> None:
     found = goals.visits(visits([0.02, 0.04, 0.9], 0.14), ANSWER)
-    assert all(goal.met for goal in found), [goal for goal in found if not goal.met]
+    missed = [goal for goal in found if goal.met is False]
+    assert not missed
     assert by_about(found, "error, mean").measured == "9.0 in 2 worlds"
     assert by_about(found, "worst world").measured == "14.0 in visits_slow; above 18 in 0 of 2"
     assert by_about(found, "worse than").measured == "worse in 0 of 2"
